@@ -1,0 +1,1 @@
+//! How the program makes connections of its own: roots, client certificates, bounded fetches.

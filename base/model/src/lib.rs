@@ -1,0 +1,29 @@
+//! The words every step of the path shares, and nothing else: no input, no output, no policy.
+//!
+//! A word lives here when two steps must mean the same thing by it: an [`ExchangeId`], an
+//! [`Identity`], an [`Operation`] with its [`Facts`], a [`Refusal`], the [`Question`] that was judged
+//! and the [`Piece`]s an answer is laid out in. Proofs do not live here: each is made by its own step.
+
+mod adapter;
+mod class;
+mod clock;
+mod decision;
+mod exchange;
+mod identity;
+mod layout;
+mod operation;
+mod outcome;
+mod question;
+mod refusal;
+
+pub use adapter::{Adapter, Reveal, Usable};
+pub use class::{DataClass, DataClassError};
+pub use clock::{Clock, FixedClock, SystemClock};
+pub use decision::{Decision, Judgement, PolicyReason, PolicySetHash, Ruling};
+pub use exchange::{ExchangeId, ResourceName};
+pub use identity::{CallerKind, GroupName, Identity, TokenFacts};
+pub use layout::{Encoding, Lane, Layout, LayoutFault, Piece, Unmasked};
+pub use operation::{Class, Facts, Operation};
+pub use outcome::{Findings, Outcome, Usage};
+pub use question::{AnswerHead, Question, QuestionParts};
+pub use refusal::{Code, Fault, Refusal};

@@ -1,0 +1,2 @@
+//! The command `portcullis`.
+fn main() {}

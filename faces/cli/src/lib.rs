@@ -1,0 +1,1 @@
+//! The face operators meet: one file a verb.

@@ -1,0 +1,1 @@
+//! The face callers meet: one spine from accept to seal.

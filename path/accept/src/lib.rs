@@ -1,0 +1,1 @@
+//! Step one: listeners, TLS, and the limits a connection lives under.

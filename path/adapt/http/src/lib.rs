@@ -1,0 +1,1 @@
+//! Step four for HTTP: what a request would do, and how to read what comes back.

@@ -1,0 +1,1 @@
+//! Step seven: an operation that needs consent waits for it.

@@ -1,0 +1,1 @@
+//! Step two: a verified caller from a short-lived token, every time.

@@ -1,0 +1,1 @@
+//! Step five: Cedar decides each operation.

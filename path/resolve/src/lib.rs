@@ -1,0 +1,1 @@
+//! Step three: the normalised path, and the resource it names.
