@@ -1,1 +1,91 @@
 //! The face operators meet: one file a verb.
+//!
+//! Each verb takes its own arguments and an [`out::Out`], and ends in an exit code: 0 done, 1 the answer
+//! is no (a fault found, nothing matched), 2 it could not be asked.
+
+mod completions;
+mod config_verb;
+mod demo_verb;
+mod failure;
+mod init;
+mod log;
+mod out;
+mod policy;
+mod serve;
+mod sessions;
+mod token;
+mod why;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use failure::Failure;
+use out::Out;
+
+/// Identity, policy, masking and a record for self-hosted models.
+#[derive(Parser)]
+#[command(name = "portcullis", version, max_term_width = 100, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// See the main job done, on this machine alone
+    Demo(demo_verb::Demo),
+    /// Write a configuration and a first policy for your own issuer and model
+    Init(init::Init),
+    /// Stand in the data path
+    Serve(serve::Serve),
+    /// Check or describe the configuration
+    #[command(subcommand)]
+    Config(config_verb::ConfigVerb),
+    /// Check policies
+    #[command(subcommand)]
+    Policy(policy::PolicyVerb),
+    /// Look into a token: which check fails, which groups it gives
+    #[command(subcommand)]
+    Token(token::TokenVerb),
+    /// List, show and replay what was recorded
+    #[command(subcommand)]
+    Sessions(sessions::SessionsVerb),
+    /// Say why a request was allowed or refused, and what would allow it
+    Why(why::Why),
+    /// Print completions for a shell
+    Completions(completions::Completions),
+}
+
+/// Runs the verb that `arguments` name.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(usage) => {
+            // Nothing is left to be done when even the usage can't be printed.
+            let _ = usage.print();
+            return ExitCode::from(u8::try_from(usage.exit_code()).unwrap_or(2));
+        }
+    };
+    let mut out = Out::stdout();
+    let result = match arguments.verb {
+        Verb::Demo(verb) => verb.run(&mut out),
+        Verb::Init(verb) => verb.run(&mut out),
+        Verb::Serve(verb) => verb.run(&mut out),
+        Verb::Config(verb) => verb.run(&mut out),
+        Verb::Policy(verb) => verb.run(&mut out),
+        Verb::Token(verb) => verb.run(&mut out),
+        Verb::Sessions(verb) => verb.run(&mut out),
+        Verb::Why(verb) => verb.run(&mut out),
+        Verb::Completions(verb) => verb.run(&mut out),
+    };
+    match result {
+        Ok(code) => code,
+        Err(Failure::ReaderGone) => ExitCode::SUCCESS,
+        Err(failure) => {
+            Out::stderr().error(&failure);
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,1 +1,55 @@
 //! The face callers meet: one spine from accept to seal.
+//!
+//! Read [`exchange`] first; it tells the story of one request. [`session`] is what stands before it
+//! (who asks, and for which resource), `stream` its inner loop, `refuse` every way to say no, `reply`
+//! the only way back to a caller. [`Gateway::serve`] runs it all until it is told to stop.
+
+mod came;
+mod exchange;
+mod observe;
+mod refuse;
+mod reload;
+mod reply;
+mod seal;
+mod serve;
+mod session;
+mod setup;
+mod stream;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use authorize::Authorizer;
+use model::Clock;
+use record::Ledger;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+pub use reply::{CutShort, ReplyBody};
+pub use serve::Running;
+pub use setup::SetupError;
+
+use setup::Setup;
+
+/// Everything the spine uses, built from one configuration. What a reload replaces lies in `setup` and
+/// in the authorizer; the rest lives as long as the process.
+pub struct Gateway {
+    setup: ArcSwap<Setup>,
+    authorizer: Arc<Authorizer>,
+    ledger: Ledger,
+    rules: Arc<mask::Rules>,
+    clock: Arc<dyn Clock>,
+    /// Requests in flight.
+    room: Arc<Semaphore>,
+    /// Request bytes held, in units of [`session::MEMORY_UNIT`].
+    memory: Arc<Semaphore>,
+}
+
+impl Gateway {
+    fn setup(&self) -> Arc<Setup> {
+        self.setup.load_full()
+    }
+
+    fn room_for_one(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.room).try_acquire_owned().ok()
+    }
+}

@@ -1,0 +1,35 @@
+//! Why a verb could not be done.
+
+use std::io;
+
+/// Why a verb could not be done. Its text says what happened, why, and what to do next.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// Whoever read the output has left (`| head`): no fault at all.
+    #[error("nobody reads the output any more")]
+    ReaderGone,
+    /// The output can't be written.
+    #[error("cannot write the output: {0}")]
+    Output(io::Error),
+    /// The configuration has faults.
+    #[error("{0}")]
+    Config(String),
+    /// The policies have faults.
+    #[error("{0}")]
+    Policies(#[from] authorize::PolicyFaults),
+    /// The gateway can't be built.
+    #[error("{0}")]
+    Gateway(#[from] gateway::SetupError),
+    /// The record can't be read.
+    #[error("{0}")]
+    Ledger(#[from] record::LedgerError),
+    /// Anything a single verb explains itself.
+    #[error("{0}")]
+    Said(String),
+}
+
+impl From<io::Error> for Failure {
+    fn from(fault: io::Error) -> Self {
+        if fault.kind() == io::ErrorKind::BrokenPipe { Self::ReaderGone } else { Self::Output(fault) }
+    }
+}

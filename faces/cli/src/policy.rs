@@ -1,0 +1,63 @@
+//! `portcullis policy`: whether policies are good, before they decide anything.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use authorize::PolicySet;
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use crate::failure::Failure;
+use crate::out::{Out, Tone};
+
+#[derive(Subcommand)]
+pub(crate) enum PolicyVerb {
+    /// Parse and validate a folder of policies; warnings count as faults
+    Check(Check),
+}
+
+#[derive(Args)]
+pub(crate) struct Check {
+    /// The folder that holds `*.cedar`
+    #[arg(default_value = "policies")]
+    dir: PathBuf,
+    /// Report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl PolicyVerb {
+    pub(crate) fn run(self, out: &mut Out) -> Result<ExitCode, Failure> {
+        let Self::Check(check) = self;
+        check.run(out)
+    }
+}
+
+impl Check {
+    fn run(self, out: &mut Out) -> Result<ExitCode, Failure> {
+        match PolicySet::load(&self.dir) {
+            Ok(set) => {
+                let listed = set.listed();
+                if self.json {
+                    out.json(&json!({ "ok": true, "hash": set.hash().to_string(), "policies": listed }))?;
+                    return Ok(ExitCode::SUCCESS);
+                }
+                for policy in &listed {
+                    let id = out.tone(Tone::Title, &policy.policy);
+                    out.line(format_args!("{id}  {}", policy.sentence.as_deref().unwrap_or("(no sentence above it)")))?;
+                }
+                let good = out.tone(Tone::Good, "ok");
+                out.line(format_args!("{good}: {} policies, set {}", listed.len(), set.hash()))?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Err(faults) => {
+                if self.json {
+                    out.json(&json!({ "ok": false, "faults": faults.to_json() }))?;
+                } else {
+                    out.line(faults)?;
+                }
+                Ok(ExitCode::from(1))
+            }
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! `portcullis serve`: stands in the data path until told to stop.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Args;
+use gateway::{Gateway, Running};
+use model::SystemClock;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::failure::Failure;
+use crate::out::Out;
+use crate::{config_verb, log};
+
+#[derive(Args)]
+pub(crate) struct Serve {
+    /// The configuration file
+    #[arg(long, short, default_value = "portcullis.yaml", env = "PORTCULLIS_CONFIG")]
+    config: PathBuf,
+    /// What to log: error, warn, info, debug, or a filter
+    #[arg(long, default_value = "info", env = "PORTCULLIS_LOG")]
+    log: String,
+}
+
+impl Serve {
+    pub(crate) fn run(self, out: &mut Out) -> Result<ExitCode, Failure> {
+        log::start(&self.log);
+        let config = config_verb::load(&self.config, out.colour())?;
+        runtime()?.block_on(async {
+            let gateway = Gateway::build(config, Arc::new(SystemClock::default())).await?;
+            let running = gateway.serve(Some(self.config)).await?;
+            announce(&running);
+            until_told_to_stop().await?;
+            tracing::info!("draining: no new connections; running exchanges may finish");
+            running.stop().await;
+            Ok(ExitCode::SUCCESS)
+        })
+    }
+}
+
+/// A runtime for verbs that wait for the network.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|fault| Failure::Said(format!("cannot start: {fault}")))
+}
+
+fn announce(running: &Running) {
+    for address in running.addresses() {
+        tracing::info!(%address, "open to callers");
+    }
+    if let Some(address) = running.observe() {
+        tracing::info!(%address, "health at /healthz and /readyz, metrics at /metrics");
+    }
+    if let Some(ca) = running.local_ca() {
+        let ca = ca.display();
+        tracing::info!("clients trust this gateway with SSL_CERT_FILE={ca} NODE_EXTRA_CA_CERTS={ca} REQUESTS_CA_BUNDLE={ca}");
+    }
+}
+
+async fn until_told_to_stop() -> Result<(), Failure> {
+    let listen = |kind| signal(kind).map_err(|fault| Failure::Said(format!("cannot hear signals: {fault}")));
+    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

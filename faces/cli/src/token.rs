@@ -1,0 +1,69 @@
+//! `portcullis token`: for a 401 at three in the morning.
+
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use authenticate::Authenticator;
+use clap::{Args, Subcommand};
+use model::SystemClock;
+
+use crate::failure::Failure;
+use crate::out::Out;
+use crate::{config_verb, serve};
+
+/// The largest text read for a token.
+const LIMIT: u64 = 128 << 10;
+
+#[derive(Subcommand)]
+pub(crate) enum TokenVerb {
+    /// Run every check on a token and say which one fails
+    Inspect(Inspect),
+}
+
+#[derive(Args)]
+pub(crate) struct Inspect {
+    /// The token, or `-` to read it from standard input (which keeps it out of the shell's history)
+    #[arg(default_value = "-")]
+    token: String,
+    /// The configuration file
+    #[arg(long, short, default_value = "portcullis.yaml", env = "PORTCULLIS_CONFIG")]
+    config: PathBuf,
+    /// Report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl TokenVerb {
+    pub(crate) fn run(self, out: &mut Out) -> Result<ExitCode, Failure> {
+        let Self::Inspect(inspect) = self;
+        inspect.run(out)
+    }
+}
+
+impl Inspect {
+    fn run(self, out: &mut Out) -> Result<ExitCode, Failure> {
+        let config = config_verb::load(&self.config, out.colour())?;
+        let token = if self.token == "-" { read_token()? } else { self.token };
+        let inspection = serve::runtime()?.block_on(async {
+            let clock = Arc::new(SystemClock::default());
+            let authenticator = Authenticator::build(&config.issuers, &config.limits, clock)
+                .map_err(|fault| Failure::Said(fault.to_string()))?;
+            Ok::<_, Failure>(authenticator.inspect(token.trim()).await)
+        })?;
+        if self.json {
+            out.json(&inspection)?;
+        } else {
+            out.line(inspection.render())?;
+        }
+        Ok(if inspection.accepted() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    }
+}
+
+fn read_token() -> Result<String, Failure> {
+    let mut token = String::new();
+    let read = std::io::stdin().take(LIMIT).read_to_string(&mut token);
+    read.map_err(|fault| Failure::Said(format!("cannot read a token from standard input: {fault}")))?;
+    Ok(token)
+}

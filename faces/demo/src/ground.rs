@@ -1,0 +1,175 @@
+//! What the scenes stand on: a folder with a configuration and policies, an issuer, a model, a gateway.
+
+use std::fmt::Write as _;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use model::SystemClock;
+use tempfile::TempDir;
+
+use crate::client;
+use crate::error::DemoError;
+use crate::gateway::Process;
+use crate::issuer::{AUDIENCE, Issuer};
+use crate::model_server::{MODEL, ModelServer};
+use crate::Options;
+
+/// Everything a scene may use.
+pub(crate) struct Ground {
+    dir: PathBuf,
+    /// Removed with everything in it when the demo ends; `None` when the folder was asked for.
+    temporary: Option<TempDir>,
+    pub(crate) issuer: Arc<Issuer>,
+    pub(crate) model_server: ModelServer,
+    pub(crate) gateway: Process,
+    /// The base URL an SDK would be given.
+    pub(crate) base: String,
+    /// Where the gateway tells its health.
+    pub(crate) observe: String,
+    /// The model to ask for.
+    pub(crate) model: String,
+}
+
+/// The policy that scene three edits, and the line it edits.
+pub(crate) const TIGHT: &str = "when { context.max_tokens <= 16 };";
+/// The same line, edited.
+pub(crate) const WIDE: &str = "when { context.max_tokens <= 512 };";
+
+impl Ground {
+    /// Lays everything out and starts it.
+    pub(crate) async fn prepare(options: &Options) -> Result<Self, DemoError> {
+        let (dir, temporary) = folder(options.dir.as_deref())?;
+        let issuer = Issuer::start(Arc::new(SystemClock::default())).await?;
+        let key = random_key()?;
+        let model_server = ModelServer::start(key.clone(), options.upstream.clone()).await?;
+        let (callers, observe) = (free_address()?, free_address()?);
+        let credential = match (&options.upstream_key, model_server.embedded) {
+            (Some(reference), false) => Some(reference.clone()),
+            (None, false) => None,
+            (_, true) => Some("file:upstream.key".to_owned()),
+        };
+        write(&dir, "upstream.key", &key)?;
+        write(&dir, "portcullis.yaml", &configuration(&callers, &observe, &issuer.url, &model_server.url, credential.as_deref()))?;
+        write(&dir, "policies/demo.cedar", &policies())?;
+        let mut gateway =
+            Process::new(options.program.clone(), dir.join("portcullis.yaml"), dir.join("gateway.log"), &observe);
+        gateway.start().await?;
+        let base = format!("http://{callers}/demo/v1");
+        let mut ground =
+            Self { dir, temporary, issuer, model_server, gateway, base, observe, model: MODEL.to_owned() };
+        if !ground.model_server.embedded {
+            ground.model = ground.first_model().await?;
+        }
+        Ok(ground)
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(crate) fn ledger(&self) -> PathBuf {
+        self.dir.join("ledger")
+    }
+
+    pub(crate) fn policy_file(&self) -> PathBuf {
+        self.dir.join("policies/demo.cedar")
+    }
+
+    /// Asks the model through the gateway, as a person would.
+    pub(crate) async fn ask(&self, person: &str, prompt: &str, max_tokens: u32) -> Result<client::Answer, DemoError> {
+        client::chat(&self.base, &self.issuer.token(person)?, &self.model, prompt, max_tokens).await
+    }
+
+    async fn first_model(&self) -> Result<String, DemoError> {
+        let token = self.issuer.token("alice")?;
+        let body = client::get_as(&format!("{}/models", self.base), &token).await?;
+        let list: serde_json::Value =
+            serde_json::from_slice(&body).map_err(|fault| DemoError::new("reading the model list", fault))?;
+        let first = list.pointer("/data/0/id").and_then(serde_json::Value::as_str);
+        first.map(str::to_owned).ok_or_else(|| DemoError::new("asking your model server for its models", &list))
+    }
+
+    /// What a person may type next.
+    pub(crate) fn lines_to_try(&self) -> Vec<String> {
+        let (base, issuer, model) = (&self.base, &self.issuer.url, &self.model);
+        vec![
+            format!("  TOKEN=$(curl -s '{issuer}/token?user=alice')      # or bob"),
+            format!(
+                "  curl -sN {base}/chat/completions -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' \\"
+            ),
+            format!(
+                "    -d '{{\"model\":\"{model}\",\"stream\":true,\"messages\":[{{\"role\":\"user\",\"content\":\"Hello\"}}]}}'"
+            ),
+            String::new(),
+            format!("  from openai import OpenAI      # pip install openai; export TOKEN first"),
+            format!("  client = OpenAI(base_url=\"{base}\", api_key=os.environ[\"TOKEN\"])"),
+            format!("  client.chat.completions.create(model=\"{model}\", messages=[{{\"role\": \"user\", \"content\": \"Hello\"}}])"),
+            String::new(),
+            format!("  portcullis sessions list --ledger {}", self.ledger().display()),
+            "  portcullis init --issuer https://login.your.company --upstream http://127.0.0.1:8000   # your own model".to_owned(),
+        ]
+    }
+
+    /// Stops everything; a temporary folder goes with it.
+    pub(crate) async fn end(mut self) -> Result<(), DemoError> {
+        self.gateway.kill().await?;
+        match self.temporary.take() {
+            Some(folder) => folder.close().map_err(|fault| DemoError::new("removing the temporary folder", fault)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn folder(asked: Option<&Path>) -> Result<(PathBuf, Option<TempDir>), DemoError> {
+    let failed = |fault: std::io::Error| DemoError::new("making the demo's folder", fault);
+    let Some(dir) = asked else {
+        let folder = tempfile::Builder::new().prefix("portcullis-demo-").tempdir().map_err(failed)?;
+        return Ok((folder.path().to_owned(), Some(folder)));
+    };
+    std::fs::create_dir_all(dir).map_err(failed)?;
+    Ok((std::path::absolute(dir).map_err(failed)?, None))
+}
+
+fn write(dir: &Path, name: &str, text: &str) -> Result<(), DemoError> {
+    let file = dir.join(name);
+    let made = file.parent().map_or(Ok(()), std::fs::create_dir_all);
+    let written = made.and_then(|()| std::fs::write(&file, text));
+    written.map_err(|fault| DemoError::new("writing the demo's files", format!("{}: {fault}", file.display())))
+}
+
+/// A free loopback address. Another program could take it before the gateway does; then the gateway
+/// says so, and the demo with it.
+fn free_address() -> Result<String, DemoError> {
+    let found = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
+    found.map(|address| address.to_string()).map_err(|fault| DemoError::new("finding a free port", fault))
+}
+
+fn random_key() -> Result<String, DemoError> {
+    let mut bytes = [0_u8; 16];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|fault| DemoError::new("making a key for the demo's model", fault))?;
+    Ok(bytes.iter().fold(String::from("demo-"), |mut key, byte| {
+        // Writing to a string can't fail.
+        let _ = write!(key, "{byte:02x}");
+        key
+    }))
+}
+
+fn configuration(callers: &str, observe: &str, issuer: &str, upstream: &str, credential: Option<&str>) -> String {
+    let credential = credential.map(|reference| format!("\n    credential: {reference}")).unwrap_or_default();
+    format!(
+        "listeners:\n  - address: {callers}\nobserve: {observe}\nissuers:\n  demo:\n    issuer: {issuer}\n    \
+         audiences: [{AUDIENCE}]\nresources:\n  demo:\n    kind: model\n    server: openai\n    upstreams: \
+         [{upstream}]{credential}\npolicies: policies/\nledger: ledger/\n"
+    )
+}
+
+fn policies() -> String {
+    format!(
+        "// Researchers may ask the demo model, and see which models there are.\n@id(\"researchers-ask\")\npermit (\n  \
+         principal in Group::\"research\",\n  action in [Action::\"infer\", Action::\"inspect\"],\n  resource in \
+         Resource::\"demo\"\n);\n\n// Analysts may ask the demo model for short answers.\n@id(\"analysts-ask-short\")\n\
+         permit (\n  principal in Group::\"analysts\",\n  action == Action::\"infer\",\n  resource in \
+         Resource::\"demo\"\n)\n{TIGHT}\n"
+    )
+}

@@ -1,0 +1,43 @@
+//! Scene four: the gateway is killed in mid-stream, and what the caller saw is in the record.
+
+use model::Outcome;
+use record::Reader;
+
+use super::expect;
+use crate::client::joined;
+use crate::error::DemoError;
+use crate::ground::Ground;
+use crate::model_server::COUNT;
+use crate::screen::Screen;
+
+/// The caller reads this many bytes before the gateway is killed.
+const ENOUGH: usize = 4096;
+
+pub(crate) async fn play(ground: &mut Ground, screen: &mut Screen<'_>) -> Result<(), DemoError> {
+    let mut answer = ground.ask("alice", COUNT, 400).await?;
+    let request = answer.request.clone();
+    let mut got = Vec::new();
+    while got.len() < ENOUGH {
+        match answer.next().await {
+            Some(bytes) => got.extend_from_slice(&bytes?),
+            None => break,
+        }
+    }
+    ground.gateway.kill().await?;
+    // What was on its way when the gateway died was sent, so it counts as seen.
+    while let Some(Ok(bytes)) = answer.next().await {
+        got.extend_from_slice(&bytes);
+    }
+    let tail = joined(&got);
+    let tail: String = tail.chars().rev().take(24).collect::<Vec<_>>().into_iter().rev().collect();
+    screen.plain(&format!("The caller saw {} bytes, up to …{tail:?}, when the gateway was killed.", got.len()))?;
+    ground.gateway.start().await?;
+    let failed = |fault: &dyn std::fmt::Display| DemoError::new("reading the record", fault);
+    let reader = Reader::open(&ground.ledger()).await.map_err(|e| failed(&e))?;
+    let exchange = reader.show(&request).await.map_err(|e| failed(&e))?;
+    let recorded = reader.response_body(&request).await.map_err(|e| failed(&e))?;
+    let whole = recorded.starts_with(&got);
+    expect(whole, "what the caller saw is in the record", format!("{} of {} bytes", recorded.len(), got.len()))?;
+    expect(exchange.outcome == Some(Outcome::Interrupted), "the record is sealed", format!("{:?}", exchange.outcome))?;
+    Ok(screen.good("Every byte the caller saw is in the record, sealed as interrupted at the next start.")?)
+}

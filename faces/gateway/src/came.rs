@@ -1,0 +1,29 @@
+//! What is kept of a request's arrival until its seal.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use adapt_http::Dialect;
+use jiff::Timestamp;
+use model::ExchangeId;
+
+use crate::session::Arrival;
+
+/// When, from where and in whose dialect a request came.
+#[derive(Clone, Copy)]
+pub(crate) struct Came {
+    pub(crate) exchange: ExchangeId,
+    pub(crate) at: Timestamp,
+    /// On the clock that never steps backward.
+    pub(crate) began: Duration,
+    pub(crate) client: SocketAddr,
+    /// Whose error shape a refusal takes.
+    pub(crate) dialect: Dialect,
+}
+
+impl From<&Arrival> for Came {
+    fn from(arrival: &Arrival) -> Self {
+        let Arrival { exchange, at, began, client, dialect, .. } = arrival;
+        Self { exchange: *exchange, at: *at, began: *began, client: *client, dialect: *dialect }
+    }
+}

@@ -1,0 +1,112 @@
+//! The spine: one exchange from a verified caller to a sealed record.
+//!
+//! operations → authorize → open record → approve → forward → mask → record → respond → seal.
+//!
+//! Read it downward; every step takes the proof the step before it made. The exchange runs in a task of
+//! its own that owns the record, so it is sealed however the exchange ends.
+
+use std::sync::Arc;
+
+use authorize::Surroundings;
+use model::{Outcome, Question, Refusal};
+use record::{Opening, Record};
+
+use crate::Gateway;
+use crate::came::Came;
+use crate::reply::Reply;
+use crate::seal::{Ending, seal};
+use crate::session::{self, Arrival, Entered, Heard};
+use crate::setup::{Place, Setup};
+use crate::stream::Sight;
+use crate::{refuse, stream};
+
+/// Carries one request from its arrival to its seal.
+pub(crate) async fn carry(gateway: Arc<Gateway>, arrival: Arrival, reply: Reply) {
+    let came = Came::from(&arrival);
+    let setup = gateway.setup();
+    let Some(_room) = gateway.room_for_one() else {
+        return refuse::stranger(&gateway, &came, &arrival.head, &refuse::overloaded(), reply).await;
+    };
+    match session::enter(&setup, &arrival).await {
+        Ok(entered) => hear(&gateway, &setup, entered, came, arrival, reply).await,
+        Err(refusal) => refuse::stranger(&gateway, &came, &arrival.head, &refusal, reply).await,
+    }
+}
+
+async fn hear(
+    gateway: &Gateway,
+    setup: &Setup,
+    entered: Entered,
+    came: Came,
+    arrival: Arrival,
+    reply: Reply,
+) {
+    let Entered { caller, place, path } = entered;
+    match session::hear(setup, &gateway.memory, &place, path, arrival).await {
+        Ok(Heard { question, memory: _memory }) => {
+            exchange(gateway, &place, caller, &question, &came, reply).await;
+        }
+        Err(no) => refuse::unjudged(gateway, &place, &caller, &no.question, &came, &no.refusal, reply).await,
+    }
+}
+
+/// The story, once a caller at a resource has been heard to the end.
+async fn exchange(
+    gateway: &Gateway,
+    place: &Place,
+    caller: authenticate::Caller,
+    question: &Question,
+    came: &Came,
+    mut reply: Reply,
+) {
+    // operations
+    let operations = match place.adapter.operations(question) {
+        Ok(operations) => operations,
+        Err(refusal) => {
+            return refuse::unjudged(gateway, place, &caller, question, came, &refusal, reply).await;
+        }
+    };
+
+    // authorize
+    let surroundings = Surroundings { client: came.client.ip() };
+    let decided = gateway.authorizer.decide(caller, &place.target, &operations, surroundings);
+
+    // open record
+    let (identity, decision) = match &decided {
+        Ok(permit) => (permit.identity(), permit.decision()),
+        Err(denied) => (denied.identity(), denied.decision()),
+    };
+    let resource = &place.target.name;
+    let opening =
+        Opening { exchange: came.exchange, arrived: came.at, client: came.client, identity, resource, operations: &operations, decision, question };
+    let mut record = match gateway.ledger.open_exchange(opening).await {
+        Ok(record) => record,
+        Err(fault) => return refuse::unrecorded(came, &fault, reply).await,
+    };
+    let permit = match decided {
+        Ok(permit) => permit,
+        Err(denied) => return refuse::caller(gateway, record, came, &denied.refusal(), reply).await,
+    };
+
+    // approve
+    let sight = Sight::of(&permit, place);
+    let cleared = match approve::clear(permit, &record) {
+        Ok(cleared) => cleared,
+        Err(refusal) => return refuse::caller(gateway, record, came, &refusal, reply).await,
+    };
+
+    // forward
+    let sent = tokio::select! {
+        biased;
+        () = reply.gone() => return seal(gateway, record, came, Ending::of(Outcome::CallerGone)).await,
+        sent = place.upstreams.send(cleared, question) => sent,
+    };
+    let answer = match sent {
+        Ok(answer) => answer,
+        Err(fault) => return refuse::failed(gateway, record, came, &fault, reply).await,
+    };
+
+    // mask → record → respond, chunk by chunk; then seal
+    let ending = stream::carry(gateway, place, question, sight, answer, &mut record, came, reply).await;
+    seal(gateway, record, came, ending).await;
+}

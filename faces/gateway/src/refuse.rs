@@ -1,0 +1,127 @@
+//! Every way the gateway says no. What it says is recorded like any answer, but for one case: when the
+//! record itself can't be written, it says just that.
+
+use http::request::Parts;
+use model::{Code, Decision, Outcome, Question, Refusal, Ruling};
+use record::{LedgerError, Opening, Record, Spoken, Stranger};
+
+use crate::Gateway;
+use crate::came::Came;
+use crate::reply::Reply;
+use crate::seal::{Ending, seal};
+use crate::setup::Place;
+
+/// Refuses somebody not known yet: one sealed record without a body.
+pub(crate) async fn stranger(gateway: &Gateway, came: &Came, head: &Parts, refusal: &Refusal, mut reply: Reply) {
+    tracing::info!(
+        request = %came.exchange, client = %came.client, code = refusal.code.name(),
+        detail = refusal.detail.as_deref(), "refused before there was a caller"
+    );
+    metrics::counter!("portcullis_refused_strangers_total", "code" => refusal.code.name()).increment(1);
+    let (status, headers, body) = came.dialect.refusal(refusal, came.exchange);
+    let stranger = Stranger {
+        exchange: came.exchange,
+        arrived: came.at,
+        client: came.client,
+        method: &head.method,
+        path: head.uri.path(),
+        refusal,
+        status,
+        headers,
+        body,
+    };
+    match gateway.ledger.refuse_stranger(stranger).await {
+        Ok(words) => {
+            for recorded in words {
+                if reply.write(recorded).await.is_err() {
+                    return;
+                }
+            }
+            // A caller that left needs no end.
+            let _ = reply.end().await;
+        }
+        Err(fault) => unrecorded(came, &fault, reply).await,
+    }
+}
+
+/// Refuses a known caller whose request policy never judged: it could not be read in one way.
+pub(crate) async fn unjudged(
+    gateway: &Gateway,
+    place: &Place,
+    caller: &authenticate::Caller,
+    question: &Question,
+    came: &Came,
+    refusal: &Refusal,
+    reply: Reply,
+) {
+    let decision = Decision {
+        ruling: Ruling::Denied,
+        judgements: Vec::new(),
+        policy_set: gateway.authorizer.current().hash(),
+    };
+    let opening = Opening {
+        exchange: came.exchange,
+        arrived: came.at,
+        client: came.client,
+        identity: caller.identity(),
+        resource: &place.target.name,
+        operations: &[],
+        decision: &decision,
+        question,
+    };
+    match gateway.ledger.open_exchange(opening).await {
+        Ok(record) => self::caller(gateway, record, came, refusal, reply).await,
+        Err(fault) => unrecorded(came, &fault, reply).await,
+    }
+}
+
+/// Refuses a known caller whose record is open.
+pub(crate) async fn caller(gateway: &Gateway, mut record: Record, came: &Came, refusal: &Refusal, reply: Reply) {
+    say(&mut record, came, refusal, reply).await;
+    seal(gateway, record, came, Ending::refused(Outcome::Refused, refusal)).await;
+}
+
+/// Tells a caller that the upstream failed before it answered anything.
+pub(crate) async fn failed(
+    gateway: &Gateway,
+    mut record: Record,
+    came: &Came,
+    fault: &forward::ForwardError,
+    reply: Reply,
+) {
+    let refusal = fault.refusal();
+    say(&mut record, came, &refusal, reply).await;
+    seal(gateway, record, came, Ending::refused(fault.outcome(), &refusal)).await;
+}
+
+/// Says a refusal in the caller's dialect, recorded first.
+pub(crate) async fn say(record: &mut Record, came: &Came, refusal: &Refusal, mut reply: Reply) {
+    let (status, headers, body) = came.dialect.refusal(refusal, came.exchange);
+    for words in [Spoken::Head { status, headers }, Spoken::Body(body)] {
+        match record.say(words).await {
+            Ok(recorded) if reply.write(recorded).await.is_ok() => {}
+            Ok(_) => return,
+            Err(fault) => return unrecorded(came, &fault, reply).await,
+        }
+    }
+    // A caller that left needs no end.
+    let _ = reply.end().await;
+}
+
+/// Says that nothing can be recorded, and so nothing may pass.
+pub(crate) async fn unrecorded(came: &Came, fault: &LedgerError, reply: Reply) {
+    tracing::error!(request = %came.exchange, %fault, "refused: the ledger can't be written");
+    metrics::counter!("portcullis_unrecorded_refusals_total").increment(1);
+    let (status, headers, body) = came.dialect.refusal(&ledger_unavailable(fault), came.exchange);
+    reply.last_words(status, headers, body).await;
+}
+
+/// The ledger can't be written.
+pub(crate) fn ledger_unavailable(fault: &LedgerError) -> Refusal {
+    Refusal::new(Code::LedgerUnavailable).retry_after(5).detail(fault)
+}
+
+/// The gateway carries as many requests as it may.
+pub(crate) fn overloaded() -> Refusal {
+    Refusal::new(Code::Overloaded).retry_after(1)
+}

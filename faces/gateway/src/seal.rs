@@ -1,0 +1,61 @@
+//! The last step: how an exchange ended goes into the record, the metrics and the log.
+
+use std::time::Duration;
+
+use model::{Findings, Outcome, Refusal, Usage};
+use record::{Record, Sealing};
+
+use crate::Gateway;
+use crate::came::Came;
+
+/// How an exchange ended.
+pub(crate) struct Ending {
+    pub(crate) outcome: Outcome,
+    pub(crate) refusal: Option<Refusal>,
+    pub(crate) usage: Option<Usage>,
+    pub(crate) findings: Findings,
+    /// From arrival to the first byte of the answer's body.
+    pub(crate) first_byte: Option<Duration>,
+}
+
+impl Ending {
+    /// An ending of which nothing else is to be said.
+    pub(crate) fn of(outcome: Outcome) -> Self {
+        Self { outcome, refusal: None, usage: None, findings: Findings::default(), first_byte: None }
+    }
+
+    /// A refusal.
+    pub(crate) fn refused(outcome: Outcome, refusal: &Refusal) -> Self {
+        Self { refusal: Some(refusal.clone()), ..Self::of(outcome) }
+    }
+}
+
+/// Seals the record. A seal that can't be written is retried by the ledger at its next start, as an
+/// interrupted exchange; here it can only be told.
+pub(crate) async fn seal(gateway: &Gateway, record: Record, came: &Came, ending: Ending) {
+    let took = gateway.clock.elapsed().saturating_sub(came.began);
+    let code = ending.refusal.as_ref().map(|refusal| refusal.code);
+    tracing::info!(
+        request = %came.exchange,
+        outcome = ending.outcome.as_str(),
+        code = code.map(model::Code::name),
+        detail = ending.refusal.as_ref().and_then(|refusal| refusal.detail.as_deref()),
+        took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+        "exchange sealed"
+    );
+    metrics::counter!("portcullis_exchanges_total", "outcome" => ending.outcome.as_str(), "code" => code.map_or("", model::Code::name)).increment(1);
+    metrics::histogram!("portcullis_exchange_seconds").record(took.as_secs_f64());
+    for (class, count) in &ending.findings.masked {
+        metrics::counter!("portcullis_masked_total", "class" => class.as_str().to_owned()).increment(*count);
+    }
+    let sealing = Sealing {
+        outcome: ending.outcome,
+        refusal: ending.refusal.as_ref(),
+        usage: ending.usage,
+        findings: &ending.findings,
+        first_byte: ending.first_byte,
+    };
+    if let Err(fault) = record.seal(sealing).await {
+        tracing::error!(request = %came.exchange, %fault, "the record could not be sealed");
+    }
+}

@@ -1,0 +1,109 @@
+//! Runs the gateway: opens its doors, reloads, drains.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use accept::{Door, Peer};
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::reply::{self, ReplyBody};
+use crate::session::Arrival;
+use crate::{Gateway, SetupError, exchange, observe, reload};
+
+/// A gateway whose doors are open.
+pub struct Running {
+    gateway: Arc<Gateway>,
+    addresses: Vec<SocketAddr>,
+    observe: Option<SocketAddr>,
+    local_ca: Option<PathBuf>,
+    tasks: JoinSet<()>,
+    drain: CancellationToken,
+}
+
+impl Gateway {
+    /// Opens every listener and serves. With `file`, the configuration and the policies are read again
+    /// when they change, and on [`Running::reload`].
+    ///
+    /// # Errors
+    /// [`SetupError`] when a listener can't be opened; none is left open then.
+    pub async fn serve(self: &Arc<Self>, file: Option<PathBuf>) -> Result<Running, SetupError> {
+        let setup = self.setup();
+        let drain = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        let mut addresses = Vec::new();
+        let mut local_ca = None;
+        let doors: Result<Vec<Door>, _> =
+            setup.config.listeners.iter().map(|listener| Door::open(listener, &setup.config.limits)).collect();
+        let watch = observe::open(setup.config.observe).await?;
+        let observe = watch.as_ref().and_then(|listener| listener.local_addr().ok());
+        for door in doors? {
+            addresses.push(door.address());
+            local_ca = local_ca.or_else(|| door.ca_path().map(PathBuf::from));
+            let gateway = Arc::clone(self);
+            let handler = move |request, peer| answer(Arc::clone(&gateway), request, peer);
+            tasks.spawn(door.serve(handler, drain.clone()));
+        }
+        if let Some(listener) = watch {
+            tasks.spawn(observe::serve(Arc::clone(self), listener, drain.clone()));
+        }
+        if let Some(file) = file {
+            tasks.spawn(reload::watch(Arc::clone(self), file, drain.clone()));
+        }
+        let authenticator = Arc::clone(&setup.authenticator);
+        tokio::spawn(async move { authenticator.warm().await });
+        Ok(Running { gateway: Arc::clone(self), addresses, observe, local_ca, tasks, drain })
+    }
+}
+
+impl Running {
+    /// Where callers are served, in the configuration's order.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Where health and metrics are served.
+    pub fn observe(&self) -> Option<SocketAddr> {
+        self.observe
+    }
+
+    /// The local certificate authority, where a listener says `tls: local`.
+    pub fn local_ca(&self) -> Option<&PathBuf> {
+        self.local_ca.as_ref()
+    }
+
+    /// The gateway itself.
+    pub fn gateway(&self) -> &Arc<Gateway> {
+        &self.gateway
+    }
+
+    /// Stops accepting, lets what runs finish within the configured time, cuts the rest, and closes the
+    /// ledger once everything is sealed.
+    pub async fn stop(mut self) {
+        self.drain.cancel();
+        while self.tasks.join_next().await.is_some() {}
+        // Exchanges outlive their connections by the time a seal takes; all room free means all sealed.
+        let all = u32::try_from(self.gateway.setup().config.limits.requests_in_flight).unwrap_or(u32::MAX);
+        let sealed = Arc::clone(&self.gateway.room).acquire_many_owned(all);
+        if tokio::time::timeout(std::time::Duration::from_secs(5), sealed).await.is_err() {
+            tracing::warn!("some exchanges were not sealed in time; the next start closes them as interrupted");
+        }
+        self.gateway.ledger.clone().close().await;
+    }
+}
+
+/// Answers one request. The exchange runs in a task of its own; a task that is lost answers nothing
+/// but a status.
+async fn answer(gateway: Arc<Gateway>, request: Request<Incoming>, peer: Peer) -> Response<ReplyBody> {
+    let arrival = Arrival::new(request, &peer, &*gateway.clock);
+    let exchange = arrival.exchange;
+    let (reply, answered) = reply::channel();
+    tokio::spawn(exchange::carry(gateway, arrival, reply));
+    answered.await.unwrap_or_else(|_| {
+        tracing::error!(request = %exchange, "the exchange was lost");
+        reply::lost()
+    })
+}

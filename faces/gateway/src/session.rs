@@ -1,0 +1,184 @@
+//! The outer loop, once per request for HTTP: accept → greet → authenticate → resolve.
+//!
+//! What comes out is an [`Entered`]: a verified caller at a known resource. What fails is a refusal to
+//! a stranger, recorded without a body.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use accept::Peer;
+use adapt_http::Dialect;
+use authenticate::Caller;
+use bytes::{Bytes, BytesMut};
+use http::request::Parts;
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
+use jiff::Timestamp;
+use model::{Code, ExchangeId, Question, QuestionParts, Refusal};
+use resolve::NormalPath;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::setup::{Place, Setup};
+
+/// A request that has arrived, nothing yet known of it.
+pub(crate) struct Arrival {
+    pub(crate) exchange: ExchangeId,
+    pub(crate) at: Timestamp,
+    /// On the clock that never steps backward.
+    pub(crate) began: Duration,
+    pub(crate) client: SocketAddr,
+    pub(crate) head: Parts,
+    pub(crate) body: Incoming,
+    /// Whose error shape a refusal takes.
+    pub(crate) dialect: Dialect,
+}
+
+impl Arrival {
+    pub(crate) fn new(request: http::Request<Incoming>, peer: &Peer, clock: &dyn model::Clock) -> Self {
+        let at = clock.now();
+        let (head, body) = request.into_parts();
+        let dialect = Dialect::of(head.uri.path(), &head.headers);
+        Self {
+            exchange: ExchangeId::at(at),
+            at,
+            began: clock.elapsed(),
+            client: peer.address,
+            head,
+            body,
+            dialect,
+        }
+    }
+}
+
+/// A verified caller at a known resource.
+pub(crate) struct Entered {
+    pub(crate) caller: Caller,
+    pub(crate) place: Arc<Place>,
+    /// The normalised path below the resource.
+    pub(crate) path: String,
+}
+
+/// Greets, authenticates and resolves.
+///
+/// # Errors
+/// A refusal to a stranger: nothing of the request is trusted yet.
+pub(crate) async fn enter(setup: &Setup, arrival: &Arrival) -> Result<Entered, Refusal> {
+    accept::framing(&arrival.head)?;
+    let caller = setup
+        .authenticator
+        .caller(arrival.exchange, &arrival.head.headers)
+        .await
+        .map_err(|fault| fault.refusal())?;
+    let path = NormalPath::parse(arrival.head.uri.path()).map_err(|fault| fault.refusal())?;
+    let host = arrival.head.uri.authority().map(http::uri::Authority::as_str).or_else(|| {
+        arrival.head.headers.get(http::header::HOST).and_then(|host| host.to_str().ok())
+    });
+    let found = setup.table.find(host, &path).ok_or_else(|| Refusal::new(Code::ResourceUnknown))?;
+    Ok(Entered { caller, place: Arc::clone(found.target), path: found.rest })
+}
+
+/// The request read whole, and the share of the gateway's memory it takes until it is dropped.
+pub(crate) struct Heard {
+    pub(crate) question: Question,
+    pub(crate) memory: Option<OwnedSemaphorePermit>,
+}
+
+/// A request that could not be heard to the end, as far as it was.
+pub(crate) struct Unheard {
+    pub(crate) refusal: Refusal,
+    pub(crate) question: Question,
+}
+
+/// Reads the body to the resource's limit and closes the request against change.
+///
+/// # Errors
+/// A refusal when it is too large, too slow, or holds headers that make it ambiguous.
+pub(crate) async fn hear(
+    setup: &Setup,
+    memory: &Arc<Semaphore>,
+    place: &Place,
+    path: String,
+    arrival: Arrival,
+) -> Result<Heard, Box<Unheard>> {
+    let Arrival { exchange, head, body, .. } = arrival;
+    let mut parts = QuestionParts {
+        exchange,
+        method: head.method,
+        path,
+        query: head.uri.query().map(str::to_owned),
+        headers: http::HeaderMap::new(),
+        body: Bytes::new(),
+    };
+    let read = async {
+        parts.headers = adapt_http::request_headers(&head.headers, &place.forward_headers)?;
+        read_body(body, place.max_request_bytes, memory, setup.body_timeout).await
+    };
+    match read.await {
+        Ok((bytes, permit)) => {
+            parts.body = bytes;
+            Ok(Heard { question: Question::new(parts), memory: permit })
+        }
+        Err(refusal) => Err(Box::new(Unheard { refusal, question: Question::new(parts) })),
+    }
+}
+
+/// One permit of the memory semaphore stands for this many bytes.
+pub(crate) const MEMORY_UNIT: usize = 1024;
+
+async fn read_body(
+    mut body: Incoming,
+    limit: usize,
+    memory: &Arc<Semaphore>,
+    patience: Duration,
+) -> Result<(Bytes, Option<OwnedSemaphorePermit>), Refusal> {
+    if body.is_end_stream() {
+        return Ok((Bytes::new(), None));
+    }
+    let too_large = || {
+        Refusal::new(Code::RequestTooLarge)
+            .because(format!("The request body is larger than the {limit} bytes this resource allows."))
+    };
+    let stated = body.size_hint().exact().map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+    if stated.is_some_and(|bytes| bytes > limit) {
+        return Err(too_large());
+    }
+    // A body of unknown length is charged its limit: what was not asked for can't be taken later.
+    let permit = reserve(memory, stated.unwrap_or(limit))?;
+    let mut whole = Bytes::new();
+    let mut rest: Option<BytesMut> = None;
+    let all = async {
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|fault| {
+                Refusal::new(Code::RequestMalformed)
+                    .because("The request body broke off.")
+                    .detail(fault)
+            })?;
+            let Ok(data) = frame.into_data() else { continue };
+            let have = rest.as_ref().map_or(whole.len(), BytesMut::len);
+            if have.saturating_add(data.len()) > limit {
+                return Err(too_large());
+            }
+            if have == 0 {
+                whole = data;
+            } else {
+                rest.get_or_insert_with(|| BytesMut::from(&whole[..])).extend_from_slice(&data);
+            }
+        }
+        Ok(())
+    };
+    match tokio::time::timeout(patience, all).await {
+        Ok(read) => read?,
+        Err(_) => return Err(Refusal::new(Code::RequestTimeout)),
+    }
+    Ok((rest.map_or(whole, BytesMut::freeze), Some(permit)))
+}
+
+fn reserve(memory: &Arc<Semaphore>, bytes: usize) -> Result<OwnedSemaphorePermit, Refusal> {
+    let units = u32::try_from(bytes.div_ceil(MEMORY_UNIT)).unwrap_or(u32::MAX);
+    Arc::clone(memory).try_acquire_many_owned(units).map_err(|_| {
+        Refusal::new(Code::Overloaded)
+            .because("The gateway holds as many request bytes as it may.")
+            .retry_after(1)
+    })
+}

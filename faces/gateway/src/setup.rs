@@ -1,0 +1,180 @@
+//! From a configuration to the parts the spine uses.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use adapt_http::{AdapterSpec, HttpAdapter, Patterns, RouteSpec, UnknownStreams};
+use authenticate::Authenticator;
+use authorize::{Authorizer, PolicySet, Target};
+use config::Config;
+use forward::Upstreams;
+use http::HeaderName;
+use model::{Adapter, Clock, ResourceName};
+use record::Ledger;
+use resolve::Table;
+use tokio::sync::Semaphore;
+
+use crate::{Gateway, session};
+
+/// What a reload replaces, all at once.
+pub(crate) struct Setup {
+    pub(crate) config: Config,
+    pub(crate) authenticator: Arc<Authenticator>,
+    pub(crate) table: Table<Arc<Place>>,
+    /// How long a request body may take to arrive.
+    pub(crate) body_timeout: Duration,
+}
+
+/// A resource, ready to be asked.
+pub(crate) struct Place {
+    pub(crate) target: Target,
+    pub(crate) adapter: Arc<dyn Adapter>,
+    pub(crate) upstreams: Arc<Upstreams>,
+    pub(crate) forward_headers: Vec<HeaderName>,
+    pub(crate) return_headers: Vec<HeaderName>,
+    pub(crate) max_request_bytes: usize,
+    pub(crate) cut_on_token_expiry: bool,
+    /// The configuration it was built from: unchanged, a reload keeps the place with its connections.
+    made_from: (config::Resource, Vec<config::DenyList>),
+}
+
+/// Why the gateway could not be built from its configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// An issuer.
+    #[error("an issuer cannot be used: {0}")]
+    Issuer(#[from] authenticate::AuthenticateError),
+    /// The policies.
+    #[error("the policies cannot be used:\n{0}")]
+    Policies(#[from] authorize::PolicyFaults),
+    /// The engine that decides.
+    #[error("decisions cannot be made: {0}")]
+    Decide(#[from] authorize::AuthorizeError),
+    /// The ledger.
+    #[error("the ledger cannot be opened: {0}")]
+    Ledger(#[from] record::LedgerError),
+    /// The masking rules.
+    #[error("the masking rules cannot be built: {0}")]
+    Mask(#[from] mask::MaskError),
+    /// A listener.
+    #[error("a listener cannot be opened: {0}")]
+    Accept(#[from] accept::AcceptError),
+    /// A resource.
+    #[error("resource `{name}`: {why}")]
+    Resource {
+        /// Its name.
+        name: ResourceName,
+        /// What is wrong.
+        why: String,
+    },
+    /// The addresses of resources.
+    #[error("resources cannot be told apart: {0}")]
+    Resolve(#[from] resolve::ResolveError),
+    /// The listener for health and metrics.
+    #[error("the listener for health and metrics at {address} cannot be opened: {why}")]
+    Observe {
+        /// Where it should listen.
+        address: std::net::SocketAddr,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+impl Gateway {
+    /// Builds every part, opens the ledger and records which policies rule. Serves nobody yet.
+    ///
+    /// # Errors
+    /// [`SetupError`] names the part that can't be built and why.
+    pub async fn build(config: Config, clock: Arc<dyn Clock>) -> Result<Arc<Self>, SetupError> {
+        let policies = PolicySet::load(&config.policies.dir)?;
+        let ledger = Ledger::open(ledger_settings(&config.ledger), Arc::clone(&clock))?;
+        ledger.policy_set(policies.hash(), policies.text(), "start").await?;
+        let limits = &config.limits;
+        let room = Arc::new(Semaphore::new(limits.requests_in_flight));
+        let memory = Arc::new(Semaphore::new(limits.body_bytes_in_flight / session::MEMORY_UNIT));
+        let authorizer = Authorizer::new(policies, &config.policies.timezone, Arc::clone(&clock))?;
+        let rules = mask::Rules::standard()?;
+        let setup = Setup::build(config, None, &clock)?;
+        Ok(Arc::new(Self {
+            setup: arc_swap::ArcSwap::from_pointee(setup),
+            authorizer,
+            ledger,
+            rules,
+            clock,
+            room,
+            memory,
+        }))
+    }
+}
+
+impl Setup {
+    /// Builds what a reload replaces. Parts of `before` whose configuration did not change are kept,
+    /// with their keys and connections.
+    pub(crate) fn build(config: Config, before: Option<&Self>, clock: &Arc<dyn Clock>) -> Result<Self, SetupError> {
+        let kept = before.filter(|before| before.config.issuers == config.issuers);
+        let authenticator = match kept {
+            Some(before) => Arc::clone(&before.authenticator),
+            None => Authenticator::build(&config.issuers, &config.limits, Arc::clone(clock))?,
+        };
+        let old = before.map(Self::places).unwrap_or_default();
+        let patterns = Arc::new(deny_lists(&config)?);
+        let places: Result<Vec<_>, SetupError> = config
+            .resources
+            .iter()
+            .map(|resource| {
+                let made_from = (resource.clone(), config.deny_lists.clone());
+                let place = match old.get(&resource.name) {
+                    Some(place) if place.made_from == made_from => Arc::clone(place),
+                    _ => Arc::new(Place::build(resource, made_from, &patterns, clock)?),
+                };
+                Ok((resource.name.clone(), resource.hosts.clone(), place))
+            })
+            .collect();
+        let table = Table::build(places?.into_iter())?;
+        Ok(Self { authenticator, table, body_timeout: config.limits.body_timeout, config })
+    }
+
+    /// Every place by name.
+    pub(crate) fn places(&self) -> HashMap<ResourceName, Arc<Place>> {
+        self.table.iter().map(|place| (place.target.name.clone(), Arc::clone(place))).collect()
+    }
+}
+
+impl Place {
+    fn build(
+        resource: &config::Resource,
+        made_from: (config::Resource, Vec<config::DenyList>),
+        patterns: &Arc<Patterns>,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Self, SetupError> {
+        let wrong = |why: &dyn std::fmt::Display| SetupError::Resource {
+            name: resource.name.clone(),
+            why: why.to_string(),
+        };
+        let adapter = HttpAdapter::build(adapter_spec(resource, patterns)).map_err(|fault| wrong(&fault))?;
+        let upstreams = Upstreams::build(resource, Arc::clone(clock)).map_err(|fault| wrong(&fault))?;
+        Ok(Self {
+            target: Target { name: resource.name.clone(), kind: resource.kind.as_str() },
+            adapter: Arc::new(adapter),
+            upstreams,
+            forward_headers: resource.forward_headers.clone(),
+            return_headers: resource.return_headers.clone(),
+            max_request_bytes: resource.max_request_bytes,
+            cut_on_token_expiry: resource.on_token_expiry == config::OnTokenExpiry::Cut,
+            made_from,
+        })
+    }
+}
+
+fn adapter_spec(resource: &config::Resource, patterns: &Arc<Patterns>) -> AdapterSpec {
+    todo!()
+}
+
+fn deny_lists(config: &Config) -> Result<Patterns, SetupError> {
+    todo!()
+}
+
+fn ledger_settings(ledger: &config::Ledger) -> record::Settings {
+    todo!()
+}

@@ -1,0 +1,225 @@
+//! The inner loop of the spine: mask → append → write, chunk by chunk, until the answer ends or must be
+//! cut.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use forward::{Answer, Arrived, ForwardError};
+use http::{HeaderMap, HeaderValue, header};
+use mask::{Masked, Masker, Part};
+use model::{Code, Identity, LayoutFault, Outcome, Question, Refusal, Reveal, Usable};
+use record::{LedgerError, Record, Spoken};
+
+use crate::Gateway;
+use crate::came::Came;
+use crate::refuse;
+use crate::reply::Reply;
+use crate::seal::Ending;
+use crate::setup::Place;
+
+/// What outlives the permit: what the caller may see, and until when.
+pub(crate) struct Sight {
+    identity: Arc<Identity>,
+    viewer: Arc<dyn Reveal>,
+    usable: Arc<dyn Usable>,
+    /// Set where the resource cuts a live answer when its token ends.
+    token_ends: Option<jiff::Timestamp>,
+}
+
+impl Sight {
+    pub(crate) fn of(permit: &authorize::Permit, place: &Place) -> Self {
+        let identity = Arc::clone(permit.identity());
+        let token_ends = place.cut_on_token_expiry.then_some(identity.token.expires_at);
+        Self { viewer: permit.viewer(), usable: permit.usable(), identity, token_ends }
+    }
+}
+
+/// Why an answer stops before its end.
+enum Stop {
+    CallerGone,
+    Ledger(LedgerError),
+    Layout(LayoutFault),
+    Upstream(ForwardError),
+    TokenEnded,
+}
+
+/// Carries the answer to the caller, and says how it ended.
+#[expect(clippy::too_many_arguments, reason = "the spine's inner loop joins every step; a struct would only rename them")]
+pub(crate) async fn carry(
+    gateway: &Gateway,
+    place: &Place,
+    question: &Question,
+    sight: Sight,
+    mut answer: Answer,
+    record: &mut Record,
+    came: &Came,
+    reply: Reply,
+) -> Ending {
+    answer.head.headers = returned_headers(&answer.head.headers, place, came);
+    let kind = answer.head.headers.get(header::CONTENT_TYPE).cloned();
+    let layout = place.adapter.layout(question, &answer.head, Arc::clone(&sight.usable));
+    let masker = Masker::begin(came.exchange, Arc::clone(&gateway.rules), Arc::clone(&sight.viewer), layout);
+    let mut carrier = Carrier { gateway, record, masker, reply, head: None, first_byte: None, came };
+
+    let result = carrier.run(&sight, answer).await;
+    let usage = carrier.masker.usage();
+    gateway.authorizer.spent(&sight.identity, usage.unwrap_or_default());
+    let mut ending = Ending {
+        outcome: Outcome::Completed,
+        refusal: None,
+        usage,
+        findings: carrier.masker.findings().clone(),
+        first_byte: carrier.first_byte,
+    };
+    match result {
+        Ok(()) if carrier.reply.end().await.is_ok() => {}
+        Ok(()) => ending.outcome = Outcome::CallerGone,
+        Err(stop) => {
+            let (outcome, refusal) = stop.verdict();
+            ending.outcome = outcome;
+            if let Some(refusal) = &refusal {
+                cut(carrier.record, came, kind.as_ref(), refusal, carrier.reply).await;
+            }
+            ending.refusal = refusal;
+        }
+    }
+    ending
+}
+
+struct Carrier<'a> {
+    gateway: &'a Gateway,
+    record: &'a mut Record,
+    masker: Masker,
+    reply: Reply,
+    /// The answer's head, while a refusal could still take its place.
+    head: Option<Masked>,
+    /// From arrival to the first byte of the answer's body.
+    first_byte: Option<Duration>,
+    came: &'a Came,
+}
+
+impl Carrier<'_> {
+    async fn run(&mut self, sight: &Sight, answer: Answer) -> Result<(), Stop> {
+        let Answer { head, mut body, .. } = answer;
+        let head_now = is_stream(&head.headers);
+        self.head = Some(self.masker.head(&head));
+        if head_now {
+            self.write_head().await?;
+        }
+        let mut trailers = None;
+        let deadline = self.token_deadline(sight);
+        tokio::pin!(deadline);
+        loop {
+            let arrived = tokio::select! {
+                biased;
+                () = self.reply.gone() => return Err(Stop::CallerGone),
+                () = &mut deadline => return Err(Stop::TokenEnded),
+                arrived = body.next() => arrived,
+            };
+            match arrived {
+                Some(Ok(Arrived::Bytes(unmasked))) => {
+                    self.record.unmasked(&unmasked.bytes);
+                    let masked = self.masker.push(unmasked).map_err(Stop::Layout)?;
+                    self.pass(masked).await?;
+                }
+                Some(Ok(Arrived::Trailers(map))) => trailers = Some(map),
+                Some(Err(fault)) => return Err(Stop::Upstream(fault)),
+                None => break,
+            }
+        }
+        let masked = self.masker.finish().map_err(Stop::Layout)?;
+        self.pass(masked).await?;
+        self.write_head().await?;
+        match trailers {
+            Some(trailers) => {
+                let masked = self.masker.trailers(&trailers);
+                self.write(masked).await
+            }
+            None => Ok(()),
+        }
+    }
+
+    async fn pass(&mut self, masked: Masked) -> Result<(), Stop> {
+        if matches!(masked.part(), Part::Body { bytes, .. } if bytes.is_empty()) {
+            return Ok(());
+        }
+        self.write_head().await?;
+        if self.first_byte.is_none() {
+            self.first_byte = Some(self.gateway.clock.elapsed().saturating_sub(self.came.began));
+        }
+        self.write(masked).await
+    }
+
+    async fn write_head(&mut self) -> Result<(), Stop> {
+        match self.head.take() {
+            Some(head) => self.write(head).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Into the ledger, then to the caller; never the other way round.
+    async fn write(&mut self, masked: Masked) -> Result<(), Stop> {
+        let recorded = self.record.append(masked).await.map_err(Stop::Ledger)?;
+        self.reply.write(recorded).await.map_err(|_| Stop::CallerGone)
+    }
+
+    fn token_deadline(&self, sight: &Sight) -> impl Future<Output = ()> + use<> {
+        let left = sight.token_ends.map(|end| {
+            Duration::try_from(end.duration_since(self.gateway.clock.now())).unwrap_or(Duration::ZERO)
+        });
+        async move {
+            match left {
+                Some(left) => tokio::time::sleep(left).await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+}
+
+impl Stop {
+    fn verdict(self) -> (Outcome, Option<Refusal>) {
+        match self {
+            Self::CallerGone => (Outcome::CallerGone, None),
+            Self::Ledger(fault) => (Outcome::Cut, Some(refuse::ledger_unavailable(&fault))),
+            Self::Layout(fault) => {
+                let refusal = Refusal::new(Code::UpstreamFailed)
+                    .because("The server's answer cannot be judged, so it may not pass.")
+                    .detail(fault);
+                (Outcome::Cut, Some(refusal))
+            }
+            Self::Upstream(fault) => (fault.outcome(), Some(fault.refusal())),
+            Self::TokenEnded => (
+                Outcome::Cut,
+                Some(Refusal::new(Code::TokenExpired).because("The token expired while the answer was streaming.")),
+            ),
+        }
+    }
+}
+
+/// Says why the answer stops: as a refusal while the head is not out, else as the SDK's error event
+/// and an aborted body.
+async fn cut(record: &mut Record, came: &Came, kind: Option<&HeaderValue>, refusal: &Refusal, mut reply: Reply) {
+    if !reply.is_committed() {
+        return refuse::say(record, came, refusal, reply).await;
+    }
+    let Some(event) = came.dialect.cut(kind, refusal, came.exchange) else { return };
+    if let Ok(recorded) = record.say(Spoken::Body(event)).await {
+        // The body is aborted right after; a caller that left hears neither.
+        let _ = reply.write(recorded).await;
+    }
+}
+
+fn is_stream(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    ["text/event-stream", "application/x-ndjson", "application/stream+json"].iter().any(|stream| kind.starts_with(stream))
+}
+
+fn returned_headers(from: &HeaderMap, place: &Place, came: &Came) -> HeaderMap {
+    let mut headers = adapt_http::response_headers(from, &place.return_headers);
+    // Masking changes lengths, and framing is always made anew.
+    headers.remove(header::CONTENT_LENGTH);
+    if let Ok(id) = HeaderValue::try_from(came.exchange.to_string()) {
+        headers.insert("x-request-id", id);
+    }
+    headers
+}
