@@ -150,6 +150,18 @@ impl Code {
         self.row().advice
     }
 
+    /// The published table of codes, as Markdown.
+    pub fn reference() -> String {
+        let head = "# Refusals\n\nEvery refusal names one of these codes. They never change; a client may match on \
+            them.\nThe error body has the shape of the SDK in use, with the code, the reason, the policies that refused, \
+            the\nrequest id and what to do.\n\n| code | status | who can mend it | meaning | what to do |\n|---|---|---|---|---|\n";
+        Self::ALL.iter().fold(head.to_owned(), |table, code| {
+            let row = code.row();
+            let fault = format!("{:?}", row.fault).to_lowercase();
+            table + &format!("| `{}` | {} | {fault} | {} | {} |\n", row.name, row.status, row.meaning, row.advice)
+        })
+    }
+
     /// The code that `name` spells.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|code| code.name() == name)
@@ -226,3 +238,25 @@ impl fmt::Display for Refusal {
 }
 
 impl std::error::Error for Refusal {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_published_table_is_current() {
+        let published = include_str!("../../../docs/errors.md");
+        assert!(
+            published == Code::reference(),
+            "docs/errors.md is not what the codes say; run: cargo run -p model --example write-errors"
+        );
+    }
+
+    #[test]
+    fn every_code_is_found_by_its_name_and_no_two_share_one() {
+        for code in Code::ALL {
+            assert_eq!(Code::from_name(code.name()), Some(*code));
+            assert!(code.status().is_client_error() || code.status().is_server_error());
+        }
+    }
+}

@@ -82,6 +82,11 @@ impl Check {
     }
 }
 
+/// `config check` for people, as other verbs end with it.
+pub(crate) fn check(file: &Path, out: &mut Out) -> Result<ExitCode, Failure> {
+    Check { config: file.to_owned(), json: false }.run(out)
+}
+
 /// Reads the configuration, or says all that is wrong with it.
 pub(crate) fn load(file: &Path, colour: bool) -> Result<Config, Failure> {
     config::load(file).map_err(|faults| Failure::Config(format!("the configuration has faults:\n{}", faults.render(colour))))
