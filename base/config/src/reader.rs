@@ -215,7 +215,7 @@ impl<'a> Item<'a> {
         match parse(text) {
             Ok(value) => Some(value),
             Err(wrong) => {
-                if text.contains('@') {
+                if matches!(self.shape, Shape::One(Text::Url | Text::Link)) && value::may_hold_secret(text) {
                     self.hide();
                 }
                 self.wrong(wrong);

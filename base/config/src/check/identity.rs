@@ -70,11 +70,11 @@ fn issuer(name: String, section: &Mapping<'_>, base: &Base) -> Option<Issuer> {
 /// An URL of an issuer as it is written, and whether it is plain HTTP.
 fn url(section: &Mapping<'_>, key: &'static str) -> Option<(String, bool)> {
     let url = |text: &str| {
-        let uri = value::url(text)?;
+        let uri = if key == "issuer" { value::url(text) } else { value::link(text) }?;
         let plain = uri.scheme_str() == Some("http");
         if plain && !uri.host().is_some_and(value::is_loopback) {
             let why = "who controls the network could put in keys of their own";
-            return Err(format!("{} is plain HTTP: {why}; use `https`", shown(text)));
+            return Err(format!("this URL is plain HTTP: {why}; use `https`"));
         }
         Ok((text.to_owned(), plain))
     };

@@ -31,7 +31,7 @@ policies: no-such-folder
     portcullis.yaml:2:1 issuer: `issuer` is no key here; did you mean `issuers`?; expected one of listeners, observe, issuers, resources, policies, ledger, limits, deny_lists
       2 | issuer:
         | ^^^^^^
-    portcullis.yaml:6:13 issuers.corp.issuer: `http://login.example.test` is plain HTTP: who controls the network could put in keys of their own; use `https`; expected a URL, as `https://login.example.test`
+    portcullis.yaml:6:13 issuers.corp.issuer: this URL is plain HTTP: who controls the network could put in keys of their own; use `https`; expected a URL, as `https://login.example.test`
       6 |     issuer: http://login.example.test
         |             ^^^^^^^^^^^^^^^^^^^^^^^^^
     portcullis.yaml:7:5 issuers.corp.audiences: the list is empty; expected a list of at least 1, each: text
@@ -146,7 +146,7 @@ deny_lists: {a: {patterns: ['(', 'x*'], words: [' y']}, b: {}}
     portcullis.yaml:2:10 observe: 192.0.2.1:9090 would show health and metrics to the network; expected a loopback address, or `plain: allowed`
       2 | observe: 192.0.2.1:9090
         |          ^^^^^^^^^^^^^^
-    portcullis.yaml:5:13 issuers.corp.issuer: a URL with a user or an `@` in it is refused; put secrets under `credential`; expected a URL, as `https://login.example.test`
+    portcullis.yaml:5:13 issuers.corp.issuer: a URL here has no user, query or fragment; a secret goes under `credential`; expected a URL, as `https://login.example.test`
       5 |     issuer: …
         |             ^
     portcullis.yaml:6:5 issuers.corp.audiences: a mapping stands here; expected a list of at least 1, each: text
@@ -170,15 +170,15 @@ deny_lists: {a: {patterns: ['(', 'x*'], words: [' y']}, b: {}}
     portcullis.yaml:12:5 issuers.corp.max_token_age: nothing stands here; expected a length of time from 1m to 30d, as `30s`, `5m`, `1h`
       12 |     max_token_age:
          |     ^^^^^^^^^^^^^
-    portcullis.yaml:16:17 resources.llama.upstreams[0]: `https://a.test/?q=1` is not a URL that can be used: it has a query or a fragment; expected a URL, as `https://login.example.test`
-      16 |     upstreams: ['https://a.test/?q=1', 'https://a.test:99999', 'https://']
-         |                 ^^^^^^^^^^^^^^^^^^^^^
+    portcullis.yaml:16:17 resources.llama.upstreams[0]: a URL here has no user, query or fragment; a secret goes under `credential`; expected a URL, as `https://login.example.test`
+      16 |     upstreams: […, 'https://a.test:99999', 'https://']
+         |                 ^
     portcullis.yaml:16:40 resources.llama.upstreams[1]: `https://a.test:99999` is not a URL that can be used: its port is not between 1 and 65535; expected a URL, as `https://login.example.test`
-      16 |     upstreams: ['https://a.test/?q=1', 'https://a.test:99999', 'https://']
-         |                                        ^^^^^^^^^^^^^^^^^^^^^^
+      16 |     upstreams: […, 'https://a.test:99999', 'https://']
+         |                    ^^^^^^^^^^^^^^^^^^^^^^
     portcullis.yaml:16:64 resources.llama.upstreams[2]: `https://` is not a URL that can be used: it cannot be read; expected a URL, as `https://login.example.test`
-      16 |     upstreams: ['https://a.test/?q=1', 'https://a.test:99999', 'https://']
-         |                                                                ^^^^^^^^^^
+      16 |     upstreams: […, 'https://a.test:99999', 'https://']
+         |                                            ^^^^^^^^^^
     portcullis.yaml:17:13 resources.llama.hosts[0]: `a.test:80` is no host name; expected a host name without port, as `llama.example.test`
       17 |     hosts: [a.test:80]
          |             ^^^^^^^^^
@@ -379,6 +379,14 @@ fn what_is_no_yaml_is_told_with_its_place() {
     "#);
 }
 
+#[test]
+fn a_limit_that_no_request_could_keep_is_a_fault() {
+    let folder = Folder::new();
+    let told = folder.faults_with("limits: {body_bytes_in_flight: 8MiB}\n");
+    assert!(told.contains("`max_request_bytes` of `llama` is more than `body_bytes_in_flight`"), "{told}");
+    assert!(folder.parse(&format!("{SMALL}limits: {{body_bytes_in_flight: 16MiB}}\n")).is_ok());
+}
+
 /// Made up where it is used, so that no text in the tree looks like a secret.
 fn sample() -> String {
     ["sk", "live", &"q7".repeat(12)].join("-")
@@ -402,6 +410,8 @@ fn a_literal_secret_is_refused_and_never_shown() {
         resource(&format!("{{value: env:KEY, scheme: '{secret} {secret}'}}")),
         format!("{SMALL}  b: {{server: vllm, api_key: {secret}, upstreams: https://b.test}}\n"),
         format!("{SMALL}  b: {{server: vllm, upstreams: 'https://x:{secret}@b.test'}}\n"),
+        format!("{SMALL}  b: {{server: vllm, upstreams: 'https://b.test/?key={secret}'}}\n"),
+        format!("{SMALL}  b: {{server: oops, upstreams: https://b.test}} # was {secret}\n"),
         format!(
             "{SMALL}  b:\n    server: vllm\n    upstreams: https://b.test\n    credential: |\n      {secret}\n"
         ),
