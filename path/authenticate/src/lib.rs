@@ -29,3 +29,6 @@ pub use compact::{MAX_HEADER_BYTES, MAX_TOKEN_BYTES, front_end};
 pub use error::AuthenticateError;
 pub use inspect::{Checked, Inspection, Verdict};
 pub use provider::IssuerHealth;
+
+#[cfg(test)]
+mod tests;

@@ -248,7 +248,10 @@ impl Provider {
         let (ending, running) = watch::channel(());
         flight.running = Some(running.clone());
         let landing = Landing { provider: Arc::clone(self), _ending: ending };
-        tokio::spawn(async move { landing.provider.load().await });
+        tokio::spawn(async move {
+            let landing = landing;
+            landing.provider.load().await;
+        });
         Some(running)
     }
 
