@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 
 pub(super) fn encode(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
@@ -152,8 +152,8 @@ pub(super) struct Site {
     pub(super) discovery: Mutex<Option<String>>,
     /// When false, connections are closed without an answer.
     pub(super) up: AtomicBool,
-    /// One permit an answer; closed to answer always.
-    pub(super) gate: Semaphore,
+    /// Answers wait while a test holds it.
+    pub(super) gate: tokio::sync::Mutex<()>,
     pub(super) asked: Notify,
     pub(super) discoveries: AtomicUsize,
     pub(super) fetches: AtomicUsize,
@@ -167,12 +167,11 @@ impl Site {
             jwks: Mutex::default(),
             discovery: Mutex::default(),
             up: AtomicBool::new(true),
-            gate: Semaphore::new(0),
+            gate: tokio::sync::Mutex::default(),
             asked: Notify::new(),
             discoveries: AtomicUsize::new(0),
             fetches: AtomicUsize::new(0),
         });
-        site.gate.close();
         let serving = Arc::clone(&site);
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
@@ -208,9 +207,7 @@ impl Site {
         let counter = if keys { &self.fetches } else { &self.discoveries };
         counter.fetch_add(1, Ordering::SeqCst);
         self.asked.notify_one();
-        if let Ok(permit) = self.gate.acquire().await {
-            permit.forget();
-        }
+        drop(self.gate.lock().await);
         if !self.up.load(Ordering::SeqCst) {
             return;
         }
