@@ -1,5 +1,7 @@
 //! Tokens of a provider that runs in the test: made right, made wrong, and in bad times.
 
+#![allow(clippy::string_slice, reason = "tokens and their JSON are ASCII here")]
+
 mod defects;
 mod inspection;
 mod mapping;

@@ -179,6 +179,14 @@ async fn keys_grow_old_by_whichever_clock_says_more() {
     world.clock.advance(secs(DAY + 1));
     world.clock.set(now());
     assert_eq!(world.check(&token).await, "keys");
+
+    // The machine sleeps a day; only the wall clock tells.
+    let (world, key) = self::world().await;
+    let token = lasting(&world, "a", &key);
+    assert_eq!(world.check(&token).await, "accepted");
+    world.site.go(false);
+    world.clock.set(now().checked_add(secs(DAY + 1)).unwrap());
+    assert_eq!(world.check(&token).await, "keys");
 }
 
 #[tokio::test]

@@ -105,7 +105,7 @@ impl Draft {
     pub(super) fn new(issuer: &str, now: Timestamp) -> Self {
         let now = now.as_second();
         let claims = json!({"iss": issuer, "aud": "gateway", "sub": "alice", "iat": now, "exp": now + 300});
-        let Value::Object(claims) = claims else { unreachable!() };
+        let Value::Object(claims) = claims else { panic!("an object") };
         Self { header: Map::new(), claims }
     }
 
@@ -130,7 +130,7 @@ impl Draft {
         header.entry("alg").or_insert_with(|| json!(pair.algorithm()));
         header.entry("kid").or_insert_with(|| json!(id));
         header.retain(|_, value| !value.is_null());
-        raw(&Value::Object(header).to_string(), &Value::Object(self.claims.clone()).to_string(), pair)
+        raw(Value::Object(header).to_string(), Value::Object(self.claims.clone()).to_string(), pair)
     }
 }
 
