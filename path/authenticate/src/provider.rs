@@ -26,11 +26,12 @@ use crate::{AuthenticateError, strict};
 pub(crate) const BURST: usize = 3;
 /// See [`BURST`].
 pub(crate) const WINDOW: Duration = Duration::from_secs(30);
-/// Keys older than this are fetched again behind a request that uses them.
-const REFRESH_AFTER: Duration = Duration::from_secs(5 * 60);
 /// Keys older than this are fetched again before they are used, if the provider answers. So this is how
-/// long a key that the provider dropped may still be believed.
+/// long a key that the provider dropped may still be believed. Keys half as old are fetched again behind
+/// a request that uses them.
 const RENEW_AFTER: Duration = Duration::from_secs(10 * 60);
+/// Keys no older than this are fresh, even where the configuration tolerates no stale ones.
+const FRESH: Duration = Duration::from_secs(60);
 /// How long the discovery document is believed.
 const DISCOVERY_KEPT: Duration = Duration::from_secs(3600);
 /// The longest pause after a failed fetch; the first is one second, and each is twice the one before.
@@ -153,10 +154,9 @@ impl Provider {
     /// the request when they are getting old, the last good ones while the provider is away.
     pub(crate) async fn current(self: &Arc<Self>) -> Result<Arc<Held>, AuthenticateError> {
         if let Some(held) = self.held.load_full() {
-            let age = self.age(&held);
-            let away = self.flight().failures > 0;
-            if age <= self.stale_after && (age <= self.within(RENEW_AFTER) || away) {
-                if age > self.within(REFRESH_AFTER) {
+            let (age, away) = (self.age(&held), self.away());
+            if self.serves(age, away) && (age <= self.renew_after() || away) {
+                if away || age > self.renew_after() / 2 {
                     drop(self.refresh());
                 }
                 return Ok(held);
@@ -164,7 +164,7 @@ impl Provider {
         }
         self.fetch().await;
         match self.held.load_full() {
-            Some(held) if self.age(&held) <= self.stale_after => Ok(held),
+            Some(held) if self.serves(self.age(&held), self.away()) => Ok(held),
             _ => Err(self.unavailable()),
         }
     }
@@ -181,7 +181,7 @@ impl Provider {
         let asked = self.fetch().await;
         match self.held.load_full() {
             Some(newer) if !Arc::ptr_eq(&newer, held) => Ok(Some(newer)),
-            _ if asked || self.flight().failures > 0 => Err(self.unavailable()),
+            _ if asked || self.away() => Err(self.unavailable()),
             _ => Ok(None),
         }
     }
@@ -201,7 +201,7 @@ impl Provider {
     /// Fetches once if the keys are getting old, for the task that keeps them fresh.
     pub(crate) async fn freshen(self: &Arc<Self>) {
         let held = self.held.load_full();
-        if held.is_none_or(|held| self.age(&held) > self.within(REFRESH_AFTER)) {
+        if self.away() || held.is_none_or(|held| self.age(&held) > self.renew_after() / 2) {
             self.fetch().await;
         }
     }
@@ -211,7 +211,7 @@ impl Provider {
         IssuerHealth {
             name: self.name.clone(),
             issuer: self.issuer.clone(),
-            usable: held.as_ref().is_some_and(|held| self.age(held) <= self.stale_after),
+            usable: held.as_ref().is_some_and(|held| self.serves(self.age(held), self.away())),
             keys: held.as_ref().map_or(0, |held| held.set.len()),
             fetched_at: held.map(|held| held.fetched_at),
             failure: self.flight().failure.clone(),
@@ -226,8 +226,18 @@ impl Provider {
         self.clock.elapsed().saturating_sub(held.fetched).max(by_wall)
     }
 
-    fn within(&self, age: Duration) -> Duration {
-        age.min(self.stale_after / 2)
+    /// Whether the last fetch failed.
+    fn away(&self) -> bool {
+        self.flight().failures > 0
+    }
+
+    /// Whether keys of this age may verify.
+    fn serves(&self, age: Duration, away: bool) -> bool {
+        age <= if away { self.stale_after } else { self.stale_after.max(self.renew_after()) }
+    }
+
+    fn renew_after(&self) -> Duration {
+        self.stale_after.clamp(FRESH, RENEW_AFTER)
     }
 
     /// Joins the running fetch or begins one. The fetch is a task of its own, so that it is not lost

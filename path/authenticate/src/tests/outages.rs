@@ -169,6 +169,24 @@ async fn the_last_good_keys_serve_while_the_provider_is_away_then_nobody_is_know
 }
 
 #[tokio::test]
+async fn where_no_stale_keys_are_tolerated_an_outage_ends_all_at_once() {
+    let key = KeyPair::ed();
+    let world = World::with(&[("a", &key)], |settings| settings.stale_keys = secs(0)).await;
+    let token = lasting(&world, "a", &key);
+    assert_eq!(world.check(&token).await, "accepted");
+    world.clock.advance(secs(29));
+    assert_eq!(world.check(&token).await, "accepted");
+    assert_eq!(world.site.fetches(), 1);
+    world.site.go(false);
+    world.clock.advance(secs(32));
+    assert_eq!(world.check(&token).await, "keys");
+    assert!(!world.authenticator.issuers()[0].usable);
+    world.site.go(true);
+    world.clock.advance(secs(1));
+    assert_eq!(world.check(&token).await, "accepted");
+}
+
+#[tokio::test]
 async fn keys_grow_old_by_whichever_clock_says_more() {
     let (world, key) = world().await;
     let token = lasting(&world, "a", &key);
