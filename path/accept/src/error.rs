@@ -8,7 +8,9 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum AcceptError {
     /// The address can't be had.
-    #[error("cannot listen on {address}: {cause}; check that no other program does and that the address is this machine's")]
+    #[error(
+        "cannot listen on {address}: {cause}; check that no other program does and that the address is this machine's"
+    )]
     Listen {
         /// The address.
         address: SocketAddr,

@@ -74,10 +74,7 @@ where
     type Data = Bytes;
     type Error = Aborted;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
         let me = self.get_mut();
         if me.failed.is_none() {
             match ready!(me.inner.as_mut().poll_frame(cx)) {

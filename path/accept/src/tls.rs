@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use ::aws_lc_rs::digest;
+use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use model::Clock;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
