@@ -17,13 +17,15 @@ pub(crate) struct Came {
     /// On the clock that never steps backward.
     pub(crate) began: Duration,
     pub(crate) client: SocketAddr,
+    /// Where it came in.
+    pub(crate) listener: SocketAddr,
     /// Whose error shape a refusal takes.
     pub(crate) dialect: Dialect,
 }
 
 impl From<&Arrival> for Came {
     fn from(arrival: &Arrival) -> Self {
-        let Arrival { exchange, at, began, client, dialect, .. } = arrival;
-        Self { exchange: *exchange, at: *at, began: *began, client: *client, dialect: *dialect }
+        let Arrival { exchange, at, began, client, listener, dialect, .. } = arrival;
+        Self { exchange: *exchange, at: *at, began: *began, client: *client, listener: *listener, dialect: *dialect }
     }
 }

@@ -8,8 +8,8 @@
 use std::sync::Arc;
 
 use authorize::Surroundings;
-use model::{Outcome, Question, Refusal};
-use record::{Opening, Record};
+use model::{Outcome, Question};
+use record::Opening;
 
 use crate::Gateway;
 use crate::came::Came;
@@ -77,11 +77,20 @@ async fn exchange(
         Err(denied) => (denied.identity(), denied.decision()),
     };
     let resource = &place.target.name;
-    let opening =
-        Opening { exchange: came.exchange, arrived: came.at, client: came.client, identity, resource, operations: &operations, decision, question };
+    let opening = Opening {
+        exchange: came.exchange,
+        arrived: came.at,
+        client: came.client,
+        identity,
+        resource,
+        operations: &operations,
+        decision,
+        question,
+        bodies: place.record_bodies,
+    };
     let mut record = match gateway.ledger.open_exchange(opening).await {
         Ok(record) => record,
-        Err(fault) => return refuse::unrecorded(came, &fault, reply).await,
+        Err(fault) => return refuse::unrecorded(gateway, came, &fault, reply).await,
     };
     let permit = match decided {
         Ok(permit) => permit,
@@ -98,7 +107,9 @@ async fn exchange(
     // forward
     let sent = tokio::select! {
         biased;
-        () = reply.gone() => return seal(gateway, record, came, Ending::of(Outcome::CallerGone)).await,
+        () = reply.gone() => {
+            return seal(gateway, record, came, Ending::of(Outcome::CallerGone)).await;
+        }
         sent = place.upstreams.send(cleared, question) => sent,
     };
     let answer = match sent {

@@ -89,8 +89,8 @@ fn readiness(gateway: &Gateway) -> (bool, Value) {
     let setup = gateway.setup();
     let mut missing = Vec::new();
     let ledger = gateway.ledger.health();
-    if !ledger.writable {
-        missing.push(format!("ledger: {}", ledger.fault.as_deref().unwrap_or("cannot be written")));
+    if !ledger.is_ready() {
+        missing.push(format!("ledger: {:?}", ledger.condition));
     }
     let issuers = setup.authenticator.issuers();
     if !issuers.is_empty() && issuers.iter().all(|issuer| !issuer.usable) {

@@ -3,7 +3,7 @@
 
 use http::request::Parts;
 use model::{Code, Decision, Outcome, Question, Refusal, Ruling};
-use record::{LedgerError, Opening, Record, Spoken, Stranger};
+use record::{LedgerError, Opening, Record, Spoken, Stranger, Words};
 
 use crate::Gateway;
 use crate::came::Came;
@@ -12,7 +12,7 @@ use crate::seal::{Ending, seal};
 use crate::setup::Place;
 
 /// Refuses somebody not known yet: one sealed record without a body.
-pub(crate) async fn stranger(gateway: &Gateway, came: &Came, head: &Parts, refusal: &Refusal, mut reply: Reply) {
+pub(crate) async fn stranger(gateway: &Gateway, came: &Came, head: &Parts, refusal: &Refusal, reply: Reply) {
     tracing::info!(
         request = %came.exchange, client = %came.client, code = refusal.code.name(),
         detail = refusal.detail.as_deref(), "refused before there was a caller"
@@ -23,24 +23,18 @@ pub(crate) async fn stranger(gateway: &Gateway, came: &Came, head: &Parts, refus
         exchange: came.exchange,
         arrived: came.at,
         client: came.client,
-        method: &head.method,
+        listener: came.listener,
+        method: head.method.as_str(),
         path: head.uri.path(),
+        host: accept::host(head).unwrap_or_default(),
         refusal,
         status,
         headers,
         body,
     };
     match gateway.ledger.refuse_stranger(stranger).await {
-        Ok(words) => {
-            for recorded in words {
-                if reply.write(recorded).await.is_err() {
-                    return;
-                }
-            }
-            // A caller that left needs no end.
-            let _ = reply.end().await;
-        }
-        Err(fault) => unrecorded(came, &fault, reply).await,
+        Ok(words) => utter(words, reply).await,
+        Err(fault) => unrecorded(gateway, came, &fault, reply).await,
     }
 }
 
@@ -68,16 +62,17 @@ pub(crate) async fn unjudged(
         operations: &[],
         decision: &decision,
         question,
+        bodies: place.record_bodies,
     };
     match gateway.ledger.open_exchange(opening).await {
         Ok(record) => self::caller(gateway, record, came, refusal, reply).await,
-        Err(fault) => unrecorded(came, &fault, reply).await,
+        Err(fault) => unrecorded(gateway, came, &fault, reply).await,
     }
 }
 
 /// Refuses a known caller whose record is open.
 pub(crate) async fn caller(gateway: &Gateway, mut record: Record, came: &Came, refusal: &Refusal, reply: Reply) {
-    say(&mut record, came, refusal, reply).await;
+    say(gateway, &mut record, came, refusal, reply).await;
     seal(gateway, record, came, Ending::refused(Outcome::Refused, refusal)).await;
 }
 
@@ -90,30 +85,48 @@ pub(crate) async fn failed(
     reply: Reply,
 ) {
     let refusal = fault.refusal();
-    say(&mut record, came, &refusal, reply).await;
+    say(gateway, &mut record, came, &refusal, reply).await;
     seal(gateway, record, came, Ending::refused(fault.outcome(), &refusal)).await;
 }
 
 /// Says a refusal in the caller's dialect, recorded first.
-pub(crate) async fn say(record: &mut Record, came: &Came, refusal: &Refusal, mut reply: Reply) {
+pub(crate) async fn say(
+    gateway: &Gateway,
+    record: &mut Record,
+    came: &Came,
+    refusal: &Refusal,
+    mut reply: Reply,
+) {
     let (status, headers, body) = came.dialect.refusal(refusal, came.exchange);
     for words in [Spoken::Head { status, headers }, Spoken::Body(body)] {
         match record.say(words).await {
             Ok(recorded) if reply.write(recorded).await.is_ok() => {}
             Ok(_) => return,
-            Err(fault) => return unrecorded(came, &fault, reply).await,
+            Err(fault) => return unrecorded(gateway, came, &fault, reply).await,
         }
     }
     // A caller that left needs no end.
     let _ = reply.end().await;
 }
 
-/// Says that nothing can be recorded, and so nothing may pass.
-pub(crate) async fn unrecorded(came: &Came, fault: &LedgerError, reply: Reply) {
-    tracing::error!(request = %came.exchange, %fault, "refused: the ledger can't be written");
-    metrics::counter!("portcullis_unrecorded_refusals_total").increment(1);
+/// Says that nothing can be recorded, and so nothing may pass. Once a head is out, nothing is left to
+/// say: the answer is aborted.
+pub(crate) async fn unrecorded(gateway: &Gateway, came: &Came, fault: &LedgerError, reply: Reply) {
+    if reply.is_committed() {
+        return;
+    }
     let (status, headers, body) = came.dialect.refusal(&ledger_unavailable(fault), came.exchange);
-    reply.last_words(status, headers, body).await;
+    utter(gateway.ledger.unrecorded(fault, came.exchange, status, headers, body), reply).await;
+}
+
+async fn utter(words: Words, mut reply: Reply) {
+    for recorded in [words.head, words.body] {
+        if reply.write(recorded).await.is_err() {
+            return;
+        }
+    }
+    // A caller that left needs no end.
+    let _ = reply.end().await;
 }
 
 /// The ledger can't be written.

@@ -89,18 +89,6 @@ impl Reply {
         }
     }
 
-    /// The gateway's last words when no record can be written: the one answer that is not in the
-    /// ledger. It can say nothing but that, so no byte of an upstream ever takes this way.
-    pub(crate) async fn last_words(mut self, status: StatusCode, headers: HeaderMap, body: Bytes) {
-        if self.is_committed() || self.head(status, headers).is_err() {
-            return;
-        }
-        if self.pass(Written::Data(body)).await.is_ok() {
-            // The caller may leave now; there is nobody left to tell.
-            let _ = self.end().await;
-        }
-    }
-
     fn head(&mut self, status: StatusCode, headers: HeaderMap) -> Result<(), CallerGone> {
         let (Some(head), Some(parts)) = (self.head.take(), self.reader.take()) else { return Err(CallerGone) };
         let mut response = Response::new(ReplyBody { parts, ended: false });

@@ -1,7 +1,5 @@
 //! The last step: how an exchange ended goes into the record, the metrics and the log.
 
-use std::time::Duration;
-
 use model::{Findings, Outcome, Refusal, Usage};
 use record::{Record, Sealing};
 
@@ -14,14 +12,12 @@ pub(crate) struct Ending {
     pub(crate) refusal: Option<Refusal>,
     pub(crate) usage: Option<Usage>,
     pub(crate) findings: Findings,
-    /// From arrival to the first byte of the answer's body.
-    pub(crate) first_byte: Option<Duration>,
 }
 
 impl Ending {
     /// An ending of which nothing else is to be said.
     pub(crate) fn of(outcome: Outcome) -> Self {
-        Self { outcome, refusal: None, usage: None, findings: Findings::default(), first_byte: None }
+        Self { outcome, refusal: None, usage: None, findings: Findings::default() }
     }
 
     /// A refusal.
@@ -53,7 +49,6 @@ pub(crate) async fn seal(gateway: &Gateway, record: Record, came: &Came, ending:
         refusal: ending.refusal.as_ref(),
         usage: ending.usage,
         findings: &ending.findings,
-        first_byte: ending.first_byte,
     };
     if let Err(fault) = record.seal(sealing).await {
         tracing::error!(request = %came.exchange, %fault, "the record could not be sealed");

@@ -28,6 +28,8 @@ pub(crate) struct Arrival {
     /// On the clock that never steps backward.
     pub(crate) began: Duration,
     pub(crate) client: SocketAddr,
+    /// Where it came in.
+    pub(crate) listener: SocketAddr,
     pub(crate) head: Parts,
     pub(crate) body: Incoming,
     /// Whose error shape a refusal takes.
@@ -44,6 +46,7 @@ impl Arrival {
             at,
             began: clock.elapsed(),
             client: peer.address,
+            listener: peer.listener,
             head,
             body,
             dialect,

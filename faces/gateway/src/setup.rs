@@ -28,12 +28,13 @@ pub(crate) struct Setup {
 
 /// A resource, ready to be asked.
 pub(crate) struct Place {
-    pub(crate) target: Target,
+    pub(crate) target: Target<'static>,
     pub(crate) adapter: Arc<dyn Adapter>,
     pub(crate) upstreams: Arc<Upstreams>,
     pub(crate) forward_headers: Vec<HeaderName>,
     pub(crate) return_headers: Vec<HeaderName>,
     pub(crate) max_request_bytes: usize,
+    pub(crate) record_bodies: bool,
     pub(crate) cut_on_token_expiry: bool,
     /// The configuration it was built from: unchanged, a reload keeps the place with its connections.
     made_from: (config::Resource, Vec<config::DenyList>),
@@ -161,6 +162,7 @@ impl Place {
             forward_headers: resource.forward_headers.clone(),
             return_headers: resource.return_headers.clone(),
             max_request_bytes: resource.max_request_bytes,
+            record_bodies: resource.record_bodies,
             cut_on_token_expiry: resource.on_token_expiry == config::OnTokenExpiry::Cut,
             made_from,
         })
@@ -175,6 +177,18 @@ fn deny_lists(config: &Config) -> Result<Patterns, SetupError> {
     todo!()
 }
 
+/// The digest key lies beside the ledger's folder, never in it: a copy of the ledger must not carry it.
 fn ledger_settings(ledger: &config::Ledger) -> record::Settings {
-    todo!()
+    let digest_key = ledger.dir.with_extension("digest-key");
+    record::Settings {
+        durability: match ledger.durability {
+            config::Durability::Process => record::Durability::Process,
+            config::Durability::Disk => record::Durability::Disk,
+        },
+        segment_bytes: ledger.segment_bytes,
+        queue: ledger.queue,
+        write_timeout: ledger.write_timeout,
+        reserve_bytes: ledger.reserve_bytes,
+        ..record::Settings::new(&ledger.dir, digest_key)
+    }
 }

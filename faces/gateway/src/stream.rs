@@ -59,7 +59,7 @@ pub(crate) async fn carry(
     let kind = answer.head.headers.get(header::CONTENT_TYPE).cloned();
     let layout = place.adapter.layout(question, &answer.head, Arc::clone(&sight.usable));
     let masker = Masker::begin(came.exchange, Arc::clone(&gateway.rules), Arc::clone(&sight.viewer), layout);
-    let mut carrier = Carrier { gateway, record, masker, reply, head: None, first_byte: None, came };
+    let mut carrier = Carrier { gateway, record, masker, reply, head: None };
 
     let result = carrier.run(&sight, answer).await;
     let usage = carrier.masker.usage();
@@ -69,7 +69,6 @@ pub(crate) async fn carry(
         refusal: None,
         usage,
         findings: carrier.masker.findings().clone(),
-        first_byte: carrier.first_byte,
     };
     match result {
         Ok(()) if carrier.reply.end().await.is_ok() => {}
@@ -78,7 +77,7 @@ pub(crate) async fn carry(
             let (outcome, refusal) = stop.verdict();
             ending.outcome = outcome;
             if let Some(refusal) = &refusal {
-                cut(carrier.record, came, kind.as_ref(), refusal, carrier.reply).await;
+                cut(gateway, carrier.record, came, kind.as_ref(), refusal, carrier.reply).await;
             }
             ending.refusal = refusal;
         }
@@ -93,9 +92,6 @@ struct Carrier<'a> {
     reply: Reply,
     /// The answer's head, while a refusal could still take its place.
     head: Option<Masked>,
-    /// From arrival to the first byte of the answer's body.
-    first_byte: Option<Duration>,
-    came: &'a Came,
 }
 
 impl Carrier<'_> {
@@ -144,9 +140,6 @@ impl Carrier<'_> {
             return Ok(());
         }
         self.write_head().await?;
-        if self.first_byte.is_none() {
-            self.first_byte = Some(self.gateway.clock.elapsed().saturating_sub(self.came.began));
-        }
         self.write(masked).await
     }
 
@@ -198,9 +191,9 @@ impl Stop {
 
 /// Says why the answer stops: as a refusal while the head is not out, else as the SDK's error event
 /// and an aborted body.
-async fn cut(record: &mut Record, came: &Came, kind: Option<&HeaderValue>, refusal: &Refusal, mut reply: Reply) {
+async fn cut(gateway: &Gateway, record: &mut Record, came: &Came, kind: Option<&HeaderValue>, refusal: &Refusal, mut reply: Reply) {
     if !reply.is_committed() {
-        return refuse::say(record, came, refusal, reply).await;
+        return refuse::say(gateway, record, came, refusal, reply).await;
     }
     let Some(event) = came.dialect.cut(kind, refusal, came.exchange) else { return };
     if let Ok(recorded) = record.say(Spoken::Body(event)).await {
