@@ -14,16 +14,19 @@ pub(super) fn issuers(file: &Mapping<'_>, base: &Base) -> Vec<Issuer> {
     {
         item.fault("no issuer is here, so nobody could be let in", "at least one");
     }
+    let mut seen: Vec<(String, String)> = Vec::new();
     for (name, item) in named {
         let Some(section) = item.section() else { continue };
-        let Some(issuer) = self::issuer(name, &section, base) else { continue };
-        if let Some(other) = issuers.iter().find(|other| other.issuer == issuer.issuer) {
-            section.fault(
-                format!("{} is the issuer of {} already", shown(&issuer.issuer), shown(&other.name)),
-                "each issuer once, with all its audiences",
-            );
+        if let Some(url) = section.parse("issuer", value::url).map(|url| url.to_string()) {
+            if let Some((other, _)) = seen.iter().find(|(_, other)| *other == url) {
+                section.fault(
+                    format!("{} has this issuer already", shown(other)),
+                    "each issuer once, with all its audiences",
+                );
+            }
+            seen.push((name.clone(), url));
         }
-        issuers.push(issuer);
+        issuers.extend(issuer(name, &section, base));
     }
     issuers
 }
