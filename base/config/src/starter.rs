@@ -15,21 +15,34 @@ pub struct StarterFiles {
     pub policy: String,
 }
 
+/// What a set-up is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct StarterAnswers<'a> {
+    /// The issuer's URL, as in `iss`.
+    pub issuer: &'a str,
+    /// The audience tokens are issued for.
+    pub audience: &'a str,
+    /// What to call the model.
+    pub resource: &'a ResourceName,
+    /// What serves it.
+    pub server: ServerKind,
+    /// Where it stands.
+    pub upstream: &'a str,
+    /// Where its key lies, as `env:NAME` or `file:PATH`.
+    pub credential: Option<&'a str>,
+    /// The group that may ask it; everybody with a token when absent.
+    pub group: Option<&'a str>,
+}
+
 /// A set-up of one issuer and one model on loopback. Nothing is checked here: write both files, then
 /// [`crate::load`] says what is wrong with what was given.
-pub fn starter(
-    issuer: &str,
-    audience: &str,
-    resource: &ResourceName,
-    server: ServerKind,
-    upstream: &str,
-    credential_env: Option<&str>,
-) -> StarterFiles {
-    let credential = credential_env
-        .map_or_else(String::new, |name| format!("    credential: {}\n", quoted(&format!("env:{name}"))));
+pub fn starter(answers: &StarterAnswers<'_>) -> StarterFiles {
+    let StarterAnswers { issuer, audience, resource, server, upstream, credential, group } = *answers;
+    let credential =
+        credential.map_or_else(String::new, |reference| format!("    credential: {}\n", quoted(reference)));
     let yaml = format!(
         "\
-# Every key: docs/config.md
+# Every key: portcullis config reference
 listeners: [127.0.0.1:8080]
 observe: 127.0.0.1:9090
 issuers:
@@ -46,12 +59,20 @@ ledger: ledger
         server = server.as_str(),
         upstream = quoted(upstream),
     );
+    let (who, scope) = match group {
+        // A string literal of Cedar's reads the escapes that JSON writes.
+        Some(group) => {
+            let name = serde_json::Value::from(group);
+            (format!("Members of {}", group.replace(char::is_control, " ")), format!("principal in Group::{name}"))
+        }
+        None => ("Everybody with a valid token".to_owned(), "principal".to_owned()),
+    };
     let policy = format!(
         "\
-// Everybody with a valid token may ask {resource}, and see which models it has.
-@id(\"everybody-may-ask-{resource}\")
+// {who} may ask {resource}, and see which models it has.
+@id(\"may-ask-{resource}\")
 permit (
-    principal,
+    {scope},
     action in [Action::\"infer\", Action::\"embed\", Action::\"tokenize\", Action::\"inspect\"],
     resource in Resource::\"{resource}\"
 );
@@ -78,6 +99,18 @@ mod tests {
     use super::*;
     use crate::{Config, Faults, SecretRef};
 
+    fn answers<'a>(resource: &'a ResourceName, server: ServerKind) -> StarterAnswers<'a> {
+        StarterAnswers {
+            issuer: "https://login.example.test/a",
+            audience: "portcullis",
+            resource,
+            server,
+            upstream: "http://127.0.0.1:8081",
+            credential: None,
+            group: None,
+        }
+    }
+
     fn read(files: &StarterFiles) -> Result<Config, Faults> {
         let dir = tempfile::tempdir().unwrap();
         let policy = dir.path().join(files.policy_file);
@@ -92,9 +125,7 @@ mod tests {
     fn what_it_writes_is_read_back() {
         let name = ResourceName::new("llama").unwrap();
         for server in ServerKind::MODELS {
-            let upstream = "http://127.0.0.1:8081";
-            let files =
-                starter("https://login.example.test/a", "portcullis", &name, server, upstream, Some("KEY"));
+            let files = starter(&StarterAnswers { credential: Some("env:KEY"), ..answers(&name, server) });
             let config = read(&files).unwrap();
             assert!(files.yaml.lines().count() <= 15);
             assert_eq!(config.issuers[0].issuer, "https://login.example.test/a");
@@ -107,12 +138,20 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_group_narrows_the_policy_and_can_not_end_its_comment() {
+        let name = ResourceName::new("llama").unwrap();
+        let group = Some("a\nb");
+        let files = starter(&StarterAnswers { group, ..answers(&name, ServerKind::Vllm) });
+        assert!(files.policy.starts_with("// Members of a b may ask llama"));
+        assert!(files.policy.contains(r#"principal in Group::"a\nb""#));
+    }
+
     proptest! {
         #[test]
         fn any_audience_is_read_back_or_refused(audience in "\\PC{1,40}") {
             let name = ResourceName::new("llama").unwrap();
-            let issuer = "https://login.example.test";
-            let files = starter(issuer, &audience, &name, ServerKind::Vllm, "http://127.0.0.1:1", None);
+            let files = starter(&StarterAnswers { audience: &audience, ..answers(&name, ServerKind::Vllm) });
             let config = read(&files).unwrap();
             prop_assert_eq!(&config.issuers[0].audiences, &[audience]);
         }

@@ -66,7 +66,7 @@ impl Check {
             Ok(set) => {
                 let file = self.config.display();
                 let good = out.tone(Tone::Good, "ok");
-                let (resources, policies) = (config.resources.len(), set.len());
+                let (resources, policies) = (config.resources.len(), set.report().policies.len());
                 out.line(format_args!("{good}: {file}: {resources} resources, {policies} policies"))?;
             }
             Err(faults) if self.json => {

@@ -5,9 +5,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use config::ServerKind;
+use config::{SecretRef, ServerKind};
 use dial::{Fetcher, Trust};
 use http::{HeaderMap, HeaderValue, Uri, header};
+use model::ResourceName;
 use serde_json::Value;
 
 use crate::failure::Failure;
@@ -32,11 +33,11 @@ pub(crate) struct Init {
     #[arg(long, default_value = "portcullis")]
     audience: String,
     /// What to call the model in base URLs and policies
-    #[arg(long, default_value = "model")]
-    name: String,
-    /// The group that may ask the model
-    #[arg(long, default_value = "ml-engineers")]
-    group: String,
+    #[arg(long, default_value = "model", value_parser = ResourceName::new)]
+    name: ResourceName,
+    /// The group that may ask the model; everybody with a token when absent
+    #[arg(long)]
+    group: Option<String>,
     /// Where to write; files that are there already are kept
     #[arg(long, default_value = ".")]
     dir: PathBuf,
@@ -61,15 +62,18 @@ impl Init {
             server: server.unwrap_or(ServerKind::Openai),
             upstream: &self.upstream.to_string(),
             credential: self.upstream_key.as_deref(),
-            group: &self.group,
-        })
-        .map_err(Failure::Said)?;
+            group: self.group.as_deref(),
+        });
         let file = self.dir.join("portcullis.yaml");
         write_new(&file, &starter.yaml)?;
-        let policy = self.dir.join("policies").join(&starter.policy_file);
+        let policy = self.dir.join(starter.policy_file);
         write_new(&policy, &starter.policy)?;
         out.line(format_args!("wrote {} and {}", file.display(), policy.display()))?;
         let code = config_verb::check(&file, out)?;
+        if self.group.is_none() {
+            let note = out.tone(Tone::Caution, "note:");
+            out.line(format_args!("{note} the policy lets everybody with a token ask; name a group in {}", policy.display()))?;
+        }
         out.line(format_args!("next: portcullis serve --config {}", file.display()))?;
         Ok(code)
     }
@@ -111,7 +115,7 @@ impl Init {
 
     fn upstream_headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        let secret = self.upstream_key.as_deref().and_then(|key| config::SecretRef::parse(key, Path::new(".")).ok());
+        let secret = self.upstream_key.as_deref().and_then(|key| secret_ref(key));
         if let Some(secret) = secret.and_then(|secret| secret.read().ok())
             && let Ok(mut value) = HeaderValue::try_from(format!("Bearer {}", secrecy::ExposeSecret::expose_secret(&secret)))
         {
@@ -119,6 +123,14 @@ impl Init {
             headers.insert(header::AUTHORIZATION, value);
         }
         headers
+    }
+}
+
+fn secret_ref(reference: &str) -> Option<SecretRef> {
+    match reference.split_once(':')? {
+        ("env", name) => Some(SecretRef::Env(name.to_owned())),
+        ("file", path) => Some(SecretRef::File(path.into())),
+        _ => None,
     }
 }
 

@@ -37,17 +37,21 @@ impl Check {
     fn run(self, out: &mut Out) -> Result<ExitCode, Failure> {
         match PolicySet::load(&self.dir) {
             Ok(set) => {
-                let listed = set.listed();
+                let report = set.report();
                 if self.json {
-                    out.json(&json!({ "ok": true, "hash": set.hash().to_string(), "policies": listed }))?;
+                    out.json(&json!({ "ok": true, "report": report }))?;
                     return Ok(ExitCode::SUCCESS);
                 }
-                for policy in &listed {
-                    let id = out.tone(Tone::Title, &policy.policy);
-                    out.line(format_args!("{id}  {}", policy.sentence.as_deref().unwrap_or("(no sentence above it)")))?;
+                for policy in &report.policies {
+                    let id = out.tone(Tone::Title, &policy.id);
+                    let sentence = policy.sentence.as_deref().unwrap_or("(no sentence above it)");
+                    out.line(format_args!("{id}  {}  {sentence}", policy.effect))?;
+                }
+                for warning in &report.warnings {
+                    out.line(format_args!("{} {warning}", out.tone(Tone::Caution, "warning:")))?;
                 }
                 let good = out.tone(Tone::Good, "ok");
-                out.line(format_args!("{good}: {} policies, set {}", listed.len(), set.hash()))?;
+                out.line(format_args!("{good}: {} policies, set {}", report.policies.len(), report.hash))?;
                 Ok(ExitCode::SUCCESS)
             }
             Err(faults) => {

@@ -9,6 +9,7 @@ use crate::Gateway;
 use crate::came::Came;
 use crate::reply::Reply;
 use crate::seal::{Ending, seal};
+use crate::session;
 use crate::setup::Place;
 
 /// Refuses somebody not known yet: one sealed record without a body.
@@ -26,7 +27,7 @@ pub(crate) async fn stranger(gateway: &Gateway, came: &Came, head: &Parts, refus
         listener: came.listener,
         method: head.method.as_str(),
         path: head.uri.path(),
-        host: accept::host(head).unwrap_or_default(),
+        host: session::host(head).unwrap_or_default(),
         refusal,
         status,
         headers,

@@ -32,7 +32,7 @@ pub(crate) async fn watch(gateway: Arc<Gateway>, file: PathBuf, drain: Cancellat
             return drain.cancelled().await;
         }
     };
-    let mut watched = config::Watched::open(&file);
+    let mut watched = config::Watched::open(&file, &gateway.setup().config);
     loop {
         let asked = tokio::select! {
             () = drain.cancelled() => return,
@@ -41,6 +41,7 @@ pub(crate) async fn watch(gateway: Arc<Gateway>, file: PathBuf, drain: Cancellat
         };
         if watched.changed() || asked {
             reload(&gateway, &file).await;
+            watched.follow(&gateway.setup().config);
         }
     }
 }

@@ -37,7 +37,9 @@ impl Gateway {
         let mut addresses = Vec::new();
         let mut local_ca = None;
         let doors: Result<Vec<Door>, _> =
-            setup.config.listeners.iter().map(|listener| Door::open(listener, &setup.config.limits)).collect();
+            setup.config.listeners.iter()
+            .map(|listener| Door::open(listener, &setup.config.limits, Arc::clone(&self.clock)))
+            .collect();
         let watch = observe::open(setup.config.observe).await?;
         let observe = watch.as_ref().and_then(|listener| listener.local_addr().ok());
         for door in doors? {

@@ -74,11 +74,14 @@ pub(crate) async fn enter(setup: &Setup, arrival: &Arrival) -> Result<Entered, R
         .await
         .map_err(|fault| fault.refusal())?;
     let path = NormalPath::parse(arrival.head.uri.path()).map_err(|fault| fault.refusal())?;
-    let host = arrival.head.uri.authority().map(http::uri::Authority::as_str).or_else(|| {
-        arrival.head.headers.get(http::header::HOST).and_then(|host| host.to_str().ok())
-    });
-    let found = setup.table.find(host, &path).ok_or_else(|| Refusal::new(Code::ResourceUnknown))?;
+    let found = setup.table.find(host(&arrival.head), &path).ok_or_else(|| Refusal::new(Code::ResourceUnknown))?;
     Ok(Entered { caller, place: Arc::clone(found.target), path: found.rest })
+}
+
+/// The host a request names: the authority of HTTP/2, or the `Host` header.
+pub(crate) fn host(head: &Parts) -> Option<&str> {
+    let authority = head.uri.authority().map(http::uri::Authority::as_str);
+    authority.or_else(|| head.headers.get(http::header::HOST).and_then(|host| host.to_str().ok()))
 }
 
 /// The request read whole, and the share of the gateway's memory it takes until it is dropped.

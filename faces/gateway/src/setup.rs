@@ -55,6 +55,9 @@ pub enum SetupError {
     /// The ledger.
     #[error("the ledger cannot be opened: {0}")]
     Ledger(#[from] record::LedgerError),
+    /// A deny-list.
+    #[error("a deny-list cannot be used: {0}")]
+    DenyList(#[from] adapt_http::PatternFault),
     /// The masking rules.
     #[error("the masking rules cannot be built: {0}")]
     Mask(#[from] mask::MaskError),
@@ -138,7 +141,7 @@ impl Setup {
 
     /// Every place by name.
     pub(crate) fn places(&self) -> HashMap<ResourceName, Arc<Place>> {
-        self.table.iter().map(|place| (place.target.name.clone(), Arc::clone(place))).collect()
+        self.table.iter().map(|(name, place)| (name.clone(), Arc::clone(place))).collect()
     }
 }
 
@@ -170,11 +173,39 @@ impl Place {
 }
 
 fn adapter_spec(resource: &config::Resource, patterns: &Arc<Patterns>) -> AdapterSpec {
-    todo!()
+    let server = match resource.server {
+        config::ServerKind::Openai => adapt_http::ServerKind::OpenAi,
+        config::ServerKind::Vllm => adapt_http::ServerKind::Vllm,
+        config::ServerKind::LlamaCpp => adapt_http::ServerKind::LlamaCpp,
+        config::ServerKind::Ollama => adapt_http::ServerKind::Ollama,
+        config::ServerKind::Plain => adapt_http::ServerKind::Plain,
+    };
+    let routes = resource.routes.iter().map(|route| RouteSpec {
+        methods: route.methods.clone(),
+        // The file writes `{rest...}`, as people do; the catalogue writes `{rest*}`.
+        path: route.path.replace("...}", "*}"),
+        class: route.class,
+        name: route.name.clone(),
+    });
+    AdapterSpec {
+        routes: routes.collect(),
+        patterns: Arc::clone(patterns),
+        max_held_answer_bytes: resource.max_held_answer_bytes,
+        unknown_streams: match resource.unknown_streams {
+            config::UnknownStreams::Hold => UnknownStreams::Hold,
+            config::UnknownStreams::Refuse => UnknownStreams::Refuse,
+        },
+        ..AdapterSpec::new(server)
+    }
 }
 
 fn deny_lists(config: &Config) -> Result<Patterns, SetupError> {
-    todo!()
+    let lists: Vec<_> = config
+        .deny_lists
+        .iter()
+        .map(|list| (list.name.clone(), list.patterns.clone(), list.words.clone()))
+        .collect();
+    Ok(Patterns::build(&lists)?)
 }
 
 /// The digest key lies beside the ledger's folder, never in it: a copy of the ledger must not carry it.

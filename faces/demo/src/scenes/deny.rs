@@ -26,8 +26,9 @@ pub(crate) async fn play(ground: &mut Ground, screen: &mut Screen<'_>) -> Result
 async fn explain(ground: &Ground, request: &str) -> Result<String, DemoError> {
     let failed = |fault: &dyn std::fmt::Display| DemoError::new("asking the record why", fault);
     let reader = Reader::open(&ground.ledger()).await.map_err(|e| failed(&e))?;
-    let exchange = reader.show(request).await.map_err(|e| failed(&e))?;
+    let id = reader.find(request).await.map_err(|e| failed(&e))?;
+    let exchange = reader.show(id).await.map_err(|e| failed(&e))?;
     let policies = PolicySet::load(&ground.dir().join("policies")).map_err(|e| failed(&e))?;
-    let explained = exchange.judgements.iter().map(|judgement| authorize::explain(&policies, judgement).render());
-    Ok(explained.collect())
+    let judgements = exchange.judgements();
+    Ok(judgements.iter().map(|judgement| authorize::explain(&policies, judgement).render()).collect())
 }

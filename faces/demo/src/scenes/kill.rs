@@ -1,7 +1,8 @@
 //! Scene four: the gateway is killed in mid-stream, and what the caller saw is in the record.
 
 use model::Outcome;
-use record::Reader;
+use record::body::{Direction, Kind};
+use record::{Frames, Reader};
 
 use super::expect;
 use crate::client::joined;
@@ -34,10 +35,24 @@ pub(crate) async fn play(ground: &mut Ground, screen: &mut Screen<'_>) -> Result
     ground.gateway.start().await?;
     let failed = |fault: &dyn std::fmt::Display| DemoError::new("reading the record", fault);
     let reader = Reader::open(&ground.ledger()).await.map_err(|e| failed(&e))?;
-    let exchange = reader.show(&request).await.map_err(|e| failed(&e))?;
-    let recorded = reader.response_body(&request).await.map_err(|e| failed(&e))?;
+    let id = reader.find(&request).await.map_err(|e| failed(&e))?;
+    let exchange = reader.show(id).await.map_err(|e| failed(&e))?;
+    let recorded = answer_body(reader.frames(id, &exchange))?;
     let whole = recorded.starts_with(&got);
     expect(whole, "what the caller saw is in the record", format!("{} of {} bytes", recorded.len(), got.len()))?;
-    expect(exchange.outcome == Some(Outcome::Interrupted), "the record is sealed", format!("{:?}", exchange.outcome))?;
+    let outcome = exchange.sealed.map(|sealed| sealed.outcome).unwrap_or_default();
+    expect(outcome == Outcome::Interrupted.as_str(), "the record is sealed", &outcome)?;
     Ok(screen.good("Every byte the caller saw is in the record, sealed as interrupted at the next start.")?)
+}
+
+/// The answer's bytes, as the record holds them.
+fn answer_body(frames: Frames) -> Result<Vec<u8>, DemoError> {
+    let mut bytes = Vec::new();
+    for frame in frames {
+        let frame = frame.map_err(|fault| DemoError::new("reading the record", fault))?;
+        if frame.direction() == Direction::Response && frame.kind() == Kind::Data {
+            bytes.extend_from_slice(&frame.data);
+        }
+    }
+    Ok(bytes)
 }

@@ -1,0 +1,174 @@
+//! What was recorded, as text for people and JSON for machines.
+
+use model::{ExchangeId, Judgement, PolicyReason, Ruling};
+use record::body::{Body, Direction, Kind};
+use record::{Exchange, Frames, Listed};
+use serde_json::{Value, json};
+
+use crate::failure::Failure;
+use crate::out::{Out, Tone};
+
+/// The bodies of one exchange, as the ledger keeps them.
+#[derive(Default)]
+pub(crate) struct Bodies {
+    pub(crate) request: Vec<u8>,
+    pub(crate) response: Vec<u8>,
+    frames: u64,
+}
+
+/// Reads all frames.
+pub(crate) fn bodies(frames: Frames) -> Result<Bodies, Failure> {
+    let mut bodies = Bodies::default();
+    for frame in frames {
+        let frame = frame.map_err(record::LedgerError::from)?;
+        bodies.frames += 1;
+        let into = match frame.direction() {
+            Direction::Request => &mut bodies.request,
+            _ => &mut bodies.response,
+        };
+        match (&frame.opaque, frame.kind()) {
+            (Some(opaque), _) => {
+                let note = format!("[{} bytes {}, kept as a digest]", opaque.length, opaque.class);
+                into.extend_from_slice(note.as_bytes());
+            }
+            (None, Kind::Data | Kind::SpokenData) => into.extend_from_slice(&frame.data),
+            (None, _) => {}
+        }
+    }
+    Ok(bodies)
+}
+
+/// One line of a list.
+pub(crate) fn listed(listed: &Listed) -> Value {
+    let counts = |pairs: &[(String, u64)]| {
+        pairs.iter().map(|(class, count)| (class.clone(), json!(count))).collect::<serde_json::Map<_, _>>()
+    };
+    json!({
+        "exchange": listed.exchange.to_string(),
+        "arrived": listed.arrived.to_string(),
+        "client": listed.client,
+        "issuer": listed.issuer,
+        "subject": listed.subject,
+        "email": listed.email,
+        "kind": listed.kind,
+        "groups": listed.groups,
+        "resource": listed.resource,
+        "model": listed.model,
+        "classes": listed.classes,
+        "operations": listed.operations,
+        "method": listed.method,
+        "path": listed.path,
+        "ruling": listed.ruling,
+        "policies": listed.policies,
+        "outcome": listed.outcome,
+        "code": listed.code,
+        "status": listed.status,
+        "first_byte_ns": listed.first_byte_after,
+        "total_ns": listed.total,
+        "input_tokens": listed.tokens.map(|(input, _)| input),
+        "output_tokens": listed.tokens.map(|(_, output)| output),
+        "masked": counts(&listed.masked),
+        "revealed": counts(&listed.revealed),
+    })
+}
+
+/// One frame of a replay.
+pub(crate) fn frame(began: i64, frame: &Body) -> Value {
+    json!({
+        "after_ns": frame.time.saturating_sub(began),
+        "kind": format!("{:?}", frame.kind()).to_lowercase(),
+        "status": if frame.status == 0 { Value::Null } else { json!(frame.status) },
+        "data": String::from_utf8_lossy(&frame.data),
+        "opaque": frame.opaque.as_ref().map(|opaque| json!({ "class": opaque.class, "length": opaque.length })),
+    })
+}
+
+/// The judgements of an exchange, as `authorize` explains them.
+pub(crate) fn judgements(exchange: &Exchange) -> Vec<Judgement> {
+    exchange.judgements()
+}
+
+/// Everything of one exchange.
+pub(crate) fn shown(id: ExchangeId, exchange: &Exchange, bodies: &Bodies) -> Value {
+    let sealed = exchange.sealed.as_ref();
+    let refusal = sealed.and_then(|sealed| sealed.refusal.as_ref()).or_else(|| {
+        exchange.refused.as_ref().and_then(|refused| refused.refusal.as_ref())
+    });
+    json!({
+        "exchange": id.to_string(),
+        "open": sealed.is_none() && exchange.refused.is_none(),
+        "caller": exchange.opened.as_ref().and_then(|opened| opened.caller.as_ref()).map(|caller| json!({
+            "issuer": caller.issuer, "subject": caller.subject, "kind": caller.kind, "groups": caller.groups,
+            "email": caller.email,
+        })),
+        "resource": exchange.opened.as_ref().map(|opened| &opened.resource),
+        "operations": exchange.opened.as_ref().map(|opened| opened.operations.iter().map(|operation| json!({
+            "class": operation.class, "name": operation.name, "model": operation.model, "batch": operation.batch,
+            "max_tokens": operation.max_tokens, "stream": operation.stream, "matches": operation.matches,
+        })).collect::<Vec<_>>()),
+        "judgements": exchange.judgements(),
+        "request": exchange.opened.as_ref().and_then(|opened| opened.request.as_ref()).map(|head| json!({
+            "method": head.method, "path": head.path, "query": head.query,
+            "body": String::from_utf8_lossy(&bodies.request),
+        })),
+        "response": { "status": sealed.map(|sealed| sealed.status), "body": String::from_utf8_lossy(&bodies.response) },
+        "outcome": sealed.map(|sealed| sealed.outcome.clone()).or_else(|| exchange.refused.as_ref().map(|_| "refused".to_owned())),
+        "refusal": refusal.map(|refusal| json!({
+            "code": refusal.code, "reason": refusal.reason, "policies": refusal.policies, "detail": refusal.detail,
+        })),
+        "usage": sealed.and_then(|sealed| sealed.usage.as_ref()).map(|usage| json!({
+            "input": usage.input, "output": usage.output,
+        })),
+        "findings": sealed.map(|sealed| sealed.findings.iter().map(|finding| json!({
+            "class": finding.class, "masked": finding.masked, "revealed": finding.revealed,
+        })).collect::<Vec<_>>()),
+        "first_byte_ns": sealed.and_then(|sealed| sealed.times.as_ref()).and_then(|times| times.first_byte_after),
+        "total_ns": sealed.and_then(|sealed| sealed.times.as_ref()).and_then(|times| times.total),
+        "frames": bodies.frames,
+        "note": sealed.map(|sealed| sealed.note.clone()).filter(|note| !note.is_empty()),
+    })
+}
+
+/// The same for people.
+pub(crate) fn print(out: &mut Out, id: ExchangeId, exchange: &Exchange, bodies: &Bodies) -> Result<(), Failure> {
+    out.line(out.tone(Tone::Title, id))?;
+    if let Some(opened) = &exchange.opened {
+        if let Some(caller) = &opened.caller {
+            out.line(format_args!("caller     {} at {} ({})", caller.subject, caller.issuer, caller.kind))?;
+            out.line(format_args!("groups     {}", caller.groups.join(", ")))?;
+        }
+        out.line(format_args!("resource   {}", opened.resource))?;
+        for operation in &opened.operations {
+            out.line(format_args!("operation  {} ({}) model {:?} batch {}", operation.name, operation.class, operation.model, operation.batch))?;
+        }
+        for judgement in exchange.judgements() {
+            let reasons = judgement.reasons.iter().map(|PolicyReason { policy, .. }| policy.as_str()).collect::<Vec<_>>();
+            let tone = if judgement.ruling == Ruling::Allowed { Tone::Good } else { Tone::Bad };
+            let ruling = out.tone(tone, format_args!("{:?}", judgement.ruling));
+            out.line(format_args!("ruling     {ruling} by {}", if reasons.is_empty() { "no policy".to_owned() } else { reasons.join(", ") }))?;
+        }
+        if let Some(head) = &opened.request {
+            out.line(format_args!("request    {} {}", head.method, head.path))?;
+        }
+    }
+    for refusal in exchange.sealed.iter().filter_map(|sealed| sealed.refusal.as_ref()).chain(exchange.refused.iter().filter_map(|refused| refused.refusal.as_ref())) {
+        out.line(format_args!("refusal    {}: {}", out.tone(Tone::Bad, &refusal.code), refusal.reason))?;
+        if let Some(detail) = &refusal.detail {
+            out.line(format_args!("detail     {detail}"))?;
+        }
+    }
+    if let Some(sealed) = &exchange.sealed {
+        out.line(format_args!("outcome    {} (status {})", sealed.outcome, sealed.status))?;
+        for finding in &sealed.findings {
+            out.line(format_args!("found      {}: {} masked, {} revealed", finding.class, finding.masked, finding.revealed))?;
+        }
+        if let Some(usage) = &sealed.usage {
+            out.line(format_args!("tokens     {} in, {} out", usage.input, usage.output))?;
+        }
+    }
+    out.line(out.tone(Tone::Faint, "— request as forwarded"))?;
+    out.line(String::from_utf8_lossy(&bodies.request))?;
+    out.line(out.tone(Tone::Faint, "— answer as the caller saw it"))?;
+    out.line(String::from_utf8_lossy(&bodies.response))?;
+    Ok(())
+}
