@@ -83,10 +83,20 @@ impl Gateway {
         self.part.kill();
     }
 
+    /// Asks it to end.
+    pub fn terminate(&self) {
+        self.part.signal(Signal::TERM);
+    }
+
+    /// Waits until it has ended.
+    pub async fn end(&mut self) -> ExitStatus {
+        self.part.end().await
+    }
+
     /// Asks it to end, and waits until it has.
     pub async fn stop(&mut self) -> ExitStatus {
-        self.part.signal(Signal::TERM);
-        self.part.end().await
+        self.terminate();
+        self.end().await
     }
 
     /// Asks it to read its files again.
@@ -159,6 +169,13 @@ impl Gateway {
         let exchanges = settled.await.unwrap_or_else(|| panic!("not {count} sealed: {:?}", self.exchanges()));
         assert_eq!(exchanges.len(), count, "{exchanges:?}");
         exchanges
+    }
+
+    /// Every text in what the ledger holds of one exchange, at any depth, joined.
+    pub fn texts(&self, id: &str) -> String {
+        let mut texts = String::new();
+        gather_texts(&self.show(id), &mut texts);
+        texts
     }
 
     /// Everything the ledger holds of one exchange.
@@ -271,6 +288,15 @@ fn read_json(text: &str) -> Option<Value> {
         let lines = text.lines().filter(|line| !line.trim().is_empty());
         lines.map(|line| serde_json::from_str(line).ok()).collect::<Option<Vec<_>>>().map(Value::Array)
     })
+}
+
+fn gather_texts(value: &Value, texts: &mut String) {
+    match value {
+        Value::String(text) => texts.push_str(text),
+        Value::Array(values) => values.iter().for_each(|value| gather_texts(value, texts)),
+        Value::Object(map) => map.values().for_each(|value| gather_texts(value, texts)),
+        _ => (),
+    }
 }
 
 fn gather(folder: &Path, bytes: &mut Vec<u8>) {

@@ -95,7 +95,9 @@ async fn the_scripted_upstream_notes_what_it_was_asked_and_sees_who_leaves() {
     let gate = Arc::new(Semaphore::new(0));
     let waits = Arc::clone(&gate);
     let upstream = FakeUpstream::start(move |received| match received.target.as_str() {
-        "/waits" => Reply::of_type("text/plain").send("first").then(Step::Wait(Arc::clone(&waits))).send("second"),
+        "/waits" => {
+            Reply::of_type("text/plain").send("first").then(Step::Wait(Arc::clone(&waits))).send("second")
+        }
         "/breaks" => Reply::of_type("text/plain").send("first").then(Step::Abort),
         _ => Reply::json(&json!({ "asked": received.target })),
     })
