@@ -1,0 +1,240 @@
+//! The keys of resources.
+
+use super::ALLOWED;
+use crate::table::{Absent, Key, Kind, Section, Shape};
+
+pub(super) const RESOURCE: Section = Section {
+    name: "resource",
+    doc: "One protected endpoint.",
+    keys: &[
+        Key {
+            name: "kind",
+            shape: Shape::Choice(&[
+                ("model", "a model server"),
+                ("http", "an internal HTTP interface, whose `routes` say what may be asked"),
+            ]),
+            absent: Absent::Is("model"),
+            doc: "What it is.",
+        },
+        Key {
+            name: "server",
+            shape: Shape::Choice(&[
+                ("openai", "any server that speaks OpenAI's interface"),
+                ("vllm", "vLLM"),
+                ("llama-cpp", "llama.cpp's server"),
+                ("ollama", "Ollama"),
+            ]),
+            absent: Absent::Nothing("a fault for a model"),
+            doc: "Which program serves a model: which operations are known. Not for `http`.",
+        },
+        Key {
+            name: "upstreams",
+            shape: Shape::Many(1, &Shape::One(Kind::Url)),
+            absent: Absent::Fault,
+            doc: "Where it stands. Several are taken in turn.",
+        },
+        Key {
+            name: "hosts",
+            shape: Shape::Many(0, &Shape::One(Kind::Host)),
+            absent: Absent::Is("[]"),
+            doc: "Host names that address it, besides the first path segment.",
+        },
+        Key {
+            name: "credential",
+            shape: Shape::Short("value", &CREDENTIAL),
+            absent: Absent::Nothing("none"),
+            doc: "What opens it. Callers never see it.",
+        },
+        Key {
+            name: "upstream_plain",
+            shape: Shape::Choice(ALLOWED),
+            absent: Absent::Nothing("refused beyond loopback"),
+            doc: "Allows a credential to travel over plain HTTP to another machine.",
+        },
+        Key {
+            name: "upstream_tls",
+            shape: Shape::Section(&UPSTREAM_TLS),
+            absent: Absent::Is("{}"),
+            doc: "How the upstreams prove themselves, and the gateway to them.",
+        },
+        Key {
+            name: "routes",
+            shape: Shape::Many(0, &Shape::Section(&ROUTE)),
+            absent: Absent::Is("[]"),
+            doc: "What may be asked of an `http` resource; the first match holds. Not for models.",
+        },
+        Key {
+            name: "forward_headers",
+            shape: Shape::Many(0, &Shape::One(Kind::Header)),
+            absent: Absent::Is("[]"),
+            doc: "Request headers that go upstream, besides the few that always do.",
+        },
+        Key {
+            name: "return_headers",
+            shape: Shape::Many(0, &Shape::One(Kind::Header)),
+            absent: Absent::Is("[]"),
+            doc: "Answer headers that go to callers, besides the few that always do.",
+        },
+        Key {
+            name: "timeouts",
+            shape: Shape::Section(&TIMEOUTS),
+            absent: Absent::Is("{}"),
+            doc: "How long each part of an exchange may take.",
+        },
+        Key {
+            name: "max_request_bytes",
+            shape: Shape::Size("1KiB", "1GiB"),
+            absent: Absent::Is("16MiB"),
+            doc: "The largest request body.",
+        },
+        Key {
+            name: "max_held_answer_bytes",
+            shape: Shape::Size("1KiB", "1GiB"),
+            absent: Absent::Is("16MiB"),
+            doc: "The largest answer that is held whole: JSON documents and single events.",
+        },
+        Key {
+            name: "on_token_expiry",
+            shape: Shape::Choice(&[
+                ("finish", "it may end by itself, within `timeouts.exchange`"),
+                ("cut", "it is cut"),
+            ]),
+            absent: Absent::Is("finish"),
+            doc: "What happens to a running exchange when its token ends.",
+        },
+        Key {
+            name: "unknown_streams",
+            shape: Shape::Choice(&[
+                ("hold", "held whole, up to `max_held_answer_bytes`, then masked as text"),
+                ("refuse", "refused"),
+            ]),
+            absent: Absent::Is("hold"),
+            doc: "What happens to a stream whose shape is unknown.",
+        },
+        Key {
+            name: "record_bodies",
+            shape: Shape::Flag,
+            absent: Absent::Is("true"),
+            doc: "Whether the record keeps bodies, or only their digests and lengths.",
+        },
+    ],
+};
+
+const CREDENTIAL: Section = Section {
+    name: "credential",
+    doc: "What opens an upstream. May be written as the secret's place alone.",
+    keys: &[
+        Key {
+            name: "value",
+            shape: Shape::One(Kind::Secret),
+            absent: Absent::Fault,
+            doc: "Where the secret lies: `env:NAME` or `file:PATH`. Read at each use, so it may rotate.",
+        },
+        Key {
+            name: "header",
+            shape: Shape::One(Kind::Header),
+            absent: Absent::Is("authorization"),
+            doc: "The header it is sent in.",
+        },
+        Key {
+            name: "scheme",
+            shape: Shape::One(Kind::Text),
+            absent: Absent::Nothing("`Bearer` in `authorization`, none elsewhere"),
+            doc: "The word before it. `none` sends the secret alone.",
+        },
+    ],
+};
+
+const UPSTREAM_TLS: Section = Section {
+    name: "upstream_tls",
+    doc: "How upstreams prove themselves, and the gateway to them. The files must be there.",
+    keys: &[
+        Key {
+            name: "ca_file",
+            shape: Shape::One(Kind::Path),
+            absent: Absent::Nothing("the system's"),
+            doc: "Certificates to trust, in PEM.",
+        },
+        Key {
+            name: "client_certificate",
+            shape: Shape::One(Kind::Path),
+            absent: Absent::Nothing("none"),
+            doc: "The gateway's certificate chain, in PEM. Goes with `client_key`.",
+        },
+        Key {
+            name: "client_key",
+            shape: Shape::One(Kind::Path),
+            absent: Absent::Nothing("none"),
+            doc: "The gateway's private key, in PEM. Goes with `client_certificate`.",
+        },
+    ],
+};
+
+const TIMEOUTS: Section = Section {
+    name: "timeouts",
+    doc: "How long each part of an exchange may take.",
+    keys: &[
+        Key {
+            name: "connect",
+            shape: Shape::Duration("100ms", "1m"),
+            absent: Absent::Is("5s"),
+            doc: "To connect, TLS included.",
+        },
+        Key {
+            name: "first_byte",
+            shape: Shape::Duration("1s", "1h"),
+            absent: Absent::Is("10m"),
+            doc: "From the request's last byte to the answer's first.",
+        },
+        Key {
+            name: "idle",
+            shape: Shape::Duration("1s", "1h"),
+            absent: Absent::Is("2m"),
+            doc: "Between two pieces of an answer.",
+        },
+        Key {
+            name: "exchange",
+            shape: Shape::Duration("1s", "24h"),
+            absent: Absent::Is("1h"),
+            doc: "The whole exchange.",
+        },
+    ],
+};
+
+const ROUTE: Section = Section {
+    name: "route",
+    doc: "One thing that may be asked of an `http` resource.",
+    keys: &[
+        Key {
+            name: "match",
+            shape: Shape::One(Kind::Match),
+            absent: Absent::Fault,
+            doc: "Methods joined by commas, and a path below the resource. `{x}` is one whole segment, a last `{x...}` the rest.",
+        },
+        Key {
+            name: "class",
+            shape: Shape::Choice(&[
+                ("infer", "ask a model for an answer"),
+                ("embed", "embed, score, rerank, classify or pool"),
+                ("batch", "jobs for many inputs"),
+                ("tokenize", "count or turn text into tokens, and back"),
+                ("inspect", "list, health, metadata, metrics"),
+                ("read", "read"),
+                ("write", "write"),
+                ("manage", "load, unload, adapt, scale"),
+                ("train", "train or fine-tune"),
+                ("export", "take weights or artifacts out"),
+                ("administer", "debug, profile, log and process control"),
+                ("unknown", "denied unless a policy names it"),
+            ]),
+            absent: Absent::Fault,
+            doc: "What it does: the action that a policy permits.",
+        },
+        Key {
+            name: "name",
+            shape: Shape::One(Kind::Name),
+            absent: Absent::Fault,
+            doc: "Its name in policies and in the record, as `orders.get`.",
+        },
+    ],
+};

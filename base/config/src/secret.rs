@@ -1,0 +1,101 @@
+//! Secrets by reference: the file says where one lies, never what it is.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use secrecy::SecretString;
+use zeroize::Zeroizing;
+
+/// The largest secret, in bytes.
+pub const MAX_SECRET_BYTES: u64 = 64 << 10;
+
+/// Where a secret lies. Written `env:NAME` or `file:PATH`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretRef {
+    /// An environment variable of the gateway's process.
+    Env(String),
+    /// A file, its path resolved already. Read at each use, so that it may be replaced while the gateway
+    /// runs.
+    File(PathBuf),
+}
+
+/// Why a secret can't be had. Never holds any part of it.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// The variable is not set.
+    #[error("the environment variable `{0}` is not set; set it for the gateway's process")]
+    Unset(String),
+    /// The file can't be read.
+    #[error("cannot read the secret in {}: {cause}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        cause: std::io::Error,
+    },
+    /// Nothing is there.
+    #[error("the secret in {0} is empty")]
+    Empty(SecretRef),
+    /// It is too large to be one.
+    #[error("the secret in {0} is larger than {MAX_SECRET_BYTES} bytes")]
+    TooLarge(SecretRef),
+    /// It is no text that a header could carry.
+    #[error("the secret in {0} is not one line of UTF-8 text without control characters")]
+    NotText(SecretRef),
+}
+
+impl SecretRef {
+    /// Reads the secret as it is now, without the newline editors leave at its end.
+    ///
+    /// # Errors
+    /// [`SecretError`] when it is not set, not readable, empty, larger than [`MAX_SECRET_BYTES`], or not
+    /// one line of text. A secret with a line break inside would split a header.
+    pub fn read(&self) -> Result<SecretString, SecretError> {
+        let text = match self {
+            Self::Env(name) => from_env(name).ok_or_else(|| SecretError::Unset(name.clone()))?,
+            Self::File(path) => {
+                let bytes =
+                    from_file(path).map_err(|cause| SecretError::Unreadable { path: path.clone(), cause })?;
+                if bytes.len() as u64 > MAX_SECRET_BYTES {
+                    return Err(SecretError::TooLarge(self.clone()));
+                }
+                let text = std::str::from_utf8(&bytes).map_err(|_| SecretError::NotText(self.clone()))?;
+                Zeroizing::new(text.to_owned())
+            }
+        };
+        let line = text.strip_suffix('\n').unwrap_or(&text);
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        if line.is_empty() {
+            Err(SecretError::Empty(self.clone()))
+        } else if line.len() as u64 > MAX_SECRET_BYTES {
+            Err(SecretError::TooLarge(self.clone()))
+        } else if line.chars().any(char::is_control) {
+            Err(SecretError::NotText(self.clone()))
+        } else {
+            Ok(SecretString::from(line))
+        }
+    }
+}
+
+impl std::fmt::Display for SecretRef {
+    /// As the file writes it. Says where the secret lies, nothing of what it is.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Env(name) => write!(f, "env:{name}"),
+            Self::File(path) => write!(f, "file:{}", path.display()),
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+fn from_env(name: &str) -> Option<Zeroizing<String>> {
+    std::env::var(name).ok().map(Zeroizing::new)
+}
+
+/// Reads one byte more than a secret may have, so that a larger one shows.
+fn from_file(path: &Path) -> std::io::Result<Zeroizing<Vec<u8>>> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(4096));
+    File::open(path)?.take(MAX_SECRET_BYTES + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}

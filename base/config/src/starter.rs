@@ -1,0 +1,1 @@
+//! The files that `portcullis init` writes: a set-up to begin with.

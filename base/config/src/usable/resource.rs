@@ -1,0 +1,213 @@
+//! Resources: what is protected, where it stands, and what it may take and give.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::{HeaderName, Method, Uri};
+use model::{Class, ResourceName};
+
+use crate::SecretRef;
+
+/// One protected endpoint.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resource {
+    /// Its name, which is also its first path segment.
+    pub name: ResourceName,
+    /// What it is.
+    pub kind: ResourceKind,
+    /// Which program serves it: which catalogue of operations holds.
+    pub server: ServerKind,
+    /// Host names that address it, lower case, without port.
+    pub hosts: Vec<String>,
+    /// Where it stands. Never empty; `http` or `https`, with a host, without query.
+    pub upstreams: Vec<Uri>,
+    /// What opens it.
+    pub credential: Option<Credential>,
+    /// How its upstreams prove themselves, and this gateway to them.
+    pub upstream_tls: UpstreamTls,
+    /// What may be asked of an `http` resource, first match first. Empty for a model.
+    pub routes: Vec<Route>,
+    /// Request headers that go upstream besides the standing allow-list.
+    pub forward_headers: Vec<HeaderName>,
+    /// Answer headers that go to callers besides the standing allow-list.
+    pub return_headers: Vec<HeaderName>,
+    /// How long each part of an exchange may take.
+    pub timeouts: Timeouts,
+    /// The largest request body, in bytes.
+    pub max_request_bytes: usize,
+    /// The largest answer that is held whole: JSON documents and single events, in bytes.
+    pub max_held_answer_bytes: usize,
+    /// What happens to a running exchange when its token ends.
+    pub on_token_expiry: OnTokenExpiry,
+    /// What happens to a stream whose shape is unknown.
+    pub unknown_streams: UnknownStreams,
+    /// Whether the record keeps bodies, or only their digests and lengths.
+    pub record_bodies: bool,
+}
+
+impl Resource {
+    /// A model served by `server` at `upstream`, everything else as by default.
+    pub fn model(name: ResourceName, server: ServerKind, upstream: Uri) -> Self {
+        Self {
+            name,
+            kind: ResourceKind::Model,
+            server,
+            hosts: Vec::new(),
+            upstreams: vec![upstream],
+            credential: None,
+            upstream_tls: UpstreamTls::default(),
+            routes: Vec::new(),
+            forward_headers: Vec::new(),
+            return_headers: Vec::new(),
+            timeouts: Timeouts::default(),
+            max_request_bytes: 16 << 20,
+            max_held_answer_bytes: 16 << 20,
+            on_token_expiry: OnTokenExpiry::Finish,
+            unknown_streams: UnknownStreams::Hold,
+            record_bodies: true,
+        }
+    }
+
+    /// An internal HTTP interface at `upstream`, everything else as by default.
+    pub fn http(name: ResourceName, upstream: Uri, routes: Vec<Route>) -> Self {
+        Self { kind: ResourceKind::Http, routes, ..Self::model(name, ServerKind::Plain, upstream) }
+    }
+}
+
+/// What a resource is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResourceKind {
+    /// A model server.
+    Model,
+    /// An internal HTTP interface.
+    Http,
+}
+
+impl ResourceKind {
+    /// Every kind.
+    pub const ALL: [Self; 2] = [Self::Model, Self::Http];
+
+    /// The word in the file, and in policies.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::Http => "http",
+        }
+    }
+}
+
+/// Which program serves a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerKind {
+    /// Any server that speaks OpenAI's interface, and no more is known of it.
+    Openai,
+    /// vLLM.
+    Vllm,
+    /// llama.cpp's server.
+    LlamaCpp,
+    /// Ollama.
+    Ollama,
+    /// No model server: the resource's own routes say what it serves.
+    Plain,
+}
+
+impl ServerKind {
+    /// Every kind of model server.
+    pub const MODELS: [Self; 4] = [Self::Openai, Self::Vllm, Self::LlamaCpp, Self::Ollama];
+
+    /// The word in the file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Openai => "openai",
+            Self::Vllm => "vllm",
+            Self::LlamaCpp => "llama-cpp",
+            Self::Ollama => "ollama",
+            Self::Plain => "plain",
+        }
+    }
+}
+
+/// What opens an upstream. Callers never see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credential {
+    /// The header it is sent in.
+    pub header: HeaderName,
+    /// The word before it, as `Bearer`, if any.
+    pub scheme: Option<String>,
+    /// Where it is read, at each use.
+    pub value: SecretRef,
+}
+
+impl Credential {
+    /// A bearer token in `authorization`.
+    pub fn bearer(value: SecretRef) -> Self {
+        Self { header: http::header::AUTHORIZATION, scheme: Some("Bearer".to_owned()), value }
+    }
+}
+
+/// How upstreams prove themselves, and this gateway to them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UpstreamTls {
+    /// Certificates to trust instead of the system's, in PEM.
+    pub ca_file: Option<PathBuf>,
+    /// The gateway's certificate chain, in PEM. There exactly when the key is.
+    pub client_certificate: Option<PathBuf>,
+    /// The gateway's private key, in PEM.
+    pub client_key: Option<PathBuf>,
+}
+
+/// One thing that may be asked of an `http` resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The methods, upper case. Never empty.
+    pub methods: Vec<Method>,
+    /// The path below the resource, with its leading slash. `{x}` is one whole segment, a last `{x...}`
+    /// the rest, at least one segment of it.
+    pub path: String,
+    /// What it does.
+    pub class: Class,
+    /// Its name in policies and in the record.
+    pub name: String,
+}
+
+/// How long each part of an exchange may take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// To connect, TLS included.
+    pub connect: Duration,
+    /// From the request's last byte to the answer's first.
+    pub first_byte: Duration,
+    /// Between two pieces of an answer.
+    pub idle: Duration,
+    /// The whole exchange.
+    pub exchange: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            first_byte: Duration::from_secs(600),
+            idle: Duration::from_secs(120),
+            exchange: Duration::from_secs(3600),
+        }
+    }
+}
+
+/// What happens to a running exchange when its token ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnTokenExpiry {
+    /// It may end by itself, within its own timeout.
+    Finish,
+    /// It is cut.
+    Cut,
+}
+
+/// What happens to a stream whose shape is unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnknownStreams {
+    /// Held whole, up to `max_held_answer_bytes`, then masked as text.
+    Hold,
+    /// Refused.
+    Refuse,
+}

@@ -1,0 +1,141 @@
+//! Notices that the file or a policy has changed, by what is in them.
+//!
+//! Contents are compared, not times: editors, mounts and deployments all write in ways of their own, and a
+//! file that is replaced by its equal is no change.
+
+use std::collections::hash_map::RandomState;
+use std::fs::File;
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::io::{ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+use crate::{Config, MAX_FILE_BYTES};
+
+/// Most policy files that are looked at.
+const MOST_POLICIES: usize = 10_000;
+
+/// The configuration file and its policies, as they were when last looked at.
+#[derive(Debug)]
+pub struct Watched {
+    file: PathBuf,
+    policies: PathBuf,
+    /// Made anew for each watch, so that nobody can prepare two files that look the same to it.
+    keys: RandomState,
+    seen: u64,
+}
+
+impl Watched {
+    /// Begins to watch `file` and the policies that `config`, read from it, names.
+    pub fn open(file: &Path, config: &Config) -> Self {
+        let mut watched = Self {
+            file: file.to_owned(),
+            policies: config.policies.dir.clone(),
+            keys: RandomState::new(),
+            seen: 0,
+        };
+        watched.seen = watched.look();
+        watched
+    }
+
+    /// Goes over to the policies that a changed `config` names. What is there now counts as seen.
+    pub fn follow(&mut self, config: &Config) {
+        if self.policies != config.policies.dir {
+            self.policies.clone_from(&config.policies.dir);
+            self.seen = self.look();
+        }
+    }
+
+    /// Whether anything is other than at the last call. Reads the files: call it from a thread that may
+    /// wait.
+    pub fn changed(&mut self) -> bool {
+        let now = self.look();
+        std::mem::replace(&mut self.seen, now) != now
+    }
+
+    fn look(&self) -> u64 {
+        let mut hasher = self.keys.build_hasher();
+        contents(&self.file).hash(&mut hasher);
+        match policy_files(&self.policies) {
+            Ok(files) => files.iter().for_each(|file| (file, contents(file)).hash(&mut hasher)),
+            Err(kind) => kind.hash(&mut hasher),
+        }
+        hasher.finish()
+    }
+}
+
+/// What is in a file, up to a bound, or why it can't be read. A file beyond the bound is refused on load.
+fn contents(path: &Path) -> Result<Vec<u8>, ErrorKind> {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes));
+    read.map(|_| bytes).map_err(|error| error.kind())
+}
+
+fn policy_files(dir: &Path) -> Result<Vec<PathBuf>, ErrorKind> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(|error| error.kind())?.take(MOST_POLICIES) {
+        let path = entry.map_err(|error| error.kind())?.path();
+        if path.extension().is_some_and(|extension| extension == "cedar") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set_up() -> (tempfile::TempDir, PathBuf, Watched) {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("policies")).unwrap();
+        std::fs::write(dir.path().join("policies/a.cedar"), "permit(principal, action, resource);").unwrap();
+        let file = dir.path().join("portcullis.yaml");
+        std::fs::write(&file, crate::reference::SMALL).unwrap();
+        let config = crate::load(&file).unwrap();
+        let watched = Watched::open(&file, &config);
+        (dir, file, watched)
+    }
+
+    #[test]
+    fn tells_each_change_once() {
+        let (dir, file, mut watched) = set_up();
+        assert!(!watched.changed());
+        let policy = dir.path().join("policies/a.cedar");
+        std::fs::write(&policy, "forbid(principal, action, resource);").unwrap();
+        assert!(watched.changed());
+        assert!(!watched.changed());
+        std::fs::rename(&policy, dir.path().join("policies/b.cedar")).unwrap();
+        assert!(watched.changed());
+        std::fs::write(dir.path().join("policies/c.cedar"), "").unwrap();
+        assert!(watched.changed());
+        std::fs::write(&file, "listeners: []").unwrap();
+        assert!(watched.changed());
+        std::fs::remove_file(&file).unwrap();
+        assert!(watched.changed());
+        std::fs::remove_dir_all(dir.path().join("policies")).unwrap();
+        assert!(watched.changed());
+        assert!(!watched.changed());
+    }
+
+    #[test]
+    fn an_equal_file_and_other_files_are_no_change() {
+        let (dir, file, mut watched) = set_up();
+        std::fs::remove_file(&file).unwrap();
+        std::fs::write(&file, crate::reference::SMALL).unwrap();
+        std::fs::write(dir.path().join("policies/notes.txt"), "later").unwrap();
+        assert!(!watched.changed());
+    }
+
+    #[test]
+    fn follows_policies_to_another_folder() {
+        let (dir, file, mut watched) = set_up();
+        std::fs::create_dir(dir.path().join("other")).unwrap();
+        std::fs::write(&file, format!("{}policies: other\n", crate::reference::SMALL)).unwrap();
+        assert!(watched.changed());
+        watched.follow(&crate::load(&file).unwrap());
+        assert!(!watched.changed());
+        std::fs::write(dir.path().join("other/a.cedar"), "").unwrap();
+        assert!(watched.changed());
+    }
+}

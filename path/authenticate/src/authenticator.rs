@@ -1,0 +1,322 @@
+//! The whole of the step: from headers to a caller, or to the check that failed.
+
+use std::fmt;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use http::HeaderMap;
+use model::{Clock, ExchangeId, Identity};
+
+use crate::cache::{Cache, Digest, Verified};
+use crate::compact::{self, Compact};
+use crate::error::quote;
+use crate::inspect::{Inspection, Reading};
+use crate::issuer::Issuer;
+use crate::keys::{Algorithm, Fingerprint, KeyFault};
+use crate::mapping::Bearer;
+use crate::provider::Held;
+use crate::{AuthenticateError, Check, IssuerHealth, bearer, claims};
+
+/// How often [`Authenticator::keep_fresh`] looks after the keys.
+const FRESHEN_EVERY: Duration = Duration::from_secs(60);
+
+/// Knows the configured issuers, their keys, and the tokens verified of late. A new configuration is a
+/// new authenticator, which remembers nothing of the old one.
+pub struct Authenticator {
+    issuers: Vec<Issuer>,
+    clock: Arc<dyn Clock>,
+    cache: Cache,
+}
+
+/// The proof that a token was verified for this exchange. Only [`Authenticator::caller`] makes one.
+pub struct Caller {
+    exchange: ExchangeId,
+    identity: Arc<Identity>,
+}
+
+impl Caller {
+    /// The exchange it was verified for.
+    pub fn exchange(&self) -> ExchangeId {
+        self.exchange
+    }
+
+    /// Who the caller is.
+    pub fn identity(&self) -> &Arc<Identity> {
+        &self.identity
+    }
+}
+
+impl fmt::Debug for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Caller({} for {})", self.identity.entity_id(), self.exchange)
+    }
+}
+
+impl Authenticator {
+    /// Checks and compiles the settings. Nothing is fetched yet: see [`Authenticator::warm`].
+    ///
+    /// # Errors
+    /// [`AuthenticateError::Settings`] or [`AuthenticateError::Dial`] for the first issuer that cannot be
+    /// used, and when two issuers could both be meant by one token.
+    pub fn build(
+        issuers: &[config::Issuer],
+        limits: &config::Limits,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, AuthenticateError> {
+        let mut built: Vec<Issuer> = Vec::new();
+        for settings in issuers {
+            let issuer = Issuer::build(settings, Arc::clone(&clock))?;
+            let same = |other: &&Issuer| {
+                other.url == issuer.url && other.audiences.iter().any(|name| issuer.audiences.contains(name))
+            };
+            if let Some(other) = built.iter().find(same) {
+                return Err(AuthenticateError::Settings {
+                    issuer: issuer.name.clone(),
+                    why: format!(
+                        "issuer `{}` has the same URL and an audience in common: give each its own audiences",
+                        other.name
+                    ),
+                });
+            }
+            built.push(issuer);
+        }
+        Ok(Arc::new(Self { issuers: built, clock, cache: Cache::new(limits.token_cache) }))
+    }
+
+    /// The caller whose token `headers` carry, proven for `exchange`.
+    ///
+    /// # Errors
+    /// The first check that failed.
+    pub async fn caller(
+        &self,
+        exchange: ExchangeId,
+        headers: &HeaderMap,
+    ) -> Result<Caller, AuthenticateError> {
+        let mut reading = Reading::default();
+        let identity = match bearer::token(headers) {
+            Ok(token) => self.identity(token, &mut reading).await,
+            Err(error) => Err(error),
+        };
+        let result = match &identity {
+            Ok(_) => "accepted",
+            Err(error) => error.check().map_or("settings", Check::name),
+        };
+        let issuer = match &identity {
+            Ok(identity) => &identity.issuer_name,
+            Err(_) => self.named(reading.issuer),
+        };
+        metrics::counter!("portcullis_tokens_total", "issuer" => issuer.to_owned(), "result" => result)
+            .increment(1);
+        identity.map(|identity| Caller { exchange, identity })
+    }
+
+    /// Every check of `token`, and what it says. Asks the same questions as [`Authenticator::caller`], of
+    /// the same keys, but remembers nothing and makes no proof.
+    pub async fn inspect(&self, token: &str) -> Inspection {
+        let mut reading = Reading::default();
+        let token = token.trim();
+        let outcome = if token.is_empty() {
+            Err(AuthenticateError::Missing)
+        } else {
+            reading.pass(Check::Presented);
+            self.verify(token, &token_digest(token), &mut reading).await
+        };
+        let issuer = reading.issuer.and_then(|at| self.issuers.get(at));
+        let groups = match (issuer, &reading.claims) {
+            (Some(issuer), Some(claims)) => issuer.mapping.groups(claims).ok(),
+            _ => None,
+        };
+        let name = issuer.map(|issuer| issuer.name.clone());
+        let outcome = outcome.map(|verified| Identity::clone(&verified.identity));
+        Inspection { issuer: name, groups, ..Inspection::new(reading, outcome) }
+    }
+
+    /// How each issuer stands, in the order of the configuration.
+    pub fn issuers(&self) -> Vec<IssuerHealth> {
+        self.issuers.iter().map(|issuer| issuer.provider.health()).collect()
+    }
+
+    /// Fetches every issuer's keys once, all at a time, so that the first caller need not wait. What
+    /// fails is tried again when a token needs it.
+    pub async fn warm(&self) {
+        self.each(|provider| async move {
+            provider.fetch().await;
+        })
+        .await;
+    }
+
+    /// Keeps every issuer's keys fresh, without end: run it in a task and abort that. Without it keys are
+    /// fetched when a token needs them.
+    pub async fn keep_fresh(&self) {
+        loop {
+            tokio::time::sleep(FRESHEN_EVERY).await;
+            self.each(|provider| async move { provider.freshen().await }).await;
+        }
+    }
+
+    async fn each<F: Future<Output = ()> + Send + 'static>(
+        &self,
+        act: impl Fn(Arc<crate::provider::Provider>) -> F,
+    ) {
+        let mut acts = tokio::task::JoinSet::new();
+        for issuer in &self.issuers {
+            acts.spawn(act(Arc::clone(&issuer.provider)));
+        }
+        acts.join_all().await;
+    }
+
+    /// Remembered, or verified now.
+    async fn identity(&self, token: &str, reading: &mut Reading) -> Result<Arc<Identity>, AuthenticateError> {
+        let digest = token_digest(token);
+        if let Some(verified) = self.cache.get(&digest) {
+            if self.stands(&verified).await {
+                let issuer = verified.identity.issuer_name.clone();
+                metrics::counter!("portcullis_token_cache_hits_total", "issuer" => issuer).increment(1);
+                return Ok(verified.identity);
+            }
+            self.cache.forget(&digest);
+        }
+        let verified = self.verify(token, &digest, reading).await?;
+        let identity = Arc::clone(&verified.identity);
+        self.cache.put(digest, verified);
+        Ok(identity)
+    }
+
+    /// Whether all that a verified token rested on still stands: its time, and its key.
+    async fn stands(&self, verified: &Verified) -> bool {
+        let Some(issuer) = self.issuers.get(verified.issuer) else { return false };
+        match issuer.provider.current().await {
+            Ok(held) => held.set.holds(&verified.key) && verified.window.holds(self.clock.now()),
+            Err(_) => false,
+        }
+    }
+
+    async fn verify(
+        &self,
+        token: &str,
+        digest: &Digest,
+        reading: &mut Reading,
+    ) -> Result<Verified, AuthenticateError> {
+        let compact = compact::read(token, reading)?;
+        let (at, issuer) = self.issuer(&compact, reading)?;
+        let algorithm = admitted(issuer, &compact, reading)?;
+        let key = signed(issuer, &compact, algorithm, reading).await?;
+
+        let subject = claims::subject(&compact.claims)?;
+        reading.pass(Check::Subject);
+        let times = claims::times(&compact.claims, issuer, self.clock.now(), reading)?;
+        let bearer = Bearer {
+            issuer: &issuer.url,
+            issuer_name: &issuer.name,
+            subject,
+            digest: hex(digest),
+            audiences: claims::audiences(&compact.claims)?,
+            times: &times,
+        };
+        let identity = Arc::new(issuer.mapping.identity(bearer, &compact.claims, reading)?);
+        Ok(Verified { identity, issuer: at, key, window: times.window })
+    }
+
+    /// The configured issuer that the token claims to be of: by `iss`, then by `aud` among those that
+    /// share an URL.
+    fn issuer(
+        &self,
+        compact: &Compact<'_>,
+        reading: &mut Reading,
+    ) -> Result<(usize, &Issuer), AuthenticateError> {
+        let said = claims::issuer(&compact.claims)?;
+        let mut named = self.issuers.iter().enumerate().filter(|(_, issuer)| issuer.url == said).peekable();
+        let Some((first, _)) = named.peek() else {
+            return Err(AuthenticateError::Issuer(format!(
+                "no configured issuer has the URL {}; it must be the same to the last slash",
+                quote(said)
+            )));
+        };
+        reading.issuer = Some(*first);
+        reading.pass(Check::Issuer);
+        let audiences = claims::audiences(&compact.claims)?;
+        let Some((at, issuer)) = named.find(|(_, issuer)| issuer.is_audience(&audiences)) else {
+            let said: Vec<String> = audiences.into_iter().take(8).map(quote).collect();
+            return Err(AuthenticateError::Audience(format!(
+                "the token is for {}, which no issuer of that URL lists in `audiences`",
+                said.join(", ")
+            )));
+        };
+        reading.issuer = Some(at);
+        reading.pass(Check::Audience);
+        Ok((at, issuer))
+    }
+
+    fn named(&self, issuer: Option<usize>) -> &str {
+        issuer.and_then(|at| self.issuers.get(at)).map_or("none", |issuer| issuer.name.as_str())
+    }
+}
+
+/// What the header says against what the issuer may use.
+fn admitted(
+    issuer: &Issuer,
+    compact: &Compact<'_>,
+    reading: &mut Reading,
+) -> Result<Algorithm, AuthenticateError> {
+    let kind = compact.header.kind.as_deref();
+    if !issuer.accepts_type(kind) {
+        let shown = quote(kind.unwrap_or("JWT"));
+        return Err(AuthenticateError::Type(format!(
+            "a token of type {shown} is not accepted from issuer `{}`: `token_types` does not list it",
+            issuer.name
+        )));
+    }
+    reading.pass(Check::Type);
+    let name = &compact.header.algorithm;
+    let algorithm = Algorithm::from_name(name).filter(|algorithm| issuer.algorithms.contains(algorithm));
+    let algorithm = algorithm.ok_or_else(|| {
+        AuthenticateError::Algorithm(format!(
+            "the algorithm {} is not accepted from issuer `{}`: `algorithms` does not list it",
+            quote(name),
+            issuer.name
+        ))
+    })?;
+    reading.pass(Check::Algorithm);
+    Ok(algorithm)
+}
+
+/// Verifies the signature, with newer keys if those at hand have none by that name.
+async fn signed(
+    issuer: &Issuer,
+    compact: &Compact<'_>,
+    algorithm: Algorithm,
+    reading: &mut Reading,
+) -> Result<Fingerprint, AuthenticateError> {
+    let id = compact.header.key.as_deref();
+    let mut held: Arc<Held> = issuer.provider.current().await?;
+    reading.pass(Check::Keys);
+    if let Err(KeyFault::Unknown(_)) = held.set.find(algorithm, id)
+        && let Some(newer) = issuer.provider.newer(&held).await?
+    {
+        held = newer;
+    }
+    let key = held.set.find(algorithm, id).map_err(|fault| match fault {
+        KeyFault::Unknown(why) | KeyFault::Unfit(why) => AuthenticateError::Key(why),
+    })?;
+    reading.pass(Check::Key);
+    if !key.verifies(algorithm, compact.signed, compact.signature) {
+        return Err(AuthenticateError::Signature(key.to_string()));
+    }
+    reading.pass(Check::Signature);
+    Ok(key.fingerprint())
+}
+
+fn token_digest(token: &str) -> Digest {
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
+    bytes
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        write!(text, "{byte:02x}").ok();
+        text
+    })
+}
