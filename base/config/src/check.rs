@@ -92,6 +92,13 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
+/// Whether the system would refuse to open both.
+fn collide(a: SocketAddr, b: SocketAddr) -> bool {
+    let overlap = a.ip() == b.ip()
+        || (a.is_ipv4() == b.is_ipv4() && (a.ip().is_unspecified() || b.ip().is_unspecified()));
+    a.port() == b.port() && a.port() != 0 && overlap
+}
+
 fn listeners(file: &Mapping<'_>, base: &Base) -> Vec<Listener> {
     let mut listeners: Vec<Listener> = Vec::new();
     for item in file.many("listeners") {
@@ -111,8 +118,8 @@ fn listeners(file: &Mapping<'_>, base: &Base) -> Vec<Listener> {
                 "`tls: local`, `tls` with a certificate and its key, or `plain: allowed`",
             );
         }
-        if address.port() != 0 && listeners.iter().any(|other| other.address == address) {
-            section.fault(format!("{address} is listened on already"), "each address once");
+        if let Some(other) = listeners.iter().find(|other| collide(other.address, address)) {
+            section.fault(format!("{} takes this port already", other.address), "each address and port once");
         }
         listeners.extend(tls.map(|tls| Listener { address, tls }));
     }
@@ -155,8 +162,8 @@ fn observe(file: &Mapping<'_>, listeners: &[Listener]) -> Option<SocketAddr> {
             "a loopback address, or `plain: allowed`",
         );
     }
-    if address.port() != 0 && listeners.iter().any(|listener| listener.address == address) {
-        section.fault(format!("{address} is a listener's"), "an address of its own");
+    if let Some(listener) = listeners.iter().find(|listener| collide(listener.address, address)) {
+        section.fault(format!("{} takes this port already", listener.address), "each address and port once");
     }
     Some(address)
 }
