@@ -1,0 +1,246 @@
+// A certified OpenID provider for the tests, on loopback, with a second port that plays its operator.
+//
+// It prints one line of JSON when it is ready: {"issuer", "control"}. It ends when its standard input
+// does, so it cannot outlive the test that started it.
+//
+// The control port takes POST with a JSON body:
+//   /keys       {"do": "add" | "retire" | "replace"}   the signing keys, as a rotation moves them
+//   /lifetimes  {"access": seconds, "id": seconds}     of tokens issued from now on
+//   /away       {"away": true | false}                 stops answering, and answers again, same address
+//   /login      {"user", "audience"}                   a person's tokens, by the code flow with PKCE
+//   /machine    {"client", "audience"}                 a workload's token, by its client credentials
+// and answers what holds now, or the token response.
+
+import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
+import { createServer } from 'node:http';
+import { Provider } from 'oidc-provider';
+
+const PEOPLE = {
+  alice: { groups: ['ml-engineers', 'admins'], email: 'alice@example.test', name: 'Alice' },
+  bob: { groups: ['analysts'], email: 'bob@example.test', name: 'Bob' },
+  mallory: { groups: [], email: 'mallory@example.test', name: 'Mallory' },
+};
+const MACHINES = { 'batch-runner': ['batch-jobs'], 'agent-runner': ['agents', 'ml-engineers'] };
+const ALGORITHM = process.env.ALGORITHM ?? 'RS256';
+const RETURN_TO = 'http://127.0.0.1:9/callback'; // nobody listens there: the script reads the redirect
+const SECRET = randomBytes(12).toString('hex');
+
+// ---- keys ------------------------------------------------------------------------------------------
+
+let made = 0;
+function makeKey(alg) {
+  const { privateKey } = alg === 'ES256'
+    ? generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    : generateKeyPairSync('rsa', { modulusLength: 2048 });
+  made += 1;
+  return { ...privateKey.export({ format: 'jwk' }), alg, use: 'sig', kid: `${alg}-${made}-${randomBytes(2).toString('hex')}` };
+}
+const generation = () => [makeKey('RS256'), makeKey('ES256')];
+let generations = [generation()];
+
+// ---- memory: outlives a change of keys, so a login does too ----------------------------------------
+
+const memory = new Map();
+class Memory {
+  constructor(kind) { this.kind = kind; }
+  key(id) { return `${this.kind} ${id}`; }
+  async upsert(id, payload, seconds) {
+    const until = seconds ? Date.now() + seconds * 1000 : Infinity;
+    memory.set(this.key(id), { payload, until });
+    if (payload.uid) memory.set(`${this.kind} by uid ${payload.uid}`, { id, until });
+  }
+  async find(id) {
+    const held = memory.get(this.key(id));
+    return held && held.until > Date.now() ? held.payload : undefined;
+  }
+  async findByUid(uid) {
+    const held = memory.get(`${this.kind} by uid ${uid}`);
+    return held && this.find(held.id);
+  }
+  async findByUserCode() { return undefined; }
+  async consume(id) {
+    const held = memory.get(this.key(id));
+    if (held) held.payload.consumed = Math.floor(Date.now() / 1000);
+  }
+  async destroy(id) { memory.delete(this.key(id)); }
+  async revokeByGrantId(grant) {
+    for (const [key, held] of memory) if (held.payload?.grantId === grant) memory.delete(key);
+  }
+}
+
+// ---- the provider ----------------------------------------------------------------------------------
+
+const lifetimes = { access: 300, id: 300 };
+const cookieKey = randomBytes(16).toString('hex');
+const audienceOf = (resource) => resource.replace(/^urn:/, '');
+
+function settings() {
+  return {
+    adapter: Memory,
+    jwks: { keys: generations.flat() },
+    cookies: { keys: [cookieKey] },
+    clients: [
+      {
+        client_id: 'person', client_secret: SECRET, redirect_uris: [RETURN_TO], response_types: ['code'],
+        grant_types: ['authorization_code'], id_token_signed_response_alg: ALGORITHM,
+        application_type: 'native',
+      },
+      ...Object.keys(MACHINES).map((client_id) => ({
+        client_id, client_secret: SECRET, redirect_uris: [], response_types: [],
+        grant_types: ['client_credentials'], id_token_signed_response_alg: ALGORITHM,
+      })),
+    ],
+    scopes: ['openid', 'profile', 'email', 'groups', 'api'],
+    claims: { openid: ['sub'], profile: ['name'], email: ['email', 'email_verified'], groups: ['groups'] },
+    conformIdTokenClaims: false, // scope claims in the ID token too
+    ttl: {
+      AccessToken: () => lifetimes.access, ClientCredentials: () => lifetimes.access, IdToken: () => lifetimes.id,
+      AuthorizationCode: 60, Grant: 3600, Interaction: 600, Session: 3600,
+    },
+    features: {
+      clientCredentials: { enabled: true },
+      devInteractions: { enabled: true },
+      resourceIndicators: {
+        enabled: true,
+        defaultResource: () => 'urn:portcullis',
+        useGrantedResource: () => true,
+        getResourceServerInfo: (_context, resource) => ({
+          scope: 'api groups', audience: audienceOf(resource), accessTokenFormat: 'jwt',
+          accessTokenTTL: lifetimes.access, jwt: { sign: { alg: ALGORITHM } },
+        }),
+      },
+    },
+    async extraTokenClaims(_context, token) {
+      if (token.kind === 'ClientCredentials') return { groups: MACHINES[token.clientId] ?? [] };
+      const { groups, email } = PEOPLE[token.accountId] ?? { groups: [] };
+      return { groups, email };
+    },
+    async findAccount(_context, id) {
+      const person = PEOPLE[id];
+      return person && { accountId: id, claims: async () => ({ sub: id, ...person, email_verified: true }) };
+    },
+  };
+}
+
+let answer; // replaced as a whole when the keys move
+function settle() {
+  const provider = new Provider(issuer, settings());
+  provider.on('server_error', (_context, error) => console.error('server_error', error));
+  answer = provider.callback();
+}
+
+function listen(handler, port = 0) {
+  return new Promise((resolve, reject) => {
+    const server = createServer(handler);
+    server.once('error', reject);
+    server.listen(port, '127.0.0.1', () => resolve(server));
+  });
+}
+
+let front = await listen((request, response) => answer(request, response), Number(process.env.PORT ?? 0));
+const port = front.address().port;
+const issuer = `http://127.0.0.1:${port}`;
+settle();
+
+async function away(leave) {
+  if (leave && front) {
+    const closing = front;
+    front = null;
+    closing.closeAllConnections();
+    await new Promise((resolve) => closing.close(resolve));
+  }
+  if (!leave && !front) front = await listen((request, response) => answer(request, response), port);
+}
+
+// ---- what a person's browser and a workload do -----------------------------------------------------
+
+const basic = (client) => `Basic ${Buffer.from(`${client}:${SECRET}`).toString('base64')}`;
+
+async function tokens(client, form) {
+  const got = await fetch(`${issuer}/token`, {
+    method: 'POST', headers: { authorization: basic(client) }, body: new URLSearchParams(form),
+  });
+  const body = await got.json();
+  if (!got.ok) throw new Error(`the token endpoint says ${got.status}: ${JSON.stringify(body)}`);
+  return body;
+}
+
+const machine = ({ client, audience = 'portcullis' }) =>
+  tokens(client, { grant_type: 'client_credentials', scope: 'api', resource: `urn:${audience}` });
+
+async function login({ user, audience = 'portcullis' }) {
+  const verifier = randomBytes(32).toString('base64url');
+  const resource = `urn:${audience}`;
+  const query = new URLSearchParams({
+    client_id: 'person', response_type: 'code', redirect_uri: RETURN_TO, prompt: 'consent', state: 's', nonce: 'n',
+    scope: 'openid profile email groups api', resource, code_challenge_method: 'S256',
+    code_challenge: createHash('sha256').update(verifier).digest('base64url'),
+  });
+  const jar = new Map();
+  let next = new URL(`/auth?${query}`, issuer);
+  let form;
+  for (let steps = 0; steps < 20; steps += 1) {
+    const got = await fetch(next, {
+      method: form ? 'POST' : 'GET', body: form, redirect: 'manual',
+      headers: { cookie: [...jar].map((pair) => pair.join('=')).join('; ') },
+    });
+    form = undefined;
+    for (const line of got.headers.getSetCookie()) {
+      const [name, value] = line.split(';')[0].split(/=(.*)/s);
+      if (value) jar.set(name, value); else jar.delete(name);
+    }
+    const location = got.headers.get('location');
+    if (location) {
+      next = new URL(location, issuer);
+      const code = next.href.startsWith(RETURN_TO) && next.searchParams.get('code');
+      if (code) {
+        return tokens('person', {
+          grant_type: 'authorization_code', code, redirect_uri: RETURN_TO, code_verifier: verifier, resource,
+        });
+      }
+      if (next.href.startsWith(RETURN_TO)) throw new Error(`no code came back: ${next.search}`);
+    } else {
+      // A page asks for something: to log in, or to consent.
+      const asks = /name="prompt" value="(\w+)"/.exec(await got.text())?.[1];
+      if (!asks) throw new Error(`a page with neither form nor redirect: ${got.status} at ${next}`);
+      form = new URLSearchParams(asks === 'login' ? { prompt: asks, login: user, password: 'any' } : { prompt: asks });
+    }
+  }
+  throw new Error('the login does not come to an end');
+}
+
+// ---- the operator's port ---------------------------------------------------------------------------
+
+const orders = {
+  '/keys': ({ do: order }) => {
+    if (order === 'add') generations = [generation(), ...generations];
+    else if (order === 'retire') generations = generations.slice(0, 1);
+    else if (order === 'replace') generations = [generation()];
+    else throw new Error(`no such order: ${order}`);
+    settle();
+  },
+  '/lifetimes': (wanted) => { Object.assign(lifetimes, wanted); },
+  '/away': ({ away: leave }) => away(leave),
+  '/login': login,
+  '/machine': machine,
+};
+
+const control = await listen(async (request, response) => {
+  let text = '';
+  for await (const chunk of request) text += chunk;
+  try {
+    const order = orders[request.url];
+    if (!order) throw new Error(`no such order: ${request.url}`);
+    const result = await order(text ? JSON.parse(text) : {});
+    const kids = generations.flat().map((key) => key.kid);
+    response.setHeader('content-type', 'application/json');
+    response.end(JSON.stringify(result ?? { kids, lifetimes, away: !front }));
+  } catch (error) {
+    response.statusCode = 500;
+    response.end(String(error.stack ?? error));
+  }
+});
+
+console.log(JSON.stringify({ issuer, control: `http://127.0.0.1:${control.address().port}` }));
+process.stdin.resume();
+process.stdin.on('end', () => process.exit(0));

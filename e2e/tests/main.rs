@@ -1,0 +1,26 @@
+//! The end-to-end tests: one binary, one module a theme. Every test starts the parts it needs, on free
+//! ports, and leaves nothing behind. `cargo xtask setup` brings the parts.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "all of this is test code, and clippy knows only functions marked as tests"
+)]
+
+mod catalogue;
+mod cli;
+mod demo;
+mod docs;
+mod identity;
+mod ledger;
+mod masking;
+mod parts;
+mod reload;
+mod sdk_anthropic;
+mod sdk_node;
+mod sdk_openai;
+mod upstreams;

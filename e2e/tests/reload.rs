@@ -1,0 +1,87 @@
+//! Changing the rules of a running gateway: a bad set is never loaded, a good one at once.
+
+use std::fs;
+use std::time::Duration;
+
+use e2e::ask::{chat, code};
+use e2e::gateway::Gateway;
+use e2e::plan::Plan;
+use e2e::provider::Provider;
+use e2e::upstream::{FakeUpstream, Reply};
+use http::StatusCode;
+use serde_json::json;
+
+const NOBODY: &str = r#"@id("closed") forbid(principal, action in Action::"operation", resource);"#;
+
+async fn stand() -> (Provider, FakeUpstream, Gateway, String) {
+    let answer = json!({ "id": "1", "object": "chat.completion", "choices": [] });
+    let (provider, upstream) =
+        tokio::join!(Provider::start(), FakeUpstream::start(move |_| Reply::json(&answer)));
+    let gateway = Plan::before(&provider, &upstream.url()).start().await;
+    let token = provider.login("alice").await;
+    assert_eq!(chat(&gateway, &token).await.status, StatusCode::OK);
+    (provider, upstream, gateway, token)
+}
+
+/// Waits until the gateway's log has come to say `word`.
+async fn says(gateway: &Gateway, word: &str) {
+    gateway.eventually(|| gateway.log().contains(word).then_some(())).await;
+}
+
+async fn until_refused(gateway: &Gateway, token: &str) {
+    for _ in 0..200 {
+        let answer = chat(gateway, token).await;
+        if answer.status != StatusCode::OK {
+            assert_eq!(code(&answer), "policy_denied");
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the new policies never took effect:\n{}", gateway.log());
+}
+
+#[tokio::test]
+async fn a_bad_set_is_said_and_not_loaded() {
+    let (_provider, _upstream, gateway, token) = stand().await;
+    let bad = [
+        ("syntax.cedar", "forbid(principal, action, resource"),
+        (
+            "attribute.cedar",
+            "forbid(principal, action in Action::\"operation\", resource) when { context.bacth > 1 };",
+        ),
+        ("action.cedar", "forbid(principal, action == Action::\"infre\", resource);"),
+    ];
+    for (name, text) in bad {
+        let file = gateway.file("policies").join(name);
+        fs::write(&file, text).unwrap();
+        gateway.reload();
+        says(&gateway, name).await;
+        assert_eq!(chat(&gateway, &token).await.status, StatusCode::OK, "{name}");
+        fs::remove_file(file).unwrap();
+    }
+    // And the next good one is taken.
+    fs::write(gateway.file("policies/closed.cedar"), NOBODY).unwrap();
+    gateway.reload();
+    until_refused(&gateway, &token).await;
+}
+
+#[tokio::test]
+async fn a_good_set_takes_effect_and_is_in_the_record() {
+    let (_provider, _upstream, gateway, token) = stand().await;
+    fs::write(gateway.file("policies/closed.cedar"), NOBODY).unwrap();
+    gateway.reload();
+    until_refused(&gateway, &token).await;
+    let exchanges = gateway.exchanges();
+    let last = exchanges.last().unwrap();
+    assert_eq!(last.code(), Some("policy_denied"));
+    let why = gateway.why(last.id()).to_string();
+    assert!(why.contains("closed"), "{why}");
+}
+
+#[tokio::test]
+async fn a_folder_without_policies_denies_everything() {
+    let (_provider, _upstream, gateway, token) = stand().await;
+    fs::write(gateway.file("policies/engineers.cedar"), "// nobody may do anything\n").unwrap();
+    gateway.reload();
+    until_refused(&gateway, &token).await;
+}
