@@ -100,10 +100,12 @@ pub(crate) async fn say(
 ) {
     let (status, headers, body) = came.dialect.refusal(refusal, came.exchange);
     for words in [Spoken::Head { status, headers }, Spoken::Body(body)] {
-        match record.say(words).await {
-            Ok(recorded) if reply.write(recorded).await.is_ok() => {}
-            Ok(_) => return,
+        let recorded = match record.say(words).await {
+            Ok(recorded) => recorded,
             Err(fault) => return unrecorded(gateway, came, &fault, reply).await,
+        };
+        if reply.write(recorded).await.is_err() {
+            return;
         }
     }
     // A caller that left needs no end.

@@ -13,7 +13,7 @@ use record::{LedgerError, Record, Spoken};
 use crate::Gateway;
 use crate::came::Came;
 use crate::refuse;
-use crate::reply::Reply;
+use crate::reply::{CallerGone, Reply};
 use crate::seal::Ending;
 use crate::setup::Place;
 
@@ -59,30 +59,26 @@ pub(crate) async fn carry(
     let kind = answer.head.headers.get(header::CONTENT_TYPE).cloned();
     let layout = place.adapter.layout(question, &answer.head, Arc::clone(&sight.usable));
     let masker = Masker::begin(came.exchange, Arc::clone(&gateway.rules), Arc::clone(&sight.viewer), layout);
-    let mut carrier = Carrier { gateway, record, masker, reply, head: None };
+    let mut carrier = Carrier { gateway, record: &mut *record, masker, reply, head: None };
 
     let result = carrier.run(&sight, answer).await;
     let usage = carrier.masker.usage();
     gateway.authorizer.spent(&sight.identity, usage.unwrap_or_default());
-    let mut ending = Ending {
-        outcome: Outcome::Completed,
-        refusal: None,
-        usage,
-        findings: carrier.masker.findings().clone(),
-    };
-    match result {
-        Ok(()) if carrier.reply.end().await.is_ok() => {}
-        Ok(()) => ending.outcome = Outcome::CallerGone,
+    let Carrier { masker, reply, .. } = carrier;
+    let (outcome, refusal) = match result {
+        Ok(()) => match reply.end().await {
+            Ok(()) => (Outcome::Completed, None),
+            Err(CallerGone) => (Outcome::CallerGone, None),
+        },
         Err(stop) => {
             let (outcome, refusal) = stop.verdict();
-            ending.outcome = outcome;
             if let Some(refusal) = &refusal {
-                cut(gateway, carrier.record, came, kind.as_ref(), refusal, carrier.reply).await;
+                cut(gateway, record, came, kind.as_ref(), refusal, reply).await;
             }
-            ending.refusal = refusal;
+            (outcome, refusal)
         }
-    }
-    ending
+    };
+    Ending { outcome, refusal, usage, findings: masker.findings().clone() }
 }
 
 struct Carrier<'a> {
