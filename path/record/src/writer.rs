@@ -67,15 +67,26 @@ pub(crate) struct Trouble {
 }
 
 impl Writer {
-    /// The thread: ends when it is told to, or when nobody can give it work any more.
+    /// The thread: ends when it is told to, or when nobody can give it work any more. The one who told
+    /// it learns so once the files and the lock are let go.
     pub(crate) fn run(mut self, queue: &Receiver<Job>) {
+        if let Some((last, outcome)) = self.serve(queue) {
+            drop(self);
+            last.done(outcome);
+        }
+    }
+
+    fn serve(&mut self, queue: &Receiver<Job>) -> Option<(Job, Result<(), LedgerError>)> {
         let mut ticked = self.clock.elapsed();
         loop {
             let (mut jobs, mut bytes, mut end) = (Vec::new(), 0usize, None);
             match queue.recv_timeout(TICK) {
                 Ok(job) => self.gather(job, &mut jobs, &mut bytes, &mut end),
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break self.end(None),
+                Err(RecvTimeoutError::Disconnected) => {
+                    let _ = self.end();
+                    return None;
+                }
             }
             while end.is_none() && bytes < GROUP_BYTES && jobs.len() < GROUP_JOBS {
                 let Ok(job) = queue.try_recv() else { break };
@@ -83,7 +94,7 @@ impl Writer {
             }
             self.group(jobs);
             if let Some(last) = end {
-                break self.end(Some(last));
+                return Some((last, self.end()));
             }
             if self.status.noted.swap(false, Ordering::SeqCst) {
                 self.sweep();
@@ -280,14 +291,12 @@ impl Writer {
         self.group_in_pieces(jobs)
     }
 
-    fn end(&mut self, last: Option<Job>) {
+    fn end(&mut self) -> Result<(), LedgerError> {
         self.summarise();
         let sealed = self.seal_all();
         self.mark();
         self.status.set(Condition::Closed);
-        if let Some(job) = last {
-            job.done(if sealed { Ok(()) } else { Err(self.why()) });
-        }
+        if sealed { Ok(()) } else { Err(self.why()) }
     }
 
     /// Writes the checkpoint. One that fails only makes the next start read more.

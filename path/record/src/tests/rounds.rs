@@ -79,7 +79,7 @@ async fn opaque_and_withheld_bytes_leave_only_digests() {
         opaque: vec![Opaque { range: 2..6, class: class.clone() }, Opaque { range: 9..13, class }],
     };
     put(&mut record, part).await.unwrap();
-    record.say(Spoken::Body("gateway".into())).await.unwrap();
+    let _ = record.say(Spoken::Body("gateway".into())).await.unwrap();
     complete(record).await.unwrap();
     ledger.close().await.unwrap();
     let reader = Reader::open(&place.ledger()).await.unwrap();
