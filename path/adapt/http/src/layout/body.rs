@@ -6,10 +6,12 @@ use bytes::{Bytes, BytesMut};
 use model::{Encoding, Lane, Layout, LayoutFault, Piece, Usable, Usage};
 
 use super::form;
+use super::framing::Framing;
+use super::held::HeldStream;
 use super::marks::{self, Treat};
 use super::opaque;
 use crate::catalogue::AnswerShape;
-use crate::json::{Node, lenient_json};
+use crate::json::{Flaw, JsonFault, Node, lenient_json};
 
 /// Holds a body and lays it out at its end.
 pub(crate) struct BodyLayout {
@@ -70,6 +72,15 @@ impl Layout for BodyLayout {
             Err(_) if is_list => {
                 return Err(LayoutFault::Malformed("the list of models is not JSON".to_owned()));
             }
+            // Beyond what can be read, escapes can't be seen: passing it as text would hide values.
+            Err(JsonFault { flaw: Flaw::TooDeep | Flaw::TooMany | Flaw::TooLong, at }) => {
+                return Err(LayoutFault::Malformed(format!("JSON beyond what is read here, at byte {at}")));
+            }
+            Err(_) if is_lines(&raw) => {
+                let mut lines = HeldStream::new(Framing::Lines, self.limit);
+                lines.push(&raw, out)?;
+                lines.finish(out)?;
+            }
             Err(_) => text(raw, out),
         }
         Ok(())
@@ -78,6 +89,12 @@ impl Layout for BodyLayout {
     fn usage(&self) -> Option<Usage> {
         self.usage
     }
+}
+
+/// Whether a body is JSON texts, one a line, whatever its content type.
+fn is_lines(raw: &Bytes) -> bool {
+    let mut lines = raw.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
+    lines.all(|line| line.starts_with(b"{") && lenient_json(line).is_ok())
 }
 
 /// A body that is no JSON. In UTF-16 and the like no pattern can be found, so it is not text here.

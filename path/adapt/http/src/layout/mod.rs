@@ -2,6 +2,15 @@
 //!
 //! What the answer's content type and the operation say chooses the layout; what neither knows is held
 //! whole or refused, never passed unread.
+//!
+//! In a stream each text field of each choice, block or output is a lane of its own, joined as the SDKs
+//! join it: by field, whatever comes between. A lane ends with its choice or block, not when another
+//! lane begins, so a value is found even if two fields take turns; what was held then comes out in a
+//! message made in the lane's shape, before the one that ends it.
+//!
+//! Odds of tokens (`logprobs`) and token numbers say the text again in a form nothing can be found in.
+//! They are values of the classes `model.logprobs` and `model.tokens`, and become `null` for a caller to
+//! whom these are not revealed.
 
 mod body;
 mod form;

@@ -71,9 +71,9 @@ fn lists_show_only_usable_models() {
             ServerKind::Ollama,
             "/api/tags",
             JSON,
-            r#"{"models":[{"name":"ok:8b","model":"ok:8b"},{"name":"no:8b"}]}"#
+            r#"{"models":[{"name":"ok:8b","model":"ok:8b","size":412316860416,"digest":"365c0bd3"},{"name":"no:8b"}]}"#
         ),
-        r#"{"models":[{"name":"«ok:8b»","model":"«ok:8b»"}]}"#
+        r#"{"models":[{"name":"«ok:8b»","model":"ok:8b","size":412316860416,"digest":"365c0bd3"}]}"#
     );
 }
 
@@ -99,6 +99,21 @@ fn a_teams_own_json_has_no_known_places() {
 fn lenient_json_is_still_read_as_json() {
     let laid = json("/v1/chat/completions", r#"{"text":"\u0041","text":"b","x":NaN}"#);
     assert_eq!(laid, r#"{"text":"«\u0041»","text":"«b»","«x»":«NaN»}"#);
+}
+
+#[test]
+fn lines_of_json_are_read_as_json_whatever_they_are_called() {
+    let lines = "{\"response\":\"\\u0041\"}\n\n{\"response\":\"b\"}\n";
+    let expected = "{\"response\":\"‹0:\\u0041›\"}\n\n{\"response\":\"‹0:b›‹/0›\"}\n";
+    assert_eq!(json("/v1/chat/completions", lines), expected);
+    assert_eq!(laid(ServerKind::OpenAi, "/v1/x", "text/plain", lines), expected);
+}
+
+#[test]
+fn json_too_deep_to_read_is_cut() {
+    let deep = format!("{}\"\\u0041\"{}", "[".repeat(200), "]".repeat(200));
+    let result = pieces(&mut *layout(ServerKind::OpenAi, "/v1/embeddings", JSON), &[deep.as_bytes()]);
+    assert!(matches!(result, Err(LayoutFault::Malformed(_))));
 }
 
 #[test]
