@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::fault::{Gathered, shown};
 use crate::keys::FILE;
 use crate::reader::{Item, Mapping, WordOr};
-use crate::usable::{Config, DenyList, Durability, Ledger, Limits, Listener, Policies, Tls};
+use crate::usable::{Config, DenyList, Durability, Ledger, Limits, Listener, Policies, Resource, Tls};
 use crate::{value, yaml};
 
 /// Most entries of a deny-list: patterns, which are searched together, and words.
@@ -68,6 +68,9 @@ pub(crate) fn config(text: &str, base: Base, faults: &Gathered) -> Option<Config
     let policies = policies(&file, &base);
     let ledger = ledger(&file, &base);
     let limits = file.section("limits").map(|limits| self::limits(&limits));
+    if let Some(limits) = &limits {
+        fits(&file, &resources, limits);
+    }
     let deny_lists = deny_lists(&file);
     if faults.any() {
         return None;
@@ -92,6 +95,13 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
+/// Whether the system would refuse to open both.
+fn collide(a: SocketAddr, b: SocketAddr) -> bool {
+    let overlap = a.ip() == b.ip()
+        || (a.is_ipv4() == b.is_ipv4() && (a.ip().is_unspecified() || b.ip().is_unspecified()));
+    a.port() == b.port() && a.port() != 0 && overlap
+}
+
 fn listeners(file: &Mapping<'_>, base: &Base) -> Vec<Listener> {
     let mut listeners: Vec<Listener> = Vec::new();
     for item in file.many("listeners") {
@@ -111,8 +121,8 @@ fn listeners(file: &Mapping<'_>, base: &Base) -> Vec<Listener> {
                 "`tls: local`, `tls` with a certificate and its key, or `plain: allowed`",
             );
         }
-        if address.port() != 0 && listeners.iter().any(|other| other.address == address) {
-            section.fault(format!("{address} is listened on already"), "each address once");
+        if let Some(other) = listeners.iter().find(|other| collide(other.address, address)) {
+            section.fault(format!("{} takes this port already", other.address), "each address and port once");
         }
         listeners.extend(tls.map(|tls| Listener { address, tls }));
     }
@@ -155,8 +165,8 @@ fn observe(file: &Mapping<'_>, listeners: &[Listener]) -> Option<SocketAddr> {
             "a loopback address, or `plain: allowed`",
         );
     }
-    if address.port() != 0 && listeners.iter().any(|listener| listener.address == address) {
-        section.fault(format!("{address} is a listener's"), "an address of its own");
+    if let Some(listener) = listeners.iter().find(|listener| collide(listener.address, address)) {
+        section.fault(format!("{} takes this port already", listener.address), "each address and port once");
     }
     Some(address)
 }
@@ -198,6 +208,28 @@ fn limits(section: &Mapping<'_>) -> Limits {
         streams_per_connection: section.number("streams_per_connection"),
         drain: section.duration("drain"),
         token_cache: section.number("token_cache"),
+    }
+}
+
+/// Notes resources of which one request alone would be more than all may be together: it could never pass.
+fn fits(file: &Mapping<'_>, resources: &[Resource], limits: &Limits) {
+    for resource in resources {
+        for (key, bytes) in [
+            ("max_request_bytes", resource.max_request_bytes),
+            ("max_held_answer_bytes", resource.max_held_answer_bytes),
+        ] {
+            if bytes > limits.body_bytes_in_flight
+                && let Some(item) = file.item("limits")
+            {
+                item.fault(
+                    format!(
+                        "`{key}` of {} is more than `body_bytes_in_flight`",
+                        shown(resource.name.as_str())
+                    ),
+                    "room for more than one request",
+                );
+            }
+        }
     }
 }
 

@@ -230,6 +230,17 @@ impl Gathered {
     }
 }
 
+/// The way to `key` below `path`.
+pub(crate) fn joined(path: &str, key: &str) -> String {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+    let plain = (1..=64).contains(&key.len()) && key.bytes().all(fits);
+    match (path.is_empty(), plain) {
+        (true, true) => key.to_owned(),
+        (false, true) => format!("{path}.{key}"),
+        (_, false) => format!("{path}[{}]", shown(key).replace('`', "\"")),
+    }
+}
+
 /// `text` as a message may show it: short, and without control characters.
 pub(crate) fn shown(text: &str) -> String {
     let mut out: String = text.chars().take(60).flat_map(visible).collect();

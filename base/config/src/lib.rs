@@ -11,6 +11,7 @@ mod reader;
 mod reference;
 mod schema;
 mod secret;
+mod starter;
 mod table;
 mod usable;
 mod value;
@@ -28,7 +29,7 @@ pub use fault::{Fault, Faults};
 pub use reference::reference_markdown;
 pub use schema::json_schema;
 pub use secret::{MAX_SECRET_BYTES, SecretError, SecretRef};
-
+pub use starter::{StarterFiles, starter};
 pub use usable::{
     ClaimRule, ClaimTest, Config, Credential, DenyList, Durability, GroupRule, Groups, Issuer, IssuerKind,
     Ledger, Limits, Listener, Mfa, OnTokenExpiry, Policies, Resource, ResourceKind, Route, ServerKind,

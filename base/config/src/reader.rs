@@ -6,7 +6,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::fault::{Gathered, Place, shown};
+use crate::fault::{Gathered, Place, joined, shown};
 use crate::table::{Absent, Key, Kind as Text, Section, Shape};
 use crate::value::{self, Wrong, suggestion};
 use crate::yaml::{self, Entry, Kind, Node};
@@ -45,7 +45,8 @@ pub(crate) enum WordOr<'a> {
 impl<'a> Mapping<'a> {
     /// The whole file.
     pub(crate) fn file(root: Rc<Node>, section: &'static Section, faults: &'a Gathered) -> Option<Self> {
-        let place = Place { line: 1, column: 1, bytes: 0..0 };
+        // What is missing is missing from the file, not from its first line: that one is not shown.
+        let place = Place { line: 1, column: 1, bytes: usize::MAX..usize::MAX };
         Self::open(&root, section, place, String::new(), false, faults)
     }
 
@@ -62,7 +63,7 @@ impl<'a> Mapping<'a> {
             Kind::Broken => return None,
             _ => {
                 let message = format!("{} stands here", what(node));
-                faults.add(&place, &path, message, format!("keys: {}", names(section)));
+                faults.add(&place, &path, message, keys(section));
                 return None;
             }
         };
@@ -82,7 +83,8 @@ impl<'a> Mapping<'a> {
             self.faults.hide(&entry.value.place.bytes);
             let message =
                 format!("{} is no key here{}", shown(&entry.key), suggestion(&entry.key, names_of.clone()));
-            self.faults.add(&entry.key_place, &self.path_of(&entry.key), message, names(self.section));
+            let expected = format!("one of {}", names(self.section.keys.iter()));
+            self.faults.add(&entry.key_place, &self.path_of(&entry.key), message, expected);
         }
         for key in self.section.keys {
             if matches!(key.absent, Absent::Fault) && !self.has(key.name) {
@@ -214,7 +216,7 @@ impl<'a> Item<'a> {
         match parse(text) {
             Ok(value) => Some(value),
             Err(wrong) => {
-                if text.contains('@') {
+                if matches!(self.shape, Shape::One(Text::Url | Text::Link)) && value::may_hold_secret(text) {
                     self.hide();
                 }
                 self.wrong(wrong);
@@ -395,15 +397,6 @@ impl<'a> Item<'a> {
     }
 }
 
-fn joined(path: &str, key: &str) -> String {
-    let plain = !key.is_empty() && key.len() <= 64 && value::name(key).is_ok() && !key.contains('.');
-    match (path.is_empty(), plain) {
-        (true, true) => key.to_owned(),
-        (false, true) => format!("{path}.{key}"),
-        (_, false) => format!("{path}[{}]", shown(key).replace('`', "\"")),
-    }
-}
-
 fn what(node: &Node) -> &'static str {
     match &node.kind {
         Kind::Scalar { .. } if node.is_null() => "nothing",
@@ -414,13 +407,21 @@ fn what(node: &Node) -> &'static str {
     }
 }
 
-fn names(section: &Section) -> String {
-    let names: Vec<&str> = section.keys.iter().map(|key| key.name).collect();
-    format!("one of {}", names.join(", "))
+fn names(keys: impl Iterator<Item = &'static Key>) -> String {
+    keys.map(|key| key.name).collect::<Vec<_>>().join(", ")
+}
+
+/// A section in short: the keys it must have, or else those it may have.
+fn keys(section: &'static Section) -> String {
+    let required = || section.keys.iter().filter(|key| matches!(key.absent, Absent::Fault));
+    match required().next() {
+        Some(_) => format!("a mapping with {}", names(required())),
+        None => format!("a mapping of {}", names(section.keys.iter())),
+    }
 }
 
 /// What may stand there, for people.
-pub(crate) fn expected(shape: &Shape) -> String {
+pub(crate) fn expected(shape: &'static Shape) -> String {
     match shape {
         Shape::One(kind) => kind.expected().to_owned(),
         Shape::Choice(words) => one_of(words),
@@ -430,15 +431,15 @@ pub(crate) fn expected(shape: &Shape) -> String {
         }
         Shape::Size(least, most) => format!("a number of bytes from {least} to {most}, as `16MiB`"),
         Shape::Count(least, most) => format!("a whole number from {least} to {most}"),
-        Shape::Many(0, shape) => format!("a list; each: {}", expected(shape)),
-        Shape::Many(least, shape) => format!("a list of at least {least}; each: {}", expected(shape)),
-        Shape::Named(_, shape) => format!("a mapping from names; each: {}", expected(shape)),
-        Shape::Section(section) => format!("keys: {}", names(section)),
+        Shape::Many(0, shape) => format!("a list, each: {}", expected(shape)),
+        Shape::Many(least, shape) => format!("a list of at least {least}, each: {}", expected(shape)),
+        Shape::Named(_, shape) => format!("names, each with: {}", expected(shape)),
+        Shape::Section(section) => keys(section),
         Shape::Short(key, section) => {
             let one = section.keys.iter().find(|known| known.name == *key).map(|key| expected(&key.shape));
-            format!("{}, or keys: {}", one.unwrap_or_default(), names(section))
+            format!("{}, or {}", one.unwrap_or_default(), keys(section))
         }
-        Shape::WordOr(words, section) => format!("{}, or keys: {}", one_of(words), names(section)),
+        Shape::WordOr(words, section) => format!("{}, or {}", one_of(words), keys(section)),
     }
 }
 

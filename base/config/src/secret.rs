@@ -99,3 +99,56 @@ fn from_file(path: &Path) -> std::io::Result<Zeroizing<Vec<u8>>> {
     File::open(path)?.take(MAX_SECRET_BYTES + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    fn read(bytes: &[u8]) -> Result<String, SecretError> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secret");
+        std::fs::write(&path, bytes).unwrap();
+        SecretRef::File(path).read().map(|secret| secret.expose_secret().to_owned())
+    }
+
+    #[test]
+    fn the_newline_at_the_end_is_no_part_of_it() {
+        for written in ["open sesame", "open sesame\n", "open sesame\r\n"] {
+            assert_eq!(read(written.as_bytes()).unwrap(), "open sesame");
+        }
+        assert_eq!(read(b" a ").unwrap(), " a ");
+    }
+
+    #[test]
+    fn what_could_not_be_sent_is_refused() {
+        assert!(matches!(read(b""), Err(SecretError::Empty(_))));
+        assert!(matches!(read(b"\n"), Err(SecretError::Empty(_))));
+        assert!(matches!(read(b"a\nb"), Err(SecretError::NotText(_))));
+        assert!(matches!(read(b"a\n\n"), Err(SecretError::NotText(_))));
+        assert!(matches!(read(b"a\0"), Err(SecretError::NotText(_))));
+        assert!(matches!(read(b"\xff"), Err(SecretError::NotText(_))));
+        assert!(matches!(read(&[b'a'; 65_537]), Err(SecretError::TooLarge(_))));
+        assert_eq!(read(&[b'a'; 65_536]).unwrap().len(), 65_536);
+    }
+
+    #[test]
+    fn it_is_read_at_each_use() {
+        let dir = tempfile::tempdir().unwrap();
+        let secret = SecretRef::File(dir.path().join("secret"));
+        assert!(matches!(secret.read(), Err(SecretError::Unreadable { .. })));
+        for value in ["first", "second"] {
+            std::fs::write(dir.path().join("secret"), value).unwrap();
+            assert_eq!(secret.read().unwrap().expose_secret(), value);
+        }
+    }
+
+    #[test]
+    fn a_variable_is_read_and_a_missing_one_is_told_by_name() {
+        let path = SecretRef::Env("PATH".to_owned()).read().unwrap();
+        assert!(path.expose_secret().contains('/'));
+        let error = SecretRef::Env("PORTCULLIS_NO_SUCH_KEY".to_owned()).read().unwrap_err();
+        assert!(error.to_string().contains("`PORTCULLIS_NO_SUCH_KEY` is not set"));
+    }
+}

@@ -1,1 +1,120 @@
-//! The files that `portcullis init` writes: a set-up to begin with.
+//! A set-up to begin with: the files that `portcullis init` writes.
+
+use model::ResourceName;
+
+use crate::ServerKind;
+
+/// Two files that belong together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StarterFiles {
+    /// The configuration, for `portcullis.yaml`.
+    pub yaml: String,
+    /// Where the policy goes, from the folder of that file.
+    pub policy_file: &'static str,
+    /// The one policy, an English sentence above it.
+    pub policy: String,
+}
+
+/// A set-up of one issuer and one model on loopback. Nothing is checked here: write both files, then
+/// [`crate::load`] says what is wrong with what was given.
+pub fn starter(
+    issuer: &str,
+    audience: &str,
+    resource: &ResourceName,
+    server: ServerKind,
+    upstream: &str,
+    credential_env: Option<&str>,
+) -> StarterFiles {
+    let credential = credential_env
+        .map_or_else(String::new, |name| format!("    credential: {}\n", quoted(&format!("env:{name}"))));
+    let yaml = format!(
+        "\
+# Every key: docs/config.md
+listeners: [127.0.0.1:8080]
+observe: 127.0.0.1:9090
+issuers:
+  main: {{issuer: {issuer}, audiences: {audience}}}
+resources:
+  {resource}:
+    server: {server}
+    upstreams: {upstream}
+{credential}policies: policies
+ledger: ledger
+",
+        issuer = quoted(issuer),
+        audience = quoted(audience),
+        server = server.as_str(),
+        upstream = quoted(upstream),
+    );
+    let policy = format!(
+        "\
+// Everybody with a valid token may ask {resource}, and see which models it has.
+@id(\"everybody-may-ask-{resource}\")
+permit (
+    principal,
+    action in [Action::\"infer\", Action::\"embed\", Action::\"tokenize\", Action::\"inspect\"],
+    resource in Resource::\"{resource}\"
+);
+"
+    );
+    StarterFiles { yaml, policy_file: "policies/first.cedar", policy }
+}
+
+/// The text as YAML reads it back: as it is where that is plain, else in double quotes as JSON has them,
+/// which YAML reads too.
+fn quoted(text: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'.' | b'-' | b'_' | b':');
+    let colon_ends_it = text.ends_with(':') || text.contains(":/ ");
+    match text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.bytes().all(plain) && !colon_ends_it {
+        true => text.to_owned(),
+        false => serde_json::Value::from(text).to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{Config, Faults, SecretRef};
+
+    fn read(files: &StarterFiles) -> Result<Config, Faults> {
+        let dir = tempfile::tempdir().unwrap();
+        let policy = dir.path().join(files.policy_file);
+        std::fs::create_dir_all(policy.parent().unwrap()).unwrap();
+        std::fs::write(policy, &files.policy).unwrap();
+        let file = dir.path().join("portcullis.yaml");
+        std::fs::write(&file, &files.yaml).unwrap();
+        crate::load(&file)
+    }
+
+    #[test]
+    fn what_it_writes_is_read_back() {
+        let name = ResourceName::new("llama").unwrap();
+        for server in ServerKind::MODELS {
+            let upstream = "http://127.0.0.1:8081";
+            let files =
+                starter("https://login.example.test/a", "portcullis", &name, server, upstream, Some("KEY"));
+            let config = read(&files).unwrap();
+            assert!(files.yaml.lines().count() <= 15);
+            assert_eq!(config.issuers[0].issuer, "https://login.example.test/a");
+            assert_eq!(config.issuers[0].audiences, ["portcullis"]);
+            assert_eq!(config.resources[0].server, server);
+            assert_eq!(config.resources[0].upstreams[0].to_string(), "http://127.0.0.1:8081/");
+            let credential = config.resources[0].credential.as_ref().unwrap();
+            assert_eq!(credential.value, SecretRef::Env("KEY".to_owned()));
+            assert!(files.policy.starts_with("// Everybody"));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_audience_is_read_back_or_refused(audience in "\\PC{1,40}") {
+            let name = ResourceName::new("llama").unwrap();
+            let issuer = "https://login.example.test";
+            let files = starter(issuer, &audience, &name, ServerKind::Vllm, "http://127.0.0.1:1", None);
+            let config = read(&files).unwrap();
+            prop_assert_eq!(&config.issuers[0].audiences, &[audience]);
+        }
+    }
+}

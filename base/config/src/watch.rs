@@ -21,34 +21,42 @@ pub struct Watched {
     policies: PathBuf,
     /// Made anew for each watch, so that nobody can prepare two files that look the same to it.
     keys: RandomState,
-    seen: u64,
+    /// None when the file had changed before the first look.
+    seen: Option<u64>,
 }
 
 impl Watched {
-    /// Begins to watch `file` and the policies that `config`, read from it, names.
+    /// Begins to watch `file` and the policies that `config`, read from it, names. What is there now counts
+    /// as seen, so read the policies after this. A file that says other than `config` by now counts as
+    /// changed.
     pub fn open(file: &Path, config: &Config) -> Self {
         let mut watched = Self {
             file: file.to_owned(),
             policies: config.policies.dir.clone(),
             keys: RandomState::new(),
-            seen: 0,
+            seen: None,
         };
-        watched.seen = watched.look();
+        watched.see(config);
         watched
     }
 
-    /// Goes over to the policies that a changed `config` names. What is there now counts as seen.
+    /// Goes over to the policies that a changed `config` names; read them after this.
     pub fn follow(&mut self, config: &Config) {
         if self.policies != config.policies.dir {
             self.policies.clone_from(&config.policies.dir);
-            self.seen = self.look();
+            self.see(config);
         }
+    }
+
+    fn see(&mut self, config: &Config) {
+        let now = self.look();
+        self.seen = crate::load(&self.file).is_ok_and(|read| read == *config).then_some(now);
     }
 
     /// Whether anything is other than at the last call. Reads the files: call it from a thread that may
     /// wait.
     pub fn changed(&mut self) -> bool {
-        let now = self.look();
+        let now = Some(self.look());
         std::mem::replace(&mut self.seen, now) != now
     }
 
@@ -124,6 +132,16 @@ mod tests {
         std::fs::remove_file(&file).unwrap();
         std::fs::write(&file, crate::reference::SMALL).unwrap();
         std::fs::write(dir.path().join("policies/notes.txt"), "later").unwrap();
+        assert!(!watched.changed());
+    }
+
+    #[test]
+    fn a_file_that_changed_before_the_watch_began_counts_as_changed() {
+        let (_dir, file, _) = set_up();
+        let config = crate::load(&file).unwrap();
+        std::fs::write(&file, format!("{}limits: {{queue: 1}}\n", crate::reference::SMALL)).unwrap();
+        let mut watched = Watched::open(&file, &config);
+        assert!(watched.changed());
         assert!(!watched.changed());
     }
 

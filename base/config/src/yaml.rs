@@ -10,7 +10,7 @@ use std::rc::Rc;
 use serde_json::Value;
 use serde_saphyr::granit_parser::{Event, Options, Parser, ScalarStyle, ScanError, Span, Tag};
 
-use crate::fault::{Gathered, Place, shown};
+use crate::fault::{Gathered, Place, joined, shown};
 
 /// Deepest nesting.
 const MOST_DEPTH: usize = 32;
@@ -70,12 +70,14 @@ impl Node {
 /// Reads one document. None when it is not YAML; then a fault is noted.
 pub(crate) fn read(text: &str, faults: &Gathered) -> Option<Rc<Node>> {
     let mut options = Options::default();
-    options.emit_comments = false;
+    options.emit_comments = true;
+    options.max_buffered_comment_events = text.len();
+    options.emit_anchor_events = true;
     options.emit_unresolved_aliases = true;
     options.disallow_directives = true;
     options.flow_nesting_limit = MOST_DEPTH;
     options.block_nesting_limit = MOST_DEPTH;
-    let mut tree = Tree { text, faults, open: Vec::new(), anchors: HashMap::new(), root: None, total: 0 };
+    let mut tree = Tree { text, faults, open: Vec::new(), anchors: HashMap::new(), root: None };
     let mut parser = Parser::new_from_str_with_options(text, options);
     while let Some(event) = parser.next_event() {
         match event {
@@ -132,7 +134,6 @@ struct Tree<'a> {
     /// None while the anchored value is still open.
     anchors: HashMap<usize, Option<Rc<Node>>>,
     root: Option<Rc<Node>>,
-    total: usize,
 }
 
 impl Tree<'_> {
@@ -145,33 +146,54 @@ impl Tree<'_> {
                 None
             }
             Event::Scalar(text, style, anchor, tag) => {
-                self.refuse_tag(tag, &place);
+                self.refuse_tag(tag, &span);
                 let plain = style == ScalarStyle::Plain;
                 let kind = Kind::Scalar { text: text.into_owned(), plain };
                 self.put(Rc::new(Node { place, kind, weight: 1 }), anchor)
             }
             Event::SequenceStart(_, anchor, tag) => {
-                self.refuse_tag(tag, &place);
+                self.refuse_tag(tag, &span);
                 self.begin(place, anchor, Held::Sequence(Vec::new()))
             }
             Event::MappingStart(_, anchor, tag) => {
-                self.refuse_tag(tag, &place);
+                self.refuse_tag(tag, &span);
                 let held = Held::Mapping { entries: Vec::new(), merged: Vec::new(), key: None };
                 self.begin(place, anchor, held)
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(&place),
             Event::Alias(anchor) => self.alias(anchor, place),
             Event::UnresolvedAlias(_) => {
+                self.faults.hide(&place.bytes);
                 self.faults.add(
                     &place,
-                    "",
+                    &self.path(None),
                     "this alias has no anchor before it",
                     "quotes around a value that begins with `*`",
                 );
                 self.put(Rc::new(Node { place, kind: Kind::Broken, weight: 1 }), 0)
             }
+            // An anchor or a comment may be a secret that somebody forgot to quote.
+            Event::Anchor(..) | Event::Comment(..) => {
+                self.faults.hide(&place.bytes);
+                Some(())
+            }
             _ => Some(()),
         }
+    }
+
+    /// The way to the value that comes next, or to the key `name` beside it.
+    fn path(&self, name: Option<&str>) -> String {
+        let mut path = String::new();
+        for (i, open) in self.open.iter().enumerate() {
+            let last = i + 1 == self.open.len();
+            match (&open.held, name) {
+                (Held::Mapping { .. }, Some(name)) if last => path = joined(&path, name),
+                (Held::Mapping { key: Some((key, ..)), .. }, _) => path = joined(&path, key),
+                (Held::Mapping { key: None, .. }, _) => {}
+                (Held::Sequence(items), _) => path = format!("{path}[{}]", items.len()),
+            }
+        }
+        path
     }
 
     fn begin(&mut self, place: Place, anchor: usize, held: Held) -> Option<()> {
@@ -199,7 +221,12 @@ impl Tree<'_> {
         match self.anchors.get(&anchor).cloned() {
             Some(Some(node)) => self.put(node, 0),
             _ => {
-                self.faults.add(&place, "", "this alias stands inside the value that it stands for", "");
+                self.faults.add(
+                    &place,
+                    &self.path(None),
+                    "this alias stands inside the value that it stands for",
+                    "",
+                );
                 self.put(Rc::new(Node { place, kind: Kind::Broken, weight: 1 }), 0)
             }
         }
@@ -210,32 +237,42 @@ impl Tree<'_> {
         if anchor != 0 {
             self.anchors.insert(anchor, Some(Rc::clone(&node)));
         }
-        self.total += node.weight;
         let Some(open) = self.open.last_mut() else {
             self.root = Some(node);
             return Some(());
         };
         open.weight += node.weight;
-        if open.weight > MOST_NODES || self.total > 2 * MOST_NODES {
-            self.faults.add(
-                &node.place,
-                "",
-                format!("the file unfolds to more than {MOST_NODES} values"),
-                "fewer aliases",
-            );
+        if open.weight > MOST_NODES {
+            let message = format!("the file unfolds to more than {MOST_NODES} values");
+            self.faults.add(&node.place, "", message, "less in one file, or fewer aliases");
             return None;
         }
         match &mut open.held {
             Held::Sequence(items) => items.push(node),
-            Held::Mapping { entries, merged, key } => match key.take() {
+            Held::Mapping { merged, key, .. } => match key.take() {
                 None => *key = Some(key_of(&node, self.faults)),
                 Some((name, _, true)) if name == "<<" => merged.push(node),
-                Some((name, key_place, _)) => {
-                    insert(entries, Entry { key: name, key_place, value: node }, self.faults)
-                }
+                Some((key, key_place, _)) => self.insert(Entry { key, key_place, value: node }),
             },
         }
         Some(())
+    }
+
+    /// Puts an entry into the innermost mapping, unless the key is there already.
+    fn insert(&mut self, entry: Entry) {
+        let path = self.path(Some(&entry.key));
+        let Some(Open { held: Held::Mapping { entries, .. }, .. }) = self.open.last_mut() else { return };
+        let earlier = entries.iter().find(|earlier| earlier.key == entry.key);
+        let (message, expected) = match earlier {
+            None if entries.len() < MOST_KEYS => return entries.push(entry),
+            None => (format!("a mapping holds more than {MOST_KEYS} keys"), "fewer"),
+            Some(earlier) => {
+                let line = earlier.key_place.line;
+                (format!("{} is written twice, first on line {line}", shown(&entry.key)), "each key once")
+            }
+        };
+        self.faults.hide(&entry.value.place.bytes);
+        self.faults.add(&entry.key_place, &path, message, expected);
     }
 
     /// Takes in what `<<` names: entries of other mappings, where the mapping has none of that key.
@@ -263,9 +300,16 @@ impl Tree<'_> {
         }
     }
 
-    fn refuse_tag(&self, tag: Option<Cow<'_, Tag>>, place: &Place) {
+    fn refuse_tag(&self, tag: Option<Cow<'_, Tag>>, span: &Span) {
         if tag.is_some() {
-            self.faults.add(place, "", "tags as `!!str` mean nothing here", "the value without its tag");
+            let at = span.tag_start().map_or_else(|| place(span), |start| place(&Span::new(start, span.end)));
+            self.faults.hide(&at.bytes);
+            self.faults.add(
+                &at,
+                &self.path(None),
+                "tags as `!!str` mean nothing here",
+                "the value without its tag, or in quotes",
+            );
         }
     }
 
@@ -293,22 +337,6 @@ fn key_of(node: &Node, faults: &Gathered) -> (String, Place, bool) {
         _ => {
             faults.add(&node.place, "", "this cannot be a key", "text");
             (String::new(), node.place.clone(), false)
-        }
-    }
-}
-
-fn insert(entries: &mut Vec<Entry>, entry: Entry, faults: &Gathered) {
-    match entries.iter().find(|earlier| earlier.key == entry.key) {
-        None if entries.len() < MOST_KEYS => entries.push(entry),
-        None => {
-            faults.hide(&entry.value.place.bytes);
-            faults.add(&entry.key_place, "", format!("a mapping holds more than {MOST_KEYS} keys"), "fewer");
-        }
-        Some(earlier) => {
-            faults.hide(&entry.value.place.bytes);
-            let message =
-                format!("{} is written twice, first on line {}", shown(&entry.key), earlier.key_place.line);
-            faults.add(&entry.key_place, &entry.key, message, "each key once");
         }
     }
 }

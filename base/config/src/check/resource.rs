@@ -24,20 +24,21 @@ pub(super) fn resources(file: &Mapping<'_>, base: &Base) -> Vec<Resource> {
         item.fault("no resource is here, so there is nothing to protect", "at least one");
     }
     let mut resources: Vec<Resource> = Vec::new();
+    let mut seen: Vec<(ResourceName, String)> = Vec::new();
     for (name, item) in named {
         let Some(section) = item.section() else { continue };
-        let Some(resource) =
-            ResourceName::new(&name).ok().and_then(|name| self::resource(name, &section, base))
-        else {
-            continue;
-        };
-        for host in &resource.hosts {
-            if let Some(other) = resources.iter().find(|other| other.hosts.contains(host)) {
-                let message = format!("{} addresses {} already", shown(host), shown(other.name.as_str()));
-                section.fault(message, "each host once");
+        // A name that is none was noted; what stands below it is checked all the same.
+        let Ok(name) = ResourceName::new(&name).or_else(|_| ResourceName::new("unnamed")) else { continue };
+        for host in section.list("hosts", value::host) {
+            match seen.iter().find(|(_, other)| *other == host) {
+                Some((other, _)) if *other != name => {
+                    let message = format!("{} addresses {} already", shown(&host), shown(other.as_str()));
+                    section.fault(message, "each host once");
+                }
+                _ => seen.push((name.clone(), host)),
             }
         }
-        resources.push(resource);
+        resources.extend(resource(name, &section, base));
     }
     resources
 }
@@ -84,7 +85,7 @@ fn resource(name: ResourceName, section: &Mapping<'_>, base: &Base) -> Option<Re
         name,
         kind: kind?,
         server: server?,
-        // A credential that is written but wrong was noted: nothing goes on without it.
+        // A credential that is written but wrong must not become none at all.
         credential: match credential {
             Some(credential) => Some(credential?),
             None => None,
@@ -139,14 +140,12 @@ fn upstreams(section: &Mapping<'_>, with_credential: bool) -> Vec<Uri> {
 fn credential(section: &Mapping<'_>, base: &Base) -> Option<Credential> {
     let value = secret(section, base);
     let header = section.parse("header", value::header);
-    let scheme = section.parse("scheme", |text| {
-        let scheme = value::text(text)?;
-        match scheme.len() <= 32 && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
-            true => Ok(scheme),
-            // A long one may be the secret itself.
-            false => Err("this is no word that could stand before a secret".to_owned()),
-        }
-    });
+    let scheme = section.parse("scheme", scheme);
+    if let Some(item) = section.item("scheme")
+        && scheme.is_none()
+    {
+        item.hide();
+    }
     let header = header?;
     let scheme = match scheme {
         Some(scheme) if scheme == "none" => None,
@@ -155,6 +154,14 @@ fn credential(section: &Mapping<'_>, base: &Base) -> Option<Credential> {
         None => None,
     };
     Some(Credential { header, scheme, value: value? })
+}
+
+fn scheme(text: &str) -> Result<String, String> {
+    match (1..=32).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
+        true => Ok(text.to_owned()),
+        // A long one may be the secret itself: it is not repeated.
+        false => Err("this is no word that could stand before a secret".to_owned()),
+    }
 }
 
 /// Where the secret lies. What stands there instead is never shown: it may be the secret.
