@@ -214,6 +214,7 @@ impl Inquiry {
             .map_err(|e| e.to_string())?;
         let context = Context::from_json_str(judgement.context.get(), Some((&words.schema, &action)))
             .map_err(|e| e.to_string())?;
+        context.validate(&words.schema, &action).map_err(|e| e.to_string())?;
         let above = |uid: EntityUid| {
             let above: Vec<_> = entities.ancestors(&uid).into_iter().flatten().cloned().collect();
             std::iter::once(uid).chain(above).collect::<Vec<_>>()
@@ -329,3 +330,6 @@ fn with_ruling(set: &PolicySet, inquiry: &Inquiry, mut judgement: Judgement) -> 
     judgement.errors = ruled.errors;
     judgement
 }
+
+#[cfg(test)]
+mod tests;

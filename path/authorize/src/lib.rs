@@ -5,6 +5,8 @@
 //! is denied, and so is whatever a policy fails to evaluate on. [`explain`] tells an operator why.
 
 mod authorizer;
+#[cfg(test)]
+mod examples;
 mod explain;
 mod facts;
 mod fault;

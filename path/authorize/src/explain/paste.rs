@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::nearest::Nearest;
 use crate::judge::Inquiry;
+use crate::set::PolicySet;
 
 /// A permit to paste, or why none is offered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -49,7 +50,11 @@ pub(super) fn offer(inquiry: &Inquiry, judgement: &Judgement, nearest: Option<&N
         ));
     }
     match permit(inquiry, judgement, nearest, class) {
-        Some(text) => Paste::Permit(text),
+        // A name in two scripts or with control characters makes no policy that would load.
+        Some(text) => match PolicySet::parse(vec![("permit".to_owned(), text.clone())]) {
+            Ok(_) => Paste::Permit(text),
+            Err(faults) => withheld(format!("The names in this request fit no policy: {faults}")),
+        },
         None => withheld("The request matches a deny-list, or its facts cannot be read.".to_owned()),
     }
 }

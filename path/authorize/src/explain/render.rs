@@ -58,7 +58,7 @@ impl Explanation {
         match &self.paste {
             Paste::NotNeeded => Ok(()),
             Paste::Withheld(why) => writeln!(out, "\nno permit to paste: {why}"),
-            Paste::Permit(text) => write!(out, "\nto permit exactly this\n\n{text}"),
+            Paste::Permit(text) => write!(out, "\nto permit this\n\n{text}"),
         }
     }
 }
