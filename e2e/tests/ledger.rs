@@ -92,14 +92,14 @@ async fn a_record_says_who_asked_what_and_why_it_was_decided() {
 }
 
 #[tokio::test]
-async fn a_ledger_that_cannot_be_written_lets_nothing_pass() {
+async fn one_ledger_has_one_writer() {
     let (provider, upstream) =
         tokio::join!(Provider::start(), FakeUpstream::start(|_| Reply::json(&json!({}))));
     let gateway = Plan::before(&provider, &upstream.url()).start().await;
     let other = gateway.cli(&["serve"]);
     assert!(!other.status.success(), "two gateways write one ledger");
     let said = String::from_utf8_lossy(&other.stderr).into_owned() + &String::from_utf8_lossy(&other.stdout);
-    assert!(!said.is_empty());
+    assert!(!said.is_empty(), "and says nothing about it");
     assert_eq!(
         chat(&gateway, &provider.login("alice").await).await.status,
         StatusCode::OK,

@@ -4,7 +4,7 @@ use e2e::ask::{joined, say, stream};
 use e2e::client;
 use e2e::plan::Plan;
 use e2e::provider::Provider;
-use e2e::upstream::{FakeUpstream, Received, Reply, chat_delta};
+use e2e::upstream::{FakeUpstream, Received, Reply};
 use http::StatusCode;
 use serde_json::{Value, json};
 

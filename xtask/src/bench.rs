@@ -15,6 +15,6 @@ pub(crate) fn bench(project: &Project, arguments: &[&str]) -> Result<(), Failure
     show(build.args(["build", "--release", "--package", "portcullis", "--package", "benches"]))?;
     let target = project.root.join("target/release");
     let mut measure = Command::new(target.join("benches"));
-    measure.arg("--portcullis").arg(target.join("portcullis")).args(arguments);
+    measure.env("PORTCULLIS_BINARY", target.join("portcullis")).args(arguments);
     show(measure.current_dir(&project.root))
 }

@@ -24,7 +24,8 @@ cargo xtask COMMAND
   test [--only STEP,…]       everything that must pass: setup, tidy, fmt, clippy, build, deny, fuzz, tests
   tidy                       the house law that neither types nor clippy can say
   fuzz [TARGET] [--seconds N]  fuzz one parser, or each in turn (default 60 s each)
-  bench [--json] [--seconds N] Portcullis beside nginx beside nothing, in one run
+  bench [--json] [--seconds N] [--targets LIST]
+                             Portcullis beside nginx beside nothing, in one run
 
 PORTCULLIS_TESTBED names another folder than target/testbed.
 ";

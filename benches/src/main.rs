@@ -1,0 +1,95 @@
+//! Measures what standing in the path costs: the same requests to the same upstream directly, through
+//! nginx as a plain proxy, and through Portcullis with everything on, in one run. `cargo xtask bench`
+//! builds and starts it.
+//!
+//! Everything shares one machine, so the figures are for comparing, not for quoting. The three take
+//! turns in short slices, so that what else the machine does hits all of them.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a measuring tool: it reads clocks, and stops where something is not as it should be"
+)]
+
+mod figures;
+mod load;
+mod targets;
+mod token;
+mod upstream;
+
+use std::io::Write;
+use std::time::Duration;
+
+use figures::{Figures, Scenario};
+use targets::Targets;
+
+const SCENARIOS: [Scenario; 3] = [
+    Scenario { name: "chat, 1 connection", connections: 1, stream: false },
+    Scenario { name: "chat, 32 connections", connections: 32, stream: false },
+    Scenario { name: "stream, 1 connection", connections: 1, stream: true },
+];
+/// Each target gets its time in so many slices.
+const SLICES: u32 = 3;
+const SECONDS: u32 = 6;
+const USAGE: &str = "usage: cargo xtask bench [--json] [--seconds N] [--targets direct,nginx,portcullis]";
+
+struct Wanted {
+    json: bool,
+    seconds: u32,
+    targets: Vec<String>,
+}
+
+fn main() {
+    let wanted = wanted().unwrap_or_else(|| panic!("{USAGE}"));
+    let figures = measure(&wanted);
+    let text = if wanted.json { figures::json(&figures) } else { figures::table(&figures) };
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}
+
+fn wanted() -> Option<Wanted> {
+    let all = ["direct", "nginx", "portcullis"].map(str::to_owned).to_vec();
+    let mut wanted = Wanted { json: false, seconds: SECONDS, targets: all };
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--json" => wanted.json = true,
+            "--seconds" => {
+                wanted.seconds = words.next()?.parse().ok().filter(|seconds| (1..=600).contains(seconds))?
+            }
+            "--targets" => wanted.targets = words.next()?.split(',').map(str::to_owned).collect(),
+            _ => return None,
+        }
+    }
+    Some(wanted)
+}
+
+/// One thread for what sends, one for what answers: the targets are processes of their own.
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+fn measure(wanted: &Wanted) -> Vec<Figures> {
+    let upstream = upstream::start();
+    let runtime = runtime();
+    let targets = runtime.block_on(Targets::start(&wanted.targets, &upstream));
+    let slice = Duration::from_secs(wanted.seconds.into()) / SLICES;
+    let mut figures = Vec::new();
+    for scenario in SCENARIOS {
+        let mut seen: Vec<Figures> =
+            targets.list.iter().map(|target| Figures::new(scenario, &target.name)).collect();
+        // The first slice warms caches, pools and branch predictors, and does not count.
+        for round in 0..=SLICES {
+            for (target, figures) in targets.list.iter().zip(&mut seen) {
+                let length = if round == 0 { slice / 2 } else { slice };
+                let samples = runtime.block_on(load::run(target, scenario, length));
+                if round > 0 {
+                    figures.add(samples);
+                }
+            }
+        }
+        figures.extend(seen);
+    }
+    figures
+}
