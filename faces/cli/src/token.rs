@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use authenticate::Authenticator;
+use authenticate::{Authenticator, Inspection, Verdict};
 use clap::{Args, Subcommand};
 use model::SystemClock;
 
 use crate::failure::Failure;
-use crate::out::Out;
+use crate::out::{Out, Tone};
 use crate::{config_verb, serve};
 
 /// The largest text read for a token.
@@ -55,10 +55,35 @@ impl Inspect {
         if self.json {
             out.json(&inspection)?;
         } else {
-            out.line(inspection.render())?;
+            print(out, &inspection)?;
         }
-        Ok(if inspection.accepted() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+        Ok(if inspection.accepted { ExitCode::SUCCESS } else { ExitCode::from(1) })
     }
+}
+
+fn print(out: &mut Out, inspection: &Inspection) -> Result<(), Failure> {
+    for checked in &inspection.checks {
+        let (mark, why) = match &checked.verdict {
+            Verdict::Passed => (out.tone(Tone::Good, "✓"), None),
+            Verdict::Failed { why } => (out.tone(Tone::Bad, "✗"), Some(why)),
+            Verdict::NotReached => (out.tone(Tone::Faint, "·"), None),
+        };
+        out.line(format_args!("{mark} {:<12} {}", checked.check, checked.asks))?;
+        if let Some(why) = why {
+            out.line(format_args!("  {:<12} {}", "", out.tone(Tone::Bad, why)))?;
+        }
+    }
+    if let Some(issuer) = &inspection.issuer {
+        out.line(format_args!("issuer   {issuer}"))?;
+    }
+    if let Some(groups) = &inspection.groups {
+        let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
+        out.line(format_args!("groups   {}", if groups.is_empty() { "none".to_owned() } else { groups.join(", ") }))?;
+    }
+    Ok(match inspection.code {
+        None => out.line(out.tone(Tone::Good, "this token is accepted"))?,
+        Some(code) => out.line(out.tone(Tone::Bad, format_args!("this token is refused with {code}")))?,
+    })
 }
 
 fn read_token() -> Result<String, Failure> {

@@ -99,7 +99,7 @@ fn readiness(gateway: &Gateway) -> (bool, Value) {
     let upstreams: serde_json::Map<String, Value> = setup
         .places()
         .into_iter()
-        .map(|(name, place)| (name.to_string(), json!(place.upstreams.health())))
+        .map(|(name, place)| (name.to_string(), place.upstreams.health().iter().map(upstream).collect()))
         .collect();
     let report = json!({
         "ready": missing.is_empty(),
@@ -109,6 +109,16 @@ fn readiness(gateway: &Gateway) -> (bool, Value) {
         "upstreams": upstreams,
     });
     (missing.is_empty(), report)
+}
+
+fn upstream(health: &forward::UpstreamHealth) -> Value {
+    json!({
+        "url": health.url,
+        "usable": health.usable,
+        "in_flight": health.in_flight,
+        "failures": health.failures,
+        "last_failure": health.last_failure,
+    })
 }
 
 fn text(status: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {

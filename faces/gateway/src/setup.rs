@@ -14,6 +14,7 @@ use model::{Adapter, Clock, ResourceName};
 use record::Ledger;
 use resolve::Table;
 use tokio::sync::Semaphore;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::{Gateway, session};
 
@@ -21,6 +22,8 @@ use crate::{Gateway, session};
 pub(crate) struct Setup {
     pub(crate) config: Config,
     pub(crate) authenticator: Arc<Authenticator>,
+    /// Keeps the issuers' keys fresh, for as long as some setup uses the authenticator.
+    freshening: Arc<AbortOnDropHandle<()>>,
     pub(crate) table: Table<Arc<Place>>,
     /// How long a request body may take to arrive.
     pub(crate) body_timeout: Duration,
@@ -116,10 +119,16 @@ impl Setup {
     /// Builds what a reload replaces. Parts of `before` whose configuration did not change are kept,
     /// with their keys and connections.
     pub(crate) fn build(config: Config, before: Option<&Self>, clock: &Arc<dyn Clock>) -> Result<Self, SetupError> {
-        let kept = before.filter(|before| before.config.issuers == config.issuers);
-        let authenticator = match kept {
-            Some(before) => Arc::clone(&before.authenticator),
-            None => Authenticator::build(&config.issuers, &config.limits, Arc::clone(clock))?,
+        let (authenticator, freshening) = match before {
+            Some(before) if before.config.issuers == config.issuers => {
+                (Arc::clone(&before.authenticator), Arc::clone(&before.freshening))
+            }
+            _ => {
+                let new = Authenticator::build(&config.issuers, &config.limits, Arc::clone(clock))?;
+                let kept_fresh = Arc::clone(&new);
+                let task = tokio::spawn(async move { kept_fresh.keep_fresh().await });
+                (new, Arc::new(AbortOnDropHandle::new(task)))
+            }
         };
         let old = before.map(Self::places).unwrap_or_default();
         let patterns = Arc::new(deny_lists(&config)?);
@@ -136,7 +145,7 @@ impl Setup {
             })
             .collect();
         let table = Table::build(places?.into_iter())?;
-        Ok(Self { authenticator, table, body_timeout: config.limits.body_timeout, config })
+        Ok(Self { authenticator, freshening, table, body_timeout: config.limits.body_timeout, config })
     }
 
     /// Every place by name.

@@ -200,7 +200,9 @@ impl Masker {
                 let mut text = self.take_lane(lane)?;
                 self.with(|bench| match encoding {
                     Encoding::JsonString => text.json(&raw, false, bench),
-                    Encoding::Plain | Encoding::JsonNumber => text.plain(&raw, false, bench),
+                    Encoding::Plain | Encoding::JsonNumber | Encoding::JsonValue => {
+                        text.plain(&raw, false, bench);
+                    }
                 });
                 self.lanes.insert(lane, text);
             }
@@ -260,7 +262,7 @@ impl Masker {
         let (start, masks) = (self.out.len(), self.judge.masks);
         self.with(|bench| match encoding {
             Encoding::JsonString => text.json(raw, true, bench),
-            Encoding::Plain | Encoding::JsonNumber => text.plain(raw, true, bench),
+            Encoding::Plain | Encoding::JsonNumber | Encoding::JsonValue => text.plain(raw, true, bench),
         });
         if encoding == Encoding::JsonNumber && self.judge.masks > masks {
             let value = self.out.split_off(start);
@@ -284,6 +286,7 @@ impl Masker {
         placeholder(&class, &mut instead);
         match encoding {
             Encoding::JsonNumber => self.quoted(&instead),
+            Encoding::JsonValue => self.out.extend_from_slice(b"null"),
             Encoding::JsonString | Encoding::Plain => self.out.extend_from_slice(&instead),
         }
     }

@@ -13,6 +13,7 @@ mod frame;
 mod group;
 mod health;
 mod index;
+mod judged;
 pub mod leaf;
 mod ledger;
 mod log;

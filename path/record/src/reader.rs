@@ -322,6 +322,10 @@ impl Reader {
         }
     }
 
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// All leaves from `from` on, as stored.
     pub fn leaves(&self, from: Position) -> SeriesReader {
         Series::leaves(&self.dir).read(from)
