@@ -45,8 +45,8 @@ pub struct Surroundings {
 /// Decides by the current policy set, which can be replaced while requests are decided. Share it in an
 /// [`Arc`].
 ///
-/// A panic inside Cedar unwinds through [`Authorizer::decide`]; no permit comes of it, and no state is
-/// left half changed.
+/// A panic inside Cedar unwinds through [`Authorizer::decide`], and no permit comes of it: whoever
+/// calls must answer a panic with a refusal. All it leaves behind is one request counted too many.
 pub struct Authorizer {
     set: ArcSwap<PolicySet>,
     zone: TimeZone,

@@ -182,7 +182,7 @@ pub(crate) fn refusal(
         model => format!("model `{}` of resource `{resource}`", short(model)),
     };
     let refusal = refusal.because(format!("No policy permits you to `{}` on {on}.", operation.class));
-    match explain::explain(set, judgement).nearest {
+    match explain::nearest(set, judgement) {
         Some(nearest) if nearest.plain => {
             let reason =
                 format!("{} The nearest permit does not cover it: {}.", refusal.reason, nearest.findings());

@@ -453,3 +453,33 @@ fn what_a_refusal_tells_holds_no_name_from_a_condition() {
     assert_eq!(refusal.reason, "No policy permits you to `infer` on model `model` of resource `llama`.");
     assert!(refusal.detail.unwrap().contains("boss@example.com"));
 }
+
+#[test]
+fn what_a_refusal_tells_holds_no_name_of_a_deny_list() {
+    let (authorizer, _) = authorizer(
+        "permit(principal, action == Action::\"infer\", resource) when { context.matches.isEmpty() };",
+    );
+    let mut op = operation(Class::Infer, "m");
+    op.facts.matches.insert("merger".into());
+    assert!(!refuse(&authorizer, &identity("eve", &[]), op).reason.contains("merger"));
+}
+
+#[test]
+fn a_permit_deep_in_a_large_set_is_found_and_decides() {
+    let many: String = (0..1000)
+        .map(|n| {
+            format!(
+                "permit(principal in Group::\"g{n}\", action == Action::\"infer\", resource in Resource::\"llama\")
+                 when {{ context.batch <= {n} }};\n"
+            )
+        })
+        .collect();
+    let (authorizer, _) = authorizer(&many);
+    let mut op = operation(Class::Infer, "m");
+    op.facts.batch = 900;
+    let who = identity("ana", &["g900"]);
+    assert_eq!(decide(&authorizer, &who, std::slice::from_ref(&op)).ruling, Ruling::Allowed);
+    op.facts.batch = 901;
+    let refusal = refuse(&authorizer, &who, op);
+    assert!(refusal.reason.ends_with("The nearest permit does not cover it: batch 901 > 900."), "{refusal}");
+}

@@ -32,7 +32,7 @@ pub(super) fn is_plain(expr: &Expr) -> bool {
             Expr::Literal(literal) => matches!(literal, Literal::Bool(_) | Literal::Long(_)),
             Expr::Var(var) => *var == Var::Context,
             Expr::GetAttr { .. } | Expr::BinaryOp { .. } => true,
-            Expr::UnaryOp { op, .. } => matches!(op, UnaryOp::Not | UnaryOp::Neg | UnaryOp::IsEmpty),
+            Expr::UnaryOp { op, .. } => matches!(op, UnaryOp::Not | UnaryOp::Neg),
             _ => false,
         }
     });

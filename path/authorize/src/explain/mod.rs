@@ -96,10 +96,15 @@ pub fn explain(set: &PolicySet, judgement: &Judgement) -> Explanation {
     explanation.groups.sort();
     inquiry.action.id().unescaped().clone_into(&mut explanation.action);
     if judgement.ruling == Ruling::Denied && explanation.deciding.is_empty() && judgement.errors.is_empty() {
-        explanation.nearest = nearest::find(set, &inquiry);
+        explanation.nearest = nearest::find(set, &inquiry, nearest::PATIENT);
     }
     explanation.paste = paste::offer(&inquiry, judgement, explanation.nearest.as_ref());
     explanation
+}
+
+/// The permit that came nearest to a request that was denied by default, for its refusal.
+pub(crate) fn nearest(set: &PolicySet, judgement: &Judgement) -> Option<Nearest> {
+    nearest::find(set, &Inquiry::recorded(judgement).ok()?, nearest::QUICK)
 }
 
 /// The context's JSON as dotted names and short values.

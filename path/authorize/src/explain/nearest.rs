@@ -1,7 +1,7 @@
 //! The permit that came nearest to permitting.
 
 use cedar_policy::pst::{BinaryOp, Clause};
-use cedar_policy::{EntityUid, PrincipalConstraint, ResourceConstraint};
+use cedar_policy::{ActionConstraint, EntityUid, PrincipalConstraint, ResourceConstraint};
 use serde::Serialize;
 
 use super::condition::{Witness, is_plain, parts};
@@ -9,8 +9,10 @@ use crate::judge::{Inquiry, MAX_APPROVALS};
 use crate::schema::vocabulary;
 use crate::set::{Policy, PolicySet};
 
-/// The most permits that are looked at closely.
-const LOOKED_AT: usize = 200;
+/// The most permits looked at closely for an operator.
+pub(super) const PATIENT: usize = 200;
+/// The most permits looked at closely on the request path, where refused requests must stay cheap.
+pub(crate) const QUICK: usize = 16;
 
 /// A permit that did not hold, and what it lacked.
 #[derive(Clone, Debug, Serialize)]
@@ -55,28 +57,31 @@ impl Nearest {
 }
 
 /// The permit for this action with the fewest failures. A failing scope weighs more than any number of
-/// conditions, and a permit for other callers of other resources is not near.
-pub(super) fn find(set: &PolicySet, inquiry: &Inquiry) -> Option<Nearest> {
+/// conditions, and a permit for other callers of other resources is not near. At most `most` permits
+/// are looked at closely, those whose scope matches first.
+pub(crate) fn find(set: &PolicySet, inquiry: &Inquiry, most: usize) -> Option<Nearest> {
     let words = vocabulary().ok()?;
     let unknown = *inquiry.action.id().unescaped() == *model::Class::Unknown.as_str();
-    set.policies
+    let acts = |policy: &Policy| match policy.cedar.action_constraint() {
+        ActionConstraint::Any => true,
+        ActionConstraint::Eq(uid) => uid == inquiry.action,
+        ActionConstraint::In(uids) => uids
+            .iter()
+            .any(|uid| *uid == inquiry.action || words.actions.is_ancestor_of(uid, &inquiry.action)),
+    };
+    let mut near: Vec<(&Policy, Vec<Failing>)> = set
+        .policies
         .iter()
-        .filter(|policy| !policy.forbids() && (!unknown || policy.names_unknown))
-        .filter(|policy| match policy.cedar.action_constraint() {
-            cedar_policy::ActionConstraint::Any => true,
-            cedar_policy::ActionConstraint::Eq(uid) => uid == inquiry.action,
-            cedar_policy::ActionConstraint::In(uids) => uids
-                .iter()
-                .any(|uid| *uid == inquiry.action || words.actions.is_ancestor_of(uid, &inquiry.action)),
-        })
-        .filter_map(|policy| {
-            let scope = scope(policy, inquiry);
-            (scope.len() <= 1).then_some((policy, scope))
-        })
-        .take(LOOKED_AT)
-        .filter_map(|(policy, scope)| {
-            let strangers = scope.len();
-            let near = examine(policy, scope, inquiry)?;
+        .filter(|policy| !policy.forbids() && (!unknown || policy.names_unknown) && acts(policy))
+        .map(|policy| (policy, scope(policy, inquiry)))
+        .filter(|(_, strange)| strange.len() <= 1)
+        .collect();
+    near.sort_by_key(|(_, strange)| strange.len());
+    near.into_iter()
+        .take(most)
+        .filter_map(|(policy, strange)| {
+            let strangers = strange.len();
+            let near = examine(policy, strange, inquiry)?;
             Some(((strangers, near.failing.len()), near))
         })
         .min_by_key(|(distance, _)| *distance)
@@ -88,24 +93,26 @@ fn scope(policy: &Policy, inquiry: &Inquiry) -> Vec<Failing> {
     let mut failing = Vec::new();
     let mut check = |word: &str, who: &str, uids: &[EntityUid], wanted: Wanted| {
         let Some(own) = uids.first() else { return };
-        let (holds, condition, finding) = match &wanted {
-            Wanted::Any => return,
-            Wanted::Equal(uid) => (own == uid, format!("{word} == {uid}"), format!("{who} is not {uid}")),
-            Wanted::Inside(uid) => {
-                (uids.contains(uid), format!("{word} in {uid}"), format!("{who} is not in {uid}"))
-            }
-            Wanted::Kind(kind) => {
-                (own.type_name() == kind, format!("{word} is {kind}"), format!("{who} is not a {kind}"))
-            }
-            Wanted::KindInside(kind, uid) => (
-                own.type_name() == kind && uids.contains(uid),
-                format!("{word} is {kind} in {uid}"),
-                format!("{who} is not a {kind} in {uid}"),
-            ),
+        let holds = match &wanted {
+            Wanted::Any => true,
+            Wanted::Equal(uid) => own == uid,
+            Wanted::Inside(uid) => uids.contains(uid),
+            Wanted::Kind(kind) => own.type_name() == kind,
+            Wanted::KindInside(kind, uid) => own.type_name() == kind && uids.contains(uid),
         };
-        if !holds {
-            failing.push(Failing { condition, finding });
+        if holds {
+            return;
         }
+        let (condition, finding) = match &wanted {
+            Wanted::Any => return,
+            Wanted::Equal(uid) => (format!("{word} == {uid}"), format!("{who} is not {uid}")),
+            Wanted::Inside(uid) => (format!("{word} in {uid}"), format!("{who} is not in {uid}")),
+            Wanted::Kind(kind) => (format!("{word} is {kind}"), format!("{who} is not a {kind}")),
+            Wanted::KindInside(kind, uid) => {
+                (format!("{word} is {kind} in {uid}"), format!("{who} is not a {kind} in {uid}"))
+            }
+        };
+        failing.push(Failing { condition, finding });
     };
     let principal = match policy.cedar.principal_constraint() {
         PrincipalConstraint::Any => Wanted::Any,
