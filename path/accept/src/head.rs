@@ -23,6 +23,8 @@ pub(crate) enum Ambiguity {
     Folded,
     /// White space around a field name.
     FieldName,
+    /// More bytes than a head may have. hyper's own bound is a buffer's size, which it may overshoot.
+    TooLarge,
 }
 
 impl Ambiguity {
@@ -36,6 +38,7 @@ impl Ambiguity {
             Self::LineEnd => "A line of the request's head ends without a carriage return.",
             Self::Folded => "A header of the request is folded over several lines.",
             Self::FieldName => "A header name of the request has white space before its colon.",
+            Self::TooLarge => "The request's head is too large.",
         }
     }
 }
@@ -114,22 +117,26 @@ impl HeadScan {
                 let whole = std::mem::take(&mut self.line);
                 self.line(&whole)
             };
+            if self.seen > self.limit {
+                self.note(Ambiguity::TooLarge);
+            }
             if ended || self.seen > self.limit {
-                return (bytes.len() - rest.len(), self.done(ended));
+                return (bytes.len() - rest.len(), self.done());
             }
         }
         self.seen += rest.len();
         if self.seen > self.limit {
-            return (bytes.len(), self.done(false));
+            self.note(Ambiguity::TooLarge);
+            return (bytes.len(), self.done());
         }
         self.line.extend_from_slice(rest);
         (bytes.len(), Scan::More)
     }
 
-    fn done(&self, whole: bool) -> Scan {
+    fn done(&self) -> Scan {
         let after = if self.preface {
             After::Http2
-        } else if !whole || self.chunked || self.ambiguity.is_some() {
+        } else if self.chunked || self.ambiguity.is_some() {
             After::Unknown
         } else {
             After::Body(self.length.unwrap_or(0))
@@ -256,7 +263,10 @@ mod tests {
     fn stops_following_beyond_its_limit() {
         let mut scan = HeadScan::new(64);
         let (taken, end) = scan.feed(&[b'a'; 65]);
-        assert_eq!((taken, end), (65, Scan::Done { after: After::Unknown, ambiguity: None }));
+        let ambiguity = Some(Ambiguity::TooLarge);
+        assert_eq!((taken, end), (65, Scan::Done { after: After::Unknown, ambiguity }));
+        let (_, end) = HeadScan::new(64).feed(format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(60)).as_bytes());
+        assert_eq!(end, Scan::Done { after: After::Unknown, ambiguity });
     }
 
     proptest! {

@@ -41,7 +41,7 @@ pub(crate) enum Source {
     /// Files, and the digest of what was last tried.
     Files { certificate: PathBuf, key: PathBuf, tried: [u8; 32] },
     /// The local authority, and when its certificate is to be renewed.
-    Local { authority: Authority, renew: Timestamp },
+    Local { authority: Box<Authority>, renew: Timestamp },
 }
 
 /// Shows certificates from a source.
@@ -65,7 +65,7 @@ impl Certificates {
             config::Tls::Local { dir, names } => {
                 let authority = Authority::open(dir, names, clock)?;
                 let (pair, renew) = authority.issue(clock)?;
-                (pair.certified(dir, &provider)?, Source::Local { authority, renew })
+                (pair.certified(dir, &provider)?, Source::Local { authority: Box::new(authority), renew })
             }
         };
         let shown = Arc::new(Shown(ArcSwap::from_pointee(first)));

@@ -310,6 +310,8 @@ mod tests {
     const CODINGS: [&str; 4] = ["gzip", "deflate", "br", "zstd"];
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
         #[test]
         fn any_chunking_unpacks_to_the_same(
             plain in proptest::collection::vec(0u8..4, 0..100_000),

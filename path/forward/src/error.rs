@@ -31,9 +31,9 @@ pub enum ForwardError {
         /// What was to be sent.
         asked: ExchangeId,
     },
-    /// The request can't be written as HTTP.
-    #[error("the request cannot be written for an upstream: {0}")]
-    Request(#[from] http::Error),
+    /// The judged path can't be written as HTTP without changing it.
+    #[error("the request's path cannot be sent as it was judged")]
+    Target,
     /// The credential can't be read.
     #[error("the credential cannot be had: {0}")]
     Credential(String),
@@ -67,7 +67,7 @@ impl ForwardError {
     /// The refusal for the caller. What names hosts or files stays in its detail.
     pub fn refusal(&self) -> Refusal {
         let code = match self {
-            Self::NoUpstream | Self::Url { .. } | Self::Mismatch { .. } | Self::Request(_) => Code::Internal,
+            Self::NoUpstream | Self::Url { .. } | Self::Mismatch { .. } | Self::Target => Code::Internal,
             Self::Tls(_) | Self::Unreachable(_) | Self::ConnectTimeout(_) => Code::UpstreamUnavailable,
             Self::Credential(_) => Code::CredentialUnavailable,
             Self::FirstByteTimeout(_) | Self::IdleTimeout(_) | Self::ExchangeTimeout(_) => {
@@ -85,7 +85,7 @@ impl ForwardError {
             | Self::Url { .. }
             | Self::Tls(_)
             | Self::Mismatch { .. }
-            | Self::Request(_)
+            | Self::Target
             | Self::Credential(_)
             | Self::Unreachable(_)
             | Self::ConnectTimeout(_) => Outcome::Refused,

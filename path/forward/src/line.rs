@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use dial::Connection;
 use http::header::{HOST, HeaderValue};
-use http::uri::{Authority, PathAndQuery, Scheme};
+use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Response, Uri, Version};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -30,17 +30,12 @@ const BREATH: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub(crate) struct Outgoing {
     pub(crate) method: Method,
+    /// The request line's target, for HTTP/1.
     pub(crate) target: PathAndQuery,
+    /// The whole URL, for HTTP/2.
+    pub(crate) url: Uri,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
-}
-
-/// Who is on the other end, as requests name it.
-#[derive(Clone, Debug)]
-pub(crate) struct Addressee {
-    pub(crate) scheme: Scheme,
-    pub(crate) authority: Authority,
-    pub(crate) host: HeaderValue,
 }
 
 /// A connection that takes requests.
@@ -87,8 +82,11 @@ impl Line {
             let task = Arc::new(TaskGuard(tokio::spawn(connection).abort_handle()));
             return Ok(Self::Http2 { sender, task });
         }
-        let (sender, connection) =
-            http1::Builder::new().max_buf_size(BUFFER).handshake(TokioIo::new(connection)).await?;
+        let (sender, connection) = http1::Builder::new()
+            .max_buf_size(BUFFER)
+            .max_header_size(BUFFER)
+            .handshake(TokioIo::new(connection))
+            .await?;
         let _task = TaskGuard(tokio::spawn(connection).abort_handle());
         Ok(Self::Http1 { sender, _task })
     }
@@ -126,7 +124,7 @@ impl Line {
     pub(crate) async fn send(
         &mut self,
         outgoing: &Outgoing,
-        to: &Addressee,
+        host: &HeaderValue,
     ) -> Result<Response<Incoming>, Failed> {
         let mut request = Request::new(Full::new(outgoing.body.clone()));
         *request.method_mut() = outgoing.method.clone();
@@ -134,15 +132,11 @@ impl Line {
         let sent = match self {
             Self::Http1 { sender, .. } => {
                 *request.uri_mut() = Uri::from(outgoing.target.clone());
-                request.headers_mut().insert(HOST, to.host.clone());
+                request.headers_mut().insert(HOST, host.clone());
                 sender.try_send_request(request).await
             }
             Self::Http2 { sender, .. } => {
-                let mut parts = http::uri::Parts::default();
-                parts.scheme = Some(to.scheme.clone());
-                parts.authority = Some(to.authority.clone());
-                parts.path_and_query = Some(outgoing.target.clone());
-                *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
+                *request.uri_mut() = outgoing.url.clone();
                 *request.version_mut() = Version::HTTP_2;
                 sender.try_send_request(request).await
             }

@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use dial::DialError;
-use http::{Response, Uri};
+use http::{HeaderValue, Response, Uri};
 use hyper::body::Incoming;
 use model::Clock;
 use rustls::ClientConfig;
 use tokio::time::timeout;
 
 use crate::ForwardError;
-use crate::line::{Addressee, Failed, Line, Outgoing};
+use crate::line::{Failed, Line, Outgoing};
 
 /// How long an unused HTTP/1 connection is kept. Under the 5 s after which uvicorn (vLLM) and cpp-httplib
 /// (llama.cpp) close theirs: a request that meets a closing connection is lost and must not be repeated.
@@ -32,7 +32,7 @@ struct Kept {
 /// Opens, keeps and shares lines to one upstream.
 pub(crate) struct Pool {
     url: Uri,
-    to: Addressee,
+    host: HeaderValue,
     tls: Option<Arc<ClientConfig>>,
     timeouts: config::Timeouts,
     clock: Arc<dyn Clock>,
@@ -64,14 +64,14 @@ pub(crate) enum Unanswered {
 impl Pool {
     pub(crate) fn new(
         url: Uri,
-        to: Addressee,
+        host: HeaderValue,
         tls: Option<Arc<ClientConfig>>,
         timeouts: config::Timeouts,
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
             url,
-            to,
+            host,
             tls,
             timeouts,
             clock,
@@ -106,11 +106,18 @@ impl Pool {
         outgoing: &Outgoing,
     ) -> Result<Result<Response<Incoming>, hyper::Error>, Unanswered> {
         let limit = self.timeouts.first_byte;
-        match timeout(limit, line.send(outgoing, &self.to)).await {
+        match timeout(limit, line.send(outgoing, &self.host)).await {
             Err(_) => Err(Unanswered::Sent(ForwardError::FirstByteTimeout(limit))),
             Ok(Ok(response)) => Ok(Ok(response)),
-            Ok(Err(Failed::NotSent(cause))) => Ok(Err(cause)),
-            Ok(Err(Failed::Lost(cause))) => Err(Unanswered::Sent(ForwardError::Lost(cause.to_string()))),
+            Ok(Err(failed)) => {
+                // Whether the connection or one stream broke is not told apart: the next request opens
+                // a new connection, those under way keep the old one.
+                *lock(&self.shared) = None;
+                match failed {
+                    Failed::NotSent(cause) => Ok(Err(cause)),
+                    Failed::Lost(cause) => Err(Unanswered::Sent(ForwardError::Lost(cause.to_string()))),
+                }
+            }
         }
     }
 
@@ -180,9 +187,9 @@ impl Pool {
         }
     }
 
-    /// Whether a line is kept that its upstream has closed.
+    /// Whether a line is kept that its upstream has not closed.
     #[cfg(test)]
-    pub(crate) fn keeps_closed(&self) -> bool {
-        lock(&self.kept).iter().any(|kept| kept.line.closed())
+    pub(crate) fn keeps_open(&self) -> bool {
+        lock(&self.kept).iter().any(|kept| !kept.line.closed())
     }
 }

@@ -18,7 +18,7 @@ use tokio::time::sleep;
 use crate::answer::{Answer, Deadline};
 use crate::headers::outgoing;
 use crate::health::{Health, UpstreamHealth};
-use crate::line::{Addressee, Line, Outgoing};
+use crate::line::{Line, Outgoing};
 use crate::pool::{Pool, Unanswered};
 use crate::{ForwardError, credential};
 
@@ -161,9 +161,11 @@ impl Upstreams {
         let mut last = ForwardError::NoUpstream;
         while let Some((place, upstream)) = self.choose(&tried) {
             let busy = Busy::begin(upstream);
+            let (target, url) = upstream.target(question)?;
             let outgoing = Outgoing {
                 method: question.method().clone(),
-                target: upstream.target(question)?,
+                target,
+                url,
                 headers: headers.clone(),
                 body: question.body().clone(),
             };
@@ -187,10 +189,10 @@ impl Upstreams {
         Err(last)
     }
 
-    /// Whether the only upstream closed a line that is kept.
+    /// Whether an upstream keeps a line that is not closed.
     #[cfg(test)]
-    pub(crate) fn keeps_closed(&self) -> bool {
-        self.all.iter().any(|upstream| upstream.pool.keeps_closed())
+    pub(crate) fn keeps_open(&self) -> bool {
+        self.all.iter().any(|upstream| upstream.pool.keeps_open())
     }
 
     fn unreached(&self, upstream: &Upstream, error: &ForwardError) {
@@ -236,19 +238,27 @@ impl Upstream {
             return Err(refuse("it has a query"));
         }
         let host = HeaderValue::from_str(authority.as_str()).map_err(|_| refuse("its host is no text"))?;
-        let to = Addressee { scheme: scheme.clone(), authority: authority.clone(), host };
         Ok(Self {
             url: url.clone(),
             base: url.path().trim_end_matches('/').to_owned(),
-            pool: Pool::new(url.clone(), to, tls, timeouts.clone(), clock),
+            pool: Pool::new(url.clone(), host, tls, timeouts.clone(), clock),
             health: Health::default(),
         })
     }
 
-    /// The judged path and query below the base URL's path.
-    fn target(&self, question: &Question) -> Result<PathAndQuery, ForwardError> {
-        let target = format!("{}{}", self.base, question.target());
-        PathAndQuery::try_from(target).map_err(|cause| ForwardError::Request(cause.into()))
+    /// The judged path and query below the base URL's path, and the whole URL with them. What can't be
+    /// written exactly as it was judged is not sent: a `#` would silently end the path.
+    fn target(&self, question: &Question) -> Result<(PathAndQuery, Uri), ForwardError> {
+        let judged = question.target();
+        let wanted = format!("{}{judged}", self.base);
+        let target: PathAndQuery = wanted.parse().map_err(|_| ForwardError::Target)?;
+        if !judged.starts_with('/') || target.as_str() != wanted {
+            return Err(ForwardError::Target);
+        }
+        let mut parts = self.url.clone().into_parts();
+        parts.path_and_query = Some(target.clone());
+        let url = Uri::from_parts(parts).map_err(|_| ForwardError::Target)?;
+        Ok((target, url))
     }
 }
 

@@ -87,7 +87,7 @@ async fn what_cannot_be_unpacked_is_an_error() {
     assert!(matches!(error, ForwardError::Bomb(_)), "{error}");
     assert_eq!((error.refusal().code, error.outcome()), (Code::UpstreamFailed, Outcome::Cut));
 
-    let (_, text) = answered(with_length("content-encoding: gzip\r\n", b"plain")).await.unwrap();
+    let (_, text) = answered(with_length("content-encoding: gzip\r\n", b"this is plain text")).await.unwrap();
     assert!(matches!(text, Err(ForwardError::Unreadable(_))));
     let unknown = answered(with_length("content-encoding: compress\r\n", b"x")).await;
     assert!(matches!(unknown, Err(ForwardError::Unreadable(_))));

@@ -117,6 +117,18 @@ async fn a_clearance_for_another_exchange_sends_nothing() {
     assert_eq!(server.requests(), 0);
 }
 
+#[tokio::test]
+async fn a_path_that_would_be_sent_otherwise_than_judged_is_not_sent() {
+    let server = Server::start(echo).await;
+    let urls = [format!("http://{}", server.address)];
+    let upstreams = Upstreams::build(&resource(&urls), clock()).unwrap();
+    for path in ["/v1/a#b", "v1", "", "/v1/a b", "/v1/a\r\nx: y", "//other/v1#", "*"] {
+        let error = ask(&upstreams, path).await.unwrap_err();
+        assert!(matches!(error, ForwardError::Target), "{path:?}: {error}");
+    }
+    assert_eq!(server.requests(), 0);
+}
+
 #[test]
 fn urls_that_cannot_be_dialled_are_said_at_build() {
     for url in ["/path", "ftp://a/", "http://user@a/", "http://a/?q"] {
