@@ -70,7 +70,7 @@ impl Check {
                 out.line(format_args!("{good}: {file}: {resources} resources, {policies} policies"))?;
             }
             Err(faults) if self.json => {
-                out.json(&json!({ "ok": false, "faults": faults.to_json() }))?;
+                out.json(&json!({ "ok": false, "faults": faults }))?;
                 return Ok(ExitCode::from(1));
             }
             Err(faults) => {

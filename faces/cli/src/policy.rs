@@ -56,7 +56,7 @@ impl Check {
             }
             Err(faults) => {
                 if self.json {
-                    out.json(&json!({ "ok": false, "faults": faults.to_json() }))?;
+                    out.json(&json!({ "ok": false, "faults": faults }))?;
                 } else {
                     out.line(faults)?;
                 }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use comfy_table::{Table, presets};
+use comfy_table::Table;
 use jiff::{Span, Timestamp};
 use record::{Cursor, Filter, Listed, Reader};
 use serde_json::json;
@@ -17,8 +17,6 @@ use serde_json::json;
 use crate::failure::Failure;
 use crate::out::{Out, Tone};
 use crate::{config_verb, serve};
-
-pub(crate) use describe::judgements;
 
 #[derive(Subcommand)]
 pub(crate) enum SessionsVerb {
@@ -152,7 +150,7 @@ impl List {
             return Ok(ExitCode::SUCCESS);
         }
         let mut table = Table::new();
-        table.load_preset(presets::NOTHING);
+        table.load_style(comfy_table::TableStyle::NOTHING);
         table.set_header(["arrived", "request", "caller", "resource", "operation", "ruling", "outcome", "masked"]);
         for exchange in &page.exchanges {
             table.add_row(row(exchange, out));

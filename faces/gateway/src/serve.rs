@@ -93,7 +93,9 @@ impl Running {
         if tokio::time::timeout(std::time::Duration::from_secs(5), sealed).await.is_err() {
             tracing::warn!("some exchanges were not sealed in time; the next start closes them as interrupted");
         }
-        self.gateway.ledger.clone().close().await;
+        if let Err(fault) = self.gateway.ledger.clone().close().await {
+            tracing::warn!(%fault, "the ledger could not be closed cleanly; the next start mends it");
+        }
     }
 }
 

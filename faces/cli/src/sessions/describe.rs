@@ -1,6 +1,6 @@
 //! What was recorded, as text for people and JSON for machines.
 
-use model::{ExchangeId, Judgement, PolicyReason, Ruling};
+use model::{ExchangeId, PolicyReason, Ruling};
 use record::body::{Body, Direction, Kind};
 use record::{Exchange, Frames, Listed};
 use serde_json::{Value, json};
@@ -81,11 +81,6 @@ pub(crate) fn frame(began: i64, frame: &Body) -> Value {
         "data": String::from_utf8_lossy(&frame.data),
         "opaque": frame.opaque.as_ref().map(|opaque| json!({ "class": opaque.class, "length": opaque.length })),
     })
-}
-
-/// The judgements of an exchange, as `authorize` explains them.
-pub(crate) fn judgements(exchange: &Exchange) -> Vec<Judgement> {
-    exchange.judgements()
 }
 
 /// Everything of one exchange.
