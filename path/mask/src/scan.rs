@@ -91,6 +91,14 @@ struct Sign {
     horizon: Option<(usize, Option<usize>)>,
 }
 
+/// What a run through the text has at hand.
+struct Run<'a, S> {
+    rules: &'a Rules,
+    /// Whether the text ends with what has come.
+    last: bool,
+    sink: &'a mut S,
+}
+
 /// How running through an automaton ended.
 enum Ran {
     Dead,
@@ -263,24 +271,17 @@ impl Scanner {
     /// Runs the thread on. False when it waits for more.
     fn advance<S: Sink>(&mut self, rules: &Rules, last: bool, sink: &mut S) -> bool {
         let Some(mut thread) = self.thread.take() else { return true };
+        let mut run = Run { rules, last, sink };
         loop {
             let ran = match thread.step {
                 Step::Around => match &rules.around {
                     Some(around) => {
-                        let one = [around.rule];
-                        self.through(
-                            &rules.following,
-                            |_| one.first().copied(),
-                            rules,
-                            &mut thread,
-                            last,
-                            sink,
-                        )
+                        self.through(&rules.following, |_| Some(around.rule), &mut thread, &mut run)
                     }
                     None => Ran::Dead,
                 },
-                Step::Spelled => self.machine(&rules.spelled, rules, &mut thread, last, sink),
-                Step::Announced => self.machine(&rules.announced, rules, &mut thread, last, sink),
+                Step::Spelled => self.machine(&rules.spelled, &mut thread, &mut run),
+                Step::Announced => self.machine(&rules.announced, &mut thread, &mut run),
                 Step::Done => Ran::Settled,
             };
             match ran {
@@ -296,17 +297,6 @@ impl Scanner {
         true
     }
 
-    fn machine<S: Sink>(
-        &self,
-        machine: &Machine,
-        rules: &Rules,
-        thread: &mut Thread,
-        last: bool,
-        sink: &mut S,
-    ) -> Ran {
-        self.through(&machine.dfa, |p| machine.rules.get(p.as_usize()).copied(), rules, thread, last, sink)
-    }
-
     fn next_step(&self, rules: &Rules, thread: &mut Thread) {
         let prev = self.prev(thread.start);
         (thread.step, thread.state) = match thread.step {
@@ -319,45 +309,49 @@ impl Scanner {
         thread.pos = thread.start;
     }
 
+    #[inline]
+    fn machine<S: Sink>(&self, machine: &Machine, thread: &mut Thread, run: &mut Run<'_, S>) -> Ran {
+        self.through(&machine.dfa, |p| machine.rules.get(p.as_usize()).copied(), thread, run)
+    }
+
     /// Runs through one automaton as far as there is text.
     #[inline]
     fn through<S: Sink>(
         &self,
         dfa: &dense::DFA<Vec<u32>>,
         rule_of: impl Fn(PatternID) -> Option<usize>,
-        rules: &Rules,
         thread: &mut Thread,
-        last: bool,
-        sink: &mut S,
+        run: &mut Run<'_, S>,
     ) -> Ran {
         let mut state = thread.state;
         let end = self.end();
+        let last = run.last;
+        let mut matched = |state: StateID, thread: &mut Thread, end: usize| {
+            for index in 0..dfa.match_len(state) {
+                if let Some(rule) = rule_of(dfa.match_pattern(state, index)) {
+                    self.offer(rule, thread, end, run);
+                }
+            }
+            thread.settled(run.rules, end)
+        };
         for (pos, byte) in (thread.pos..).zip(self.slice(thread.pos, end)) {
             state = dfa.next_state(state, *byte);
             if dfa.is_special_state(state) {
                 if !dfa.is_match_state(state) {
                     return Ran::Dead;
                 }
-                for index in 0..dfa.match_len(state) {
-                    if let Some(rule) = rule_of(dfa.match_pattern(state, index)) {
-                        self.offer(rules, rule, thread, pos, sink);
-                    }
-                }
-                if thread.settled(rules, pos) {
+                if matched(state, thread, pos) {
                     return Ran::Settled;
                 }
             }
         }
         if last {
             state = dfa.next_eoi_state(state);
-            if dfa.is_match_state(state) {
-                for index in 0..dfa.match_len(state) {
-                    if let Some(rule) = rule_of(dfa.match_pattern(state, index)) {
-                        self.offer(rules, rule, thread, end, sink);
-                    }
-                }
-            }
-            return Ran::Dead;
+            return if dfa.is_match_state(state) && matched(state, thread, end) {
+                Ran::Settled
+            } else {
+                Ran::Dead
+            };
         }
         thread.state = state;
         thread.pos = end;
@@ -366,10 +360,10 @@ impl Scanner {
 
     /// Takes a match of `rule` from the thread's start to `end`, if it is a value and better than what
     /// the thread has: longer, or as long and of a rule further up.
-    fn offer<S: Sink>(&self, rules: &Rules, rule: usize, thread: &mut Thread, end: usize, sink: &mut S) {
+    fn offer<S: Sink>(&self, rule: usize, thread: &mut Thread, end: usize, run: &mut Run<'_, S>) {
         let better =
             |than: &Option<Found>| than.as_ref().is_none_or(|f| end > f.end || end == f.end && rule < f.rule);
-        let Some(ready) = rules.list.get(rule) else { return };
+        let Some(ready) = run.rules.list.get(rule) else { return };
         if ready.context.is_some_and(|context| !thread.contexts.has(context)) || !better(&thread.best) {
             return;
         }
@@ -379,7 +373,7 @@ impl Scanner {
             return;
         }
         let found = Found { rule, value: thread.start + value.start..thread.start + value.end, end };
-        if sink.hides(rule) {
+        if run.sink.hides(rule) {
             thread.best = Some(found);
         } else if better(&thread.shown) {
             thread.shown = Some(found);
