@@ -12,7 +12,7 @@ use regex_automata::util::primitives::StateID;
 use regex_automata::{Anchored, PatternID};
 
 use crate::context::{Contexts, LEFT, announced};
-use crate::rules::{ANNOUNCED, BEGINNING, Machine, Rules, start_of};
+use crate::rules::{ANNOUNCED, BEGINNING, Machine, ReadyAround, Rules, start_of};
 
 /// Takes what the scanner decides. Places count from the beginning of the text and never go back.
 pub(crate) trait Sink {
@@ -241,16 +241,15 @@ impl Scanner {
         if let Some((limit, sign)) = self.sign.horizon.filter(|(limit, _)| *limit >= self.at) {
             return (limit, sign);
         }
-        let spec = &around.spec;
         let horizon = loop {
             let from = self.sign.searched.max(self.at);
             let end = self.end();
-            let Some(sign) = memchr::memchr(spec.sign, self.slice(from, end)).map(|n| from + n) else {
+            let Some(sign) = memchr::memchr(around.sign, self.slice(from, end)).map(|n| from + n) else {
                 self.sign.searched = end;
-                break (if last { end } else { self.first_of_run(spec, end) }, None);
+                break (if last { end } else { self.first_of_run(around, end) }, None);
             };
             self.sign.searched = sign;
-            let first = self.first_of_run(spec, sign);
+            let first = self.first_of_run(around, sign);
             if first < sign {
                 break (first, Some(sign));
             }
@@ -261,11 +260,8 @@ impl Scanner {
     }
 
     /// The first byte that may begin the run that ends before `end`, or `end`.
-    fn first_of_run(&self, spec: &crate::rule::Around, end: usize) -> usize {
-        let window = self.slice(self.at.max(end.saturating_sub(spec.longest)), end);
-        let run = window.iter().rev().take_while(|b| (spec.run)(**b)).count();
-        let skipped = window.iter().skip(window.len() - run).take_while(|b| !(spec.first)(**b)).count();
-        end - (run - skipped)
+    fn first_of_run(&self, around: &ReadyAround, end: usize) -> usize {
+        end - around.run_length(self.slice(self.at.max(end.saturating_sub(around.longest)), end))
     }
 
     /// Runs the thread on. False when it waits for more.
