@@ -87,7 +87,7 @@ fn run(rules: &Arc<mask::Rules>, encoding: Encoding, text: &Bytes, size: usize) 
         masker.push(Unmasked { exchange, bytes }).expect("one text is never a fault");
     }
     masker.finish().expect("one text is never a fault");
-    (cpu_time() - begun)
+    cpu_time() - begun
 }
 
 const PROSE: &str = "The committee met on Tuesday, 14 March 2023, and agreed that the \
