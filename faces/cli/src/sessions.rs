@@ -150,7 +150,7 @@ impl List {
             return Ok(ExitCode::SUCCESS);
         }
         let mut table = Table::new();
-        table.load_style(comfy_table::TableStyle::NOTHING);
+        table.load_style(comfy_table::presets::NOTHING);
         table.set_header(["arrived", "request", "caller", "resource", "operation", "ruling", "outcome", "masked"]);
         for exchange in &page.exchanges {
             table.add_row(row(exchange, out));
