@@ -235,3 +235,98 @@ fn a_stream_that_just_stops_still_says_what_was_held() {
         assert_eq!(client(&out).0[&0], "secret", "{out:?}");
     }
 }
+
+/// How each form writes a delta, and what ends its text.
+type Form = (ServerKind, &'static str, &'static str, fn(&str) -> String, &'static str);
+
+const FORMS: &[Form] = &[
+    (
+        ServerKind::OpenAi,
+        "/v1/chat/completions",
+        "text/event-stream",
+        |text| {
+            format!(
+                "data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"tool_calls\":[{{\"index\":2,\"function\":{{\"arguments\":\"{text}\"}}}}]}}}}]}}\n\n"
+            )
+        },
+        "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"tool_calls\"}]}\n\n",
+    ),
+    (
+        ServerKind::Vllm,
+        "/v1/completions",
+        "text/event-stream",
+        |text| format!("data: {{\"choices\":[{{\"index\":0,\"text\":\"{text}\"}}]}}\n\n"),
+        "data: [DONE]\n\n",
+    ),
+    (
+        ServerKind::OpenAi,
+        "/v1/responses",
+        "text/event-stream",
+        |text| {
+            format!(
+                "event: response.reasoning_summary_text.delta\ndata: {{\"type\":\"response.reasoning_summary_text.delta\",\"item_id\":\"r\",\"output_index\":0,\"summary_index\":1,\"delta\":\"{text}\"}}\n\n"
+            )
+        },
+        "event: response.reasoning_summary_text.done\ndata: {\"type\":\"response.reasoning_summary_text.done\",\"item_id\":\"r\",\"output_index\":0,\"summary_index\":1,\"text\":\"x\"}\n\n",
+    ),
+    (
+        ServerKind::LlamaCpp,
+        "/v1/messages",
+        "text/event-stream",
+        |text| {
+            format!(
+                "event: content_block_delta\ndata: {{\"type\":\"content_block_delta\",\"index\":3,\"delta\":{{\"type\":\"text_delta\",\"text\":\"{text}\"}}}}\n\n"
+            )
+        },
+        "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":3}\n\n",
+    ),
+    (
+        ServerKind::Ollama,
+        "/api/generate",
+        "application/x-ndjson",
+        |text| {
+            format!(
+                "{{\"model\":\"m\",\"created_at\":\"2026-11-20T10:00:00Z\",\"thinking\":\"{text}\",\"response\":\"\",\"done\":false}}\n"
+            )
+        },
+        "{\"model\":\"m\",\"response\":\"\",\"done\":true}\n",
+    ),
+    (
+        ServerKind::LlamaCpp,
+        "/infill",
+        "text/event-stream",
+        |text| format!("data: {{\"content\":\"{text}\",\"stop\":false}}\n\n"),
+        "data: {\"content\":\"\",\"stop\":true}\n\n",
+    ),
+];
+
+/// The message a form's client would read `text` from is the one the layout makes up itself: lay its
+/// output out again and read the lanes.
+#[test]
+fn in_every_form_a_text_cut_at_every_byte_comes_out_whole_before_its_end() {
+    let text = "sk-0123456789 abc";
+    for (server, path, kind, delta, finish) in FORMS {
+        let stream: String =
+            text.chars().map(|part| delta(&part.to_string())).chain([(*finish).to_owned()]).collect();
+        let lanes = |stream: &str| {
+            let mut texts = BTreeMap::<Lane, Vec<u8>>::new();
+            let pieces = pieces(&mut *layout(*server, path, kind), &[stream.as_bytes()]).unwrap();
+            for piece in &pieces {
+                if let Piece::Text { lane, raw, .. } = piece {
+                    texts.entry(*lane).or_default().extend_from_slice(raw);
+                }
+            }
+            let all: Vec<_> = texts.into_values().filter(|text| !text.is_empty()).collect();
+            (all, pieces)
+        };
+        let (texts, laid) = lanes(&stream);
+        assert_eq!(texts, [text.as_bytes()], "{path}");
+        for hold in [1, 5, 100] {
+            let out = String::from_utf8(sluggish(laid.clone(), hold)).unwrap();
+            // llama.cpp's last event has room for text itself.
+            let last = if path == &"/infill" { "\"stop\":true}\n\n" } else { finish };
+            assert!(out.ends_with(last) && out.matches(last).count() == 1, "{path}: {out}");
+            assert_eq!(lanes(&out).0, [text.as_bytes()], "{path}: {out}");
+        }
+    }
+}
