@@ -1,1 +1,44 @@
 //! Step six and nine: the exchange is opened in the ledger before the act, and every byte before it leaves.
+//!
+//! [`Ledger`] writes, [`Reader`] reads, also from another process or a copy. Files are described in
+//! `docs/record-format.md` and `proto/ledger.proto`.
+
+pub mod body;
+mod checkpoint;
+mod describe;
+mod digest;
+mod disk;
+mod error;
+mod frame;
+mod group;
+mod health;
+mod index;
+pub mod leaf;
+mod ledger;
+mod log;
+pub mod opened;
+mod reader;
+mod record;
+mod recorded;
+mod recover;
+mod reserve;
+mod segment;
+mod settings;
+mod strangers;
+mod table;
+#[cfg(test)]
+mod tests;
+mod work;
+mod writer;
+
+pub use digest::Chain;
+pub use error::LedgerError;
+pub use frame::{Damage, Fault, Frame, MAX_PAYLOAD};
+pub use health::{Condition, LedgerHealth};
+pub use index::rebuild_index;
+pub use ledger::{Ledger, Stranger};
+pub use reader::{Cursor, Exchange, Filter, Frames, Listed, Page, Reader};
+pub use record::{Opening, Record, Sealing};
+pub use recorded::{Recorded, Spoken, Words};
+pub use segment::{DEFAULT_CLASS, Family, HEADER, Header, Position, Series, SeriesReader};
+pub use settings::{Durability, Settings};

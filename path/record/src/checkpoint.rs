@@ -1,0 +1,129 @@
+//! Where the next start begins to read: the ends of the series at some moment, and what was open then.
+//! Only a shortcut: without it, or if it is damaged, a start reads everything.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use model::ExchangeId;
+use prost::Message;
+
+use crate::digest::Chain;
+use crate::frame::{self, FrameReader};
+use crate::leaf::Digest;
+use crate::segment::Position;
+use crate::table::{Entry, Table};
+
+#[derive(Clone, PartialEq, Message)]
+struct Stored {
+    #[prost(message, optional, tag = "1")]
+    leaves: Option<Place>,
+    #[prost(uint64, tag = "2")]
+    leaf_count: u64,
+    #[prost(message, optional, tag = "3")]
+    bodies: Option<Place>,
+    #[prost(message, repeated, tag = "4")]
+    open: Vec<Open>,
+}
+
+#[derive(Clone, Copy, PartialEq, Message)]
+struct Place {
+    #[prost(uint64, tag = "1")]
+    segment: u64,
+    #[prost(uint64, tag = "2")]
+    offset: u64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Open {
+    #[prost(bytes = "vec", tag = "1")]
+    exchange: Vec<u8>,
+    #[prost(message, optional, tag = "2")]
+    request: Option<Digest>,
+    #[prost(message, optional, tag = "3")]
+    response: Option<Digest>,
+    #[prost(message, optional, tag = "4")]
+    first: Option<Place>,
+    #[prost(uint32, tag = "5")]
+    status: u32,
+    #[prost(uint64, tag = "6")]
+    parts: u64,
+}
+
+impl From<Position> for Place {
+    fn from(at: Position) -> Self {
+        Self { segment: at.segment, offset: at.offset }
+    }
+}
+
+impl From<Place> for Position {
+    fn from(at: Place) -> Self {
+        Self { segment: at.segment, offset: at.offset }
+    }
+}
+
+/// Where to begin to read.
+#[derive(Debug, Default)]
+pub(crate) struct Checkpoint {
+    pub(crate) leaves: Position,
+    pub(crate) leaf_count: u64,
+    pub(crate) bodies: Position,
+    pub(crate) open: Table,
+}
+
+impl Checkpoint {
+    /// Replaces the checkpoint at `path` whole.
+    pub(crate) fn write(&self, path: &Path, durable: bool) -> io::Result<()> {
+        let open = self.open.iter().map(|(exchange, entry)| Open {
+            exchange: exchange.as_bytes().to_vec(),
+            request: Some(entry.request.message()),
+            response: Some(entry.response.message()),
+            first: Some(entry.first.into()),
+            status: entry.status,
+            parts: entry.parts,
+        });
+        let stored = Stored {
+            leaves: Some(self.leaves.into()),
+            leaf_count: self.leaf_count,
+            bodies: Some(self.bodies.into()),
+            open: open.collect(),
+        };
+        let mut bytes = Vec::new();
+        frame::put(&mut bytes, &stored);
+        let part = path.with_extension("new");
+        let mut file =
+            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+        file.write_all(&bytes)?;
+        if durable {
+            file.sync_all()?;
+        }
+        fs::rename(&part, path)
+    }
+
+    /// Reads the checkpoint at `path`; `None` if there is no whole one.
+    pub(crate) fn read(path: &Path) -> Option<Self> {
+        let file = fs::File::open(path).ok()?;
+        let frame = FrameReader::new(file, path, 0).next().ok()??;
+        let stored = Stored::decode(frame.payload.as_slice()).ok()?;
+        let mut open = Table::new();
+        for kept in stored.open {
+            let exchange = ExchangeId::from_bytes(kept.exchange.try_into().ok()?);
+            let entry = Entry {
+                request: Chain::from_message(&kept.request?),
+                response: Chain::from_message(&kept.response?),
+                first: kept.first?.into(),
+                status: kept.status,
+                parts: kept.parts,
+                ..Entry::default()
+            };
+            open.insert(exchange, entry);
+        }
+        Some(Self {
+            leaves: stored.leaves?.into(),
+            leaf_count: stored.leaf_count,
+            bodies: stored.bodies?.into(),
+            open,
+        })
+    }
+}

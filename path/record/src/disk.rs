@@ -1,0 +1,45 @@
+//! The few things the ledger asks of a disk, at one place so that tests can make it fail.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+
+/// What the ledger asks of a disk.
+pub(crate) trait Disk: Send + Sync {
+    /// Makes a file that is not there yet.
+    fn create(&self, path: &Path) -> io::Result<File>;
+    /// Writes all of `bytes` at `offset`. After an error any part of them may be written.
+    fn write(&self, file: &File, offset: u64, bytes: &[u8]) -> io::Result<()>;
+    /// Cuts the file off at `length`.
+    fn truncate(&self, file: &File, length: u64) -> io::Result<()>;
+    /// Waits until the disk says it has the file's bytes.
+    fn sync(&self, file: &File) -> io::Result<()>;
+}
+
+/// The machine's file system.
+#[derive(Debug)]
+pub(crate) struct RealDisk;
+
+impl Disk for RealDisk {
+    fn create(&self, path: &Path) -> io::Result<File> {
+        OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)
+    }
+
+    fn write(&self, file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        file.write_all_at(bytes, offset)
+    }
+
+    fn truncate(&self, file: &File, length: u64) -> io::Result<()> {
+        file.set_len(length)
+    }
+
+    fn sync(&self, file: &File) -> io::Result<()> {
+        file.sync_data()
+    }
+}
+
+/// Makes a new entry of `dir` survive a power cut.
+pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}

@@ -1,0 +1,202 @@
+//! A group of work, written at once: body frames first, then the leaves that cover them, and only then
+//! is the table of open exchanges changed. A group that fails leaves no trace.
+
+use std::collections::HashMap;
+use std::io;
+use std::time::Duration;
+
+use model::ExchangeId;
+use prost::Message;
+
+use crate::LedgerError;
+use crate::describe::nanoseconds;
+use crate::frame::{self, MAX_PAYLOAD};
+use crate::leaf::{Leaf, Span, What};
+use crate::segment::Position;
+use crate::table::Entry;
+use crate::work::{Frames, Job, Work};
+use crate::writer::Writer;
+
+/// The span of a leaf, as a field of its own: appended to a leaf encoded elsewhere, it is part of it.
+#[derive(Clone, PartialEq, Message)]
+struct OnlySpan {
+    #[prost(message, optional, tag = "2")]
+    bodies: Option<Span>,
+}
+
+/// What a group would write, and what it would change.
+pub(crate) struct Stage {
+    bodies: Vec<u8>,
+    leaves: Vec<u8>,
+    count: u64,
+    changed: HashMap<ExchangeId, Option<Entry>>,
+    /// Where `bodies` will begin.
+    base: Position,
+    at: Duration,
+    time: i64,
+}
+
+impl Stage {
+    fn end(&self) -> Position {
+        let length = u64::try_from(self.bodies.len()).unwrap_or(u64::MAX);
+        Position { segment: self.base.segment, offset: self.base.offset.saturating_add(length) }
+    }
+
+    fn leaf(&mut self, bodies: Option<Span>, what: What) -> Result<(), LedgerError> {
+        let leaf = Leaf { time: self.time, bodies, what: Some(what) };
+        fits(leaf.encoded_len())?;
+        frame::put(&mut self.leaves, &leaf);
+        self.count = self.count.saturating_add(1);
+        Ok(())
+    }
+
+    /// Adds `frames` to the bodies and to the chains of `entry`.
+    fn bodies(&mut self, frames: &Frames, entry: &mut Entry, at: Duration) {
+        self.bodies.extend_from_slice(&frames.framed);
+        for mark in &frames.marks {
+            entry.take(mark, Some(at));
+        }
+    }
+}
+
+/// Whether a leaf of `bytes` can be stored.
+pub(crate) fn fits(bytes: usize) -> Result<(), LedgerError> {
+    if bytes > MAX_PAYLOAD { Err(LedgerError::TooLarge { bytes, limit: MAX_PAYLOAD }) } else { Ok(()) }
+}
+
+impl Writer {
+    /// Stages one job. An error concerns that job alone, and it is not staged.
+    fn stage(&self, job: &Job, stage: &mut Stage) -> Result<(), LedgerError> {
+        let Some(exchange) = job.exchange else {
+            return match &job.work {
+                Work::Leaf(leaf) => leaf.what.clone().map_or(Ok(()), |what| stage.leaf(None, what)),
+                _ => Ok(()),
+            };
+        };
+        let known = match stage.changed.get(&exchange) {
+            Some(changed) => changed.clone(),
+            None => self.table.get(&exchange).cloned(),
+        };
+        match &job.work {
+            Work::Open { leaf, bodies, entry } => {
+                fits(leaf.len().saturating_add(128))?;
+                let mut entry = Entry::clone(entry);
+                entry.first = stage.end();
+                stage.bodies.extend_from_slice(&bodies.framed);
+                let span = OnlySpan { bodies: Some(entry.span(stage.end())) };
+                frame::put_with(&mut stage.leaves, |out| {
+                    out.extend_from_slice(leaf);
+                    span.encode_raw(out);
+                });
+                stage.count = stage.count.saturating_add(1);
+                stage.changed.insert(exchange, Some(entry));
+            }
+            Work::Append { bodies, part, at } => {
+                let mut entry = known.ok_or(LedgerError::Sealed)?;
+                stage.bodies(bodies, &mut entry, *at);
+                if *part {
+                    entry.parts = entry.parts.saturating_add(1);
+                    stage.leaf(Some(entry.span(stage.end())), What::Part(entry.part(exchange)))?;
+                }
+                stage.changed.insert(exchange, Some(entry));
+            }
+            Work::Seal => {
+                // Sealed already, by a sweep that came first: with the same words.
+                let Some(entry) = known else { return Ok(()) };
+                let at = entry.live.is_some().then_some(stage.at);
+                let span = entry.span(stage.end());
+                stage.leaf(Some(span), What::Sealed(entry.seal(exchange, at)))?;
+                stage.changed.insert(exchange, None);
+            }
+            Work::Refuse { refused, .. } => stage.leaf(None, What::Refused(Box::as_ref(refused).clone()))?,
+            Work::Leaf(_) | Work::Vanished | Work::Close => {}
+        }
+        Ok(())
+    }
+
+    /// Writes those of `jobs` that have no verdict yet, all or none. Fills in the verdict of a job that
+    /// cannot be written at all.
+    pub(crate) fn attempt(
+        &mut self,
+        jobs: &[Job],
+        verdicts: &mut [Option<Result<(), LedgerError>>],
+    ) -> io::Result<()> {
+        let open = |verdict: &Option<_>| verdict.is_none();
+        let sizes = jobs.iter().zip(verdicts.iter()).filter(|(_, v)| open(v)).map(|(job, _)| job.work.size());
+        let (body_bytes, leaf_bytes) = sizes
+            .fold((0usize, 0usize), |(b, l), (body, leaf)| (b.saturating_add(body), l.saturating_add(leaf)));
+        let created = nanoseconds(self.clock.now());
+        let limit = self.settings.segment_bytes;
+        let disk = self.disk.clone();
+        let rotated = self.bodies.make_room(&*disk, as_u64(body_bytes), limit, created, 0)?
+            | self.leaves.make_room(&*disk, as_u64(leaf_bytes), limit, created, self.count)?;
+        let mut stage = Stage {
+            bodies: std::mem::take(&mut self.buffers.0),
+            leaves: std::mem::take(&mut self.buffers.1),
+            count: 0,
+            changed: HashMap::new(),
+            base: self.bodies.end(),
+            at: self.clock.elapsed(),
+            time: created,
+        };
+        for (job, verdict) in jobs.iter().zip(verdicts.iter_mut()).filter(|(_, v)| open(v)) {
+            if let Err(error) = self.stage(job, &mut stage) {
+                *verdict = Some(Err(error));
+            }
+        }
+        let outcome = self.write(&stage);
+        if outcome.is_ok() {
+            self.settle(&mut stage, rotated);
+        }
+        stage.bodies.clear();
+        stage.leaves.clear();
+        stage.bodies.shrink_to(KEPT);
+        stage.leaves.shrink_to(KEPT);
+        self.buffers = (stage.bodies, stage.leaves);
+        outcome
+    }
+
+    /// Bodies first: a leaf never stands without the frames it covers.
+    fn write(&mut self, stage: &Stage) -> io::Result<()> {
+        let disk = self.disk.clone();
+        self.status.begin_write(self.clock.elapsed());
+        let before = self.bodies.end();
+        let outcome = self.bodies.append(&*disk, &stage.bodies).and_then(|()| {
+            let leaves = self.leaves.append(&*disk, &stage.leaves);
+            if leaves.is_err() {
+                self.bodies.cut_back(&*disk, before.offset);
+            }
+            leaves
+        });
+        self.status.end_write();
+        outcome
+    }
+
+    fn settle(&mut self, stage: &mut Stage, rotated: bool) {
+        for (exchange, entry) in stage.changed.drain() {
+            match entry {
+                Some(entry) => self.table.insert(exchange, entry),
+                None => self.table.remove(&exchange),
+            };
+        }
+        self.count = self.count.saturating_add(stage.count);
+        let bytes = as_u64(stage.bodies.len()).saturating_add(as_u64(stage.leaves.len()));
+        self.unmarked = self.unmarked.saturating_add(bytes);
+        metrics::counter!("ledger_bytes_total").increment(bytes);
+        metrics::counter!("ledger_leaves_total").increment(stage.count);
+        self.publish(stage.count > 0);
+        if rotated || self.unmarked >= CHECKPOINT {
+            self.mark();
+        }
+    }
+}
+
+/// Bytes between two checkpoints: about what a start has to read.
+const CHECKPOINT: u64 = 64 << 20;
+
+/// The memory a buffer may keep between groups.
+const KEPT: usize = 8 << 20;
+
+fn as_u64(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,325 @@
+//! The ledger as the path uses it: open it, open exchanges in it, record refusals, close it.
+
+use std::fs::{self, File, TryLockError};
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use jiff::Timestamp;
+use model::{Clock, ExchangeId, PolicySetHash, Refusal};
+use tokio::sync::{Semaphore, oneshot, watch};
+
+use crate::describe::{self, nanoseconds};
+use crate::digest::DigestKey;
+use crate::disk::{Disk, RealDisk};
+use crate::health::Status;
+use crate::leaf::{Key, Leaf, PolicySet, Refused, Torn, What};
+use crate::recorded::{Recorded, Words};
+use crate::recover::recover;
+use crate::reserve::Reserve;
+use crate::segment::Position;
+use crate::strangers::Strangers;
+use crate::work::{Job, Work};
+use crate::writer::Writer;
+use crate::{LedgerError, LedgerHealth, Settings, index};
+
+/// Bytes that may wait in the queue, in all.
+const ROOM: usize = 64 << 20;
+
+/// A refusal before there was a caller, and what the gateway says to it.
+#[derive(Debug)]
+pub struct Stranger<'a> {
+    /// The name the request was given.
+    pub exchange: ExchangeId,
+    /// When it arrived.
+    pub arrived: Timestamp,
+    /// From where.
+    pub client: SocketAddr,
+    /// At which listener: each has its own rate.
+    pub listener: SocketAddr,
+    /// The method as sent.
+    pub method: &'a str,
+    /// The path as sent; 1024 bytes of it are kept.
+    pub path: &'a str,
+    /// The host as sent; 255 bytes of it are kept.
+    pub host: &'a str,
+    /// Why it was refused.
+    pub refusal: &'a Refusal,
+    /// What the gateway says.
+    pub status: StatusCode,
+    /// With which headers.
+    pub headers: HeaderMap,
+    /// And which body.
+    pub body: Bytes,
+}
+
+/// A handle on the ledger. Clones share it. It is closed by [`Ledger::close`], or when the last handle
+/// and the last record are gone.
+#[derive(Clone)]
+pub struct Ledger(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    jobs: SyncSender<Job>,
+    room: Arc<Semaphore>,
+    /// What the smallest job takes of the room, so that no more than `queue` jobs wait.
+    unit: usize,
+    timeout: Duration,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) key: DigestKey,
+    status: Arc<Status>,
+    written: watch::Receiver<Position>,
+}
+
+impl std::fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ledger").field("status", &self.0.status).finish_non_exhaustive()
+    }
+}
+
+impl Ledger {
+    /// Opens the ledger, making it if it is absent. Torn ends are put aside, and exchanges that were
+    /// open are sealed as interrupted, before this returns. Starts the writer's and the index's thread.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when another process has it open, or it cannot be read or written.
+    pub fn open(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, LedgerError> {
+        Self::open_on(settings, clock, Arc::new(RealDisk))
+    }
+
+    pub(crate) fn open_on(
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+        disk: Arc<dyn Disk>,
+    ) -> Result<Self, LedgerError> {
+        let dir = settings.dir.clone();
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&dir)
+            .map_err(|error| LedgerError::file("make", &dir, error))?;
+        let lock = lock(&dir)?;
+        let key = DigestKey::load(&settings.digest_key, &dir)?;
+        let found = recover(&settings, &*disk, nanoseconds(clock.now()))?;
+        let path = dir.join("reserve");
+        let reserve = Reserve::open(&path, settings.reserve_bytes)
+            .map_err(|error| LedgerError::file("open", &path, error))?;
+        let status = Arc::new(Status::new());
+        let (sender, written) = watch::channel(found.leaves.end());
+        let mut writer = Writer {
+            clock: clock.clone(),
+            disk,
+            leaves: found.leaves,
+            bodies: found.bodies,
+            table: found.open,
+            count: found.leaf_count,
+            unmarked: 0,
+            buffers: Default::default(),
+            status: status.clone(),
+            reserve,
+            strangers: Strangers::default(),
+            trouble: None,
+            written: sender,
+            lock,
+            settings,
+        };
+        begin(&mut writer, found.torn)?;
+        let queue = writer.settings.queue.clamp(1, ROOM);
+        let timeout = writer.settings.write_timeout;
+        let (jobs, receiver) = sync_channel(queue.saturating_add(64));
+        spawn("ledger", &dir, move || writer.run(&receiver))?;
+        index::follow(&dir, written.clone())?;
+        let unit = ROOM.div_ceil(queue);
+        let room = Arc::new(Semaphore::new(ROOM));
+        Ok(Self(Arc::new(Inner { jobs, room, unit, timeout, clock, key, status, written })))
+    }
+
+    /// Records a refusal before there was a caller: one leaf, or above the rate of 50 a second and
+    /// listener (200 at once) a count, written every second. Returns when it is in the ledger, either way.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when it is not.
+    pub async fn refuse_stranger(&self, stranger: Stranger<'_>) -> Result<Words, LedgerError> {
+        let refused = Refused {
+            exchange: stranger.exchange.as_bytes().to_vec(),
+            arrived: nanoseconds(stranger.arrived),
+            client: stranger.client.to_string(),
+            listener: stranger.listener.to_string(),
+            method: describe::clipped(stranger.method, 32),
+            path: describe::clipped(stranger.path, 1024),
+            host: describe::clipped(stranger.host, 255),
+            refusal: Some(describe::refusal(stranger.refusal)),
+            status: u32::from(stranger.status.as_u16()),
+        };
+        let work = Work::Refuse { listener: stranger.listener, refused: Box::new(refused) };
+        // A counted one waits for its summary.
+        let limit = self.0.timeout.saturating_add(Duration::from_secs(2));
+        self.0.hand_over_within(limit, Some(stranger.exchange), work).await?;
+        Ok(Words::new(stranger.exchange, stranger.status, stranger.headers, stranger.body))
+    }
+
+    /// The one answer that may go out without a record: that the record cannot be written. `error` is
+    /// the proof of it; how often that happened is told in the *outage* leaf's metrics and the health.
+    pub fn unrecorded(
+        &self,
+        error: &LedgerError,
+        exchange: ExchangeId,
+        status: StatusCode,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Words {
+        tracing::warn!(%exchange, %error, "an exchange was refused without a record");
+        metrics::counter!("ledger_unrecorded_refusals_total").increment(1);
+        self.0.status.unrecorded.fetch_add(1, Ordering::Relaxed);
+        Words::new(exchange, status, headers, body)
+    }
+
+    /// Records that a policy set decides from now on.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when it is not in the ledger.
+    pub async fn policy_set(
+        &self,
+        hash: PolicySetHash,
+        text: &str,
+        loaded_by: &str,
+    ) -> Result<(), LedgerError> {
+        let set = PolicySet { hash: hash.0.to_vec(), text: text.to_owned(), loaded_by: loaded_by.to_owned() };
+        self.leaf(What::PolicySet(set)).await
+    }
+
+    /// Records that a key is used from now on.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when it is not in the ledger.
+    pub async fn key(&self, key: Key) -> Result<(), LedgerError> {
+        self.leaf(What::Key(key)).await
+    }
+
+    async fn leaf(&self, what: What) -> Result<(), LedgerError> {
+        let leaf = Leaf { time: 0, bodies: None, what: Some(what) };
+        self.0.hand_over(None, Work::Leaf(Box::new(leaf))).await
+    }
+
+    /// Whether it can be written, and what is open.
+    pub fn health(&self) -> LedgerHealth {
+        self.0.status.health(self.0.clock.elapsed(), self.0.timeout)
+    }
+
+    /// Where the next leaf will begin.
+    pub fn end(&self) -> Position {
+        *self.0.written.borrow()
+    }
+
+    /// Writes what is in the queue, seals as interrupted what is still open, and closes the files.
+    /// Whatever is handed over later fails.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when something could not be sealed; the next start will.
+    pub async fn close(self) -> Result<(), LedgerError> {
+        self.0.hand_over(None, Work::Close).await
+    }
+}
+
+/// What must be in the ledger before anything else.
+fn begin(writer: &mut Writer, torn: Vec<Torn>) -> Result<(), LedgerError> {
+    let time = nanoseconds(writer.clock.now());
+    let leaf = |torn| Leaf { time, bodies: None, what: Some(What::Torn(torn)) };
+    let jobs = torn.into_iter().map(|torn| Job::own(None, Work::Leaf(Box::new(leaf(torn))))).collect();
+    let written = writer.group(jobs) && writer.seal_all();
+    if !written {
+        let busy = std::io::Error::other("what was found open or torn could not be recorded");
+        return Err(LedgerError::file("write", &writer.settings.dir, busy));
+    }
+    writer.fill_reserve()?;
+    writer.publish(true);
+    writer.mark();
+    Ok(())
+}
+
+fn lock(dir: &Path) -> Result<File, LedgerError> {
+    let path = dir.join("lock");
+    let file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(|error| LedgerError::file("open", &path, error))?;
+    // A reader holds the lock for a moment to see whether a gateway runs; that is no second writer.
+    for _ in 0..20 {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(25)),
+            Err(TryLockError::Error(error)) => return Err(LedgerError::file("lock", &path, error)),
+        }
+    }
+    Err(LedgerError::Locked { dir: dir.to_owned() })
+}
+
+pub(crate) fn spawn(
+    name: &str,
+    dir: &Path,
+    thread: impl FnOnce() + Send + 'static,
+) -> Result<(), LedgerError> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(thread)
+        .map(drop)
+        .map_err(|error| LedgerError::file("start a thread for", dir, error))
+}
+
+impl Inner {
+    /// Hands work to the writer's thread and waits until it is written.
+    pub(crate) async fn hand_over(
+        &self,
+        exchange: Option<ExchangeId>,
+        work: Work,
+    ) -> Result<(), LedgerError> {
+        self.hand_over_within(self.timeout, exchange, work).await
+    }
+
+    async fn hand_over_within(
+        &self,
+        limit: Duration,
+        exchange: Option<ExchangeId>,
+        work: Work,
+    ) -> Result<(), LedgerError> {
+        let (bodies, leaves) = work.size();
+        let charge = bodies.saturating_add(leaves).clamp(self.unit, ROOM);
+        let charge = u32::try_from(charge).unwrap_or(u32::MAX);
+        let waited = async {
+            let room = self.room.clone().acquire_many_owned(charge).await;
+            let room = Some(room.map_err(|_| LedgerError::Closed)?);
+            let (ack, done) = oneshot::channel();
+            self.jobs.try_send(Job { exchange, work, ack: Some(ack), room }).map_err(
+                |error| match error {
+                    TrySendError::Full(_) => LedgerError::TimedOut { after: Duration::ZERO },
+                    TrySendError::Disconnected(_) => LedgerError::Closed,
+                },
+            )?;
+            done.await.map_err(|_| LedgerError::Closed)?
+        };
+        tokio::time::timeout(limit, waited).await.unwrap_or(Err(LedgerError::TimedOut { after: limit }))
+    }
+
+    /// Wakes the writer's thread to look for records that were dropped. Never waits.
+    pub(crate) fn note_vanished(&self) {
+        if !self.status.noted.swap(true, Ordering::SeqCst) {
+            // If the queue is full, the thread is awake and looks without being told.
+            let _: Result<(), mpsc::TrySendError<Job>> = self.jobs.try_send(Job::own(None, Work::Vanished));
+        }
+    }
+}
+
+impl Recorded {
+    /// Whose it is.
+    pub fn exchange(&self) -> ExchangeId {
+        self.exchange
+    }
+}

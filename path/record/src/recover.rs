@@ -1,0 +1,284 @@
+//! What a start finds: torn ends are put aside and cut off, and what was open is remembered so that it
+//! can be sealed. Reads from the last checkpoint on, one frame at a time.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::digest;
+use model::ExchangeId;
+use prost::Message;
+
+use crate::body::Body;
+use crate::checkpoint::Checkpoint;
+use crate::digest::sha256;
+use crate::disk::Disk;
+use crate::frame::{Damage, Fault};
+use crate::leaf::{Leaf, Torn, What};
+use crate::log::Log;
+use crate::segment::{DEFAULT_CLASS, Family, HEADER, Header, Position, Series};
+use crate::table::{Entry, Mark, Table};
+use crate::{Durability, LedgerError, Settings};
+
+/// What a start found.
+pub(crate) struct Found {
+    pub(crate) leaves: Log,
+    pub(crate) bodies: Log,
+    pub(crate) leaf_count: u64,
+    /// Opened and not sealed.
+    pub(crate) open: Table,
+    /// What was unreadable.
+    pub(crate) torn: Vec<Torn>,
+}
+
+/// Reads what is there, mends the ends, and gets ready to append.
+pub(crate) fn recover(settings: &Settings, disk: &dyn Disk, created: i64) -> Result<Found, LedgerError> {
+    let (leaves, bodies) = (Series::leaves(&settings.dir), Series::bodies(&settings.dir, DEFAULT_CLASS));
+    let start = Checkpoint::read(&settings.dir.join("checkpoint"))
+        .filter(|found| reaches(&leaves, found.leaves) && reaches(&bodies, found.bodies))
+        .unwrap_or_default();
+    let node = node(&leaves)?;
+    let (mut open, mut count) = (start.open, start.leaf_count);
+    let leaf_end = scan(&leaves, start.leaves, |_, payload| {
+        count = count.saturating_add(1);
+        if let Some(payload) = payload {
+            follow(&mut open, payload);
+        }
+    })?;
+    let body_end = scan(&bodies, start.bodies, |_, payload| {
+        let Some(payload) = payload.filter(|_| !open.is_empty()) else { return };
+        let digest = sha256(&payload);
+        let Ok(body) = Body::decode(bytes::Bytes::from(payload)) else { return };
+        let Some(entry) = exchange(&body.exchange).and_then(|id| open.get_mut(&id)) else { return };
+        entry.take(&mark(&body, digest), None);
+    })?;
+    let mut torn = Vec::new();
+    let durable = settings.durability == Durability::Disk;
+    let mut mend = |series: Series, end: End, first_leaf: u64| -> Result<Log, LedgerError> {
+        let header = Header {
+            family: series.family,
+            number: 1,
+            node,
+            created,
+            first_leaf,
+            class: series.class.clone(),
+        };
+        end.mend(&settings.dir, series, header, disk, durable, &mut torn)
+    };
+    let leaves = mend(leaves, leaf_end, count)?;
+    let bodies = mend(bodies, body_end, 0)?;
+    Ok(Found { leaves, bodies, leaf_count: count, open, torn })
+}
+
+pub(crate) fn exchange(bytes: &[u8]) -> Option<ExchangeId> {
+    <[u8; 16]>::try_from(bytes).ok().map(ExchangeId::from_bytes)
+}
+
+/// What the chains must know of a frame that was read back.
+pub(crate) fn mark(body: &Body, digest: [u8; 32]) -> Mark {
+    let length = body.opaque.as_ref().map_or(0, |opaque| opaque.length);
+    let data = u64::try_from(body.data.len()).unwrap_or(u64::MAX);
+    Mark {
+        digest,
+        direction: body.direction(),
+        kind: body.kind(),
+        bytes: data.saturating_add(length),
+        status: body.status,
+    }
+}
+
+/// Keeps the table of open exchanges as this leaf changes it.
+fn follow(open: &mut Table, payload: Vec<u8>) {
+    let Ok(leaf) = Leaf::decode(bytes::Bytes::from(payload)) else { return };
+    let first = leaf
+        .bodies
+        .as_ref()
+        .map(|span| Position { segment: span.first_segment, offset: span.first_offset })
+        .unwrap_or_default();
+    match leaf.what {
+        Some(What::Opened(opened)) => {
+            if let Some(id) = exchange(&opened.exchange) {
+                open.insert(id, Entry { first, ..Entry::default() });
+            }
+        }
+        Some(What::Part(part)) => {
+            if let Some(entry) = exchange(&part.exchange).and_then(|id| open.get_mut(&id)) {
+                entry.parts = part.number;
+            }
+        }
+        Some(What::Sealed(sealed)) => {
+            if let Some(id) = exchange(&sealed.exchange) {
+                open.remove(&id);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Whether the series goes at least to `place`.
+fn reaches(series: &Series, place: Position) -> bool {
+    fs::metadata(series.path(place.segment)).is_ok_and(|file| file.len() >= place.offset)
+}
+
+/// The node that wrote the newest readable segment, or a new one.
+fn node(leaves: &Series) -> Result<[u8; 16], LedgerError> {
+    let numbers = leaves.numbers().map_err(|error| LedgerError::file("list", &leaves.dir, error))?;
+    if let Some(header) = numbers.iter().rev().find_map(|number| leaves.header(*number).ok()) {
+        return Ok(header.node);
+    }
+    let mut node = [0; 16];
+    aws_lc_rs::rand::fill(&mut node)
+        .map_err(|_| LedgerError::file("name", &leaves.dir, io::Error::other("no randomness")))?;
+    Ok(node)
+}
+
+/// Where a series ends, and how.
+struct End {
+    at: Position,
+    tail: Option<Damage>,
+    /// Damage inside the last segment, with whole frames behind it.
+    inside: Option<Damage>,
+}
+
+/// Reads every frame from `from` on; a damaged one counts, without its payload.
+fn scan(
+    series: &Series,
+    from: Position,
+    mut each: impl FnMut(Position, Option<Vec<u8>>),
+) -> Result<End, LedgerError> {
+    let mut reader = series.read(from);
+    let mut inside: Option<Damage> = None;
+    loop {
+        match reader.next() {
+            Ok(Some((at, frame))) => each(at, Some(frame.payload)),
+            Ok(None) => break,
+            Err(damage) if matches!(damage.fault, Fault::Unreadable(_)) => {
+                let Fault::Unreadable(kind) = damage.fault else { continue };
+                return Err(LedgerError::file("read", &damage.file, kind.into()));
+            }
+            Err(damage) => {
+                tracing::error!(%damage, "the ledger is damaged; the place is left as it is");
+                if damage.fault == Fault::Checksum {
+                    each(reader.position(), None);
+                }
+                inside = Some(damage);
+            }
+        }
+    }
+    let at = reader.position();
+    let tail = reader.tail().cloned();
+    let last = series.path(at.segment);
+    Ok(End { at, tail, inside: inside.filter(|damage| damage.file == last) })
+}
+
+impl End {
+    /// Gets the series ready to append to, and notes in `torn` what had to be done.
+    fn mend(
+        self,
+        ledger: &Path,
+        series: Series,
+        mut header: Header,
+        disk: &dyn Disk,
+        durable: bool,
+        torn: &mut Vec<Torn>,
+    ) -> Result<Log, LedgerError> {
+        let numbers = series.numbers().map_err(|error| LedgerError::file("list", &series.dir, error))?;
+        let Some(last) = numbers.last().copied() else {
+            return Log::begin(disk, series.clone(), header, durable)
+                .map_err(|error| LedgerError::file("write", &series.dir, error));
+        };
+        let path = series.path(last);
+        let file = |error| LedgerError::file("mend", &path, error);
+        if let Some(Damage { fault: Fault::Unreadable(kind), .. }) = self.tail {
+            return Err(file(kind.into()));
+        }
+        let length = fs::metadata(&path).map_err(file)?.len();
+        let headless = length < HEADER;
+        let from = if headless { 0 } else { self.at.offset };
+        header.number = last.saturating_add(1);
+        match &self.tail {
+            Some(tail) if headless || matches!(tail.fault, Fault::Short | Fault::Zeros) => {
+                torn.push(put_aside(ledger, &series, last, from, tail.fault).map_err(file)?);
+                if headless {
+                    fs::remove_file(&path).map_err(file)?;
+                    header.number = last;
+                }
+            }
+            Some(tail) => torn.push(left(ledger, &path, from, length, tail.fault)),
+            None => {}
+        }
+        if let Some(inside) = &self.inside {
+            torn.push(left(ledger, &path, inside.offset, 0, inside.fault));
+        }
+        let in_place = self.tail.as_ref().is_some_and(|t| !matches!(t.fault, Fault::Short | Fault::Zeros));
+        if headless || in_place || self.inside.is_some() {
+            return Log::begin(disk, series, header, durable).map_err(file);
+        }
+        Log::resume(series, header.node, self.at, durable).map_err(file)
+    }
+}
+
+fn relative(ledger: &Path, path: &Path) -> String {
+    path.strip_prefix(ledger).unwrap_or(path).display().to_string()
+}
+
+/// Says that damage was left where it is.
+fn left(ledger: &Path, path: &Path, offset: u64, end: u64, fault: Fault) -> Torn {
+    Torn {
+        file: relative(ledger, path),
+        offset,
+        length: end.saturating_sub(offset),
+        problem: fault.to_string(),
+        ..Torn::default()
+    }
+}
+
+/// Copies what stands at the end of a segment from `offset` on to `aside/`, and cuts it off.
+fn put_aside(ledger: &Path, series: &Series, number: u64, offset: u64, fault: Fault) -> io::Result<Torn> {
+    let path = series.path(number);
+    let mut from = fs::OpenOptions::new().read(true).write(true).open(&path)?;
+    from.seek(SeekFrom::Start(offset))?;
+    let aside = ledger.join("aside");
+    fs::create_dir_all(&aside)?;
+    let family = match series.family {
+        Family::Leaves => "leaves".to_owned(),
+        Family::Bodies => format!("bodies-{}", series.class),
+    };
+    let (kept, mut to) = fresh(&aside, &format!("{family}-{number:08}-{offset}"))?;
+    let mut hash = digest::Context::new(&digest::SHA256);
+    let mut block = vec![0; 64 << 10];
+    let mut length = 0u64;
+    loop {
+        let count = from.read(&mut block)?;
+        let Some(bytes) = block.get(..count).filter(|bytes| !bytes.is_empty()) else { break };
+        hash.update(bytes);
+        to.write_all(bytes)?;
+        length = length.saturating_add(u64::try_from(count).unwrap_or(0));
+    }
+    to.sync_all()?;
+    from.set_len(offset)?;
+    from.sync_all()?;
+    tracing::warn!(file = %path.display(), offset, length, "the ledger's last write was torn; put aside");
+    Ok(Torn {
+        file: relative(ledger, &path),
+        offset,
+        length,
+        sha256: hash.finish().as_ref().to_vec(),
+        kept_as: relative(ledger, &kept),
+        problem: fault.to_string(),
+    })
+}
+
+/// A new file in `dir` whose name begins with `stem`.
+fn fresh(dir: &Path, stem: &str) -> io::Result<(PathBuf, File)> {
+    for attempt in 0..10_000u32 {
+        let path = dir.join(format!("{stem}-{attempt}.torn"));
+        match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+            Ok(file) => return Ok((path, file)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::AlreadyExists, "too many torn ends of this place were put aside"))
+}

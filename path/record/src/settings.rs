@@ -1,0 +1,48 @@
+//! What the ledger is told about where and how to write.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// When an append counts as written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// The kernel has it: survives the end of the process in any way, not a power cut.
+    Process,
+    /// The disk says it has it: survives a power cut. One flush a group of appends.
+    Disk,
+}
+
+/// Where and how the ledger writes.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The folder, made if absent, readable by its owner alone.
+    pub dir: PathBuf,
+    /// When an append counts as written.
+    pub durability: Durability,
+    /// A segment is closed when the next write would make it larger than this.
+    pub segment_bytes: u64,
+    /// How many appends may wait.
+    pub queue: usize,
+    /// How long an append may take, waiting included.
+    pub write_timeout: Duration,
+    /// Space set aside so that open exchanges can be sealed on a full disk.
+    pub reserve_bytes: u64,
+    /// The file with the key for digests of unmasked answers. Made if absent. Must lie outside `dir`:
+    /// whoever has the ledger and the key can guess what was masked.
+    pub digest_key: PathBuf,
+}
+
+impl Settings {
+    /// The defaults, for a ledger in `dir` with its digest key at `digest_key`.
+    pub fn new(dir: impl Into<PathBuf>, digest_key: impl Into<PathBuf>) -> Self {
+        Self {
+            dir: dir.into(),
+            durability: Durability::Process,
+            segment_bytes: 256 << 20,
+            queue: 4096,
+            write_timeout: Duration::from_secs(5),
+            reserve_bytes: 16 << 20,
+            digest_key: digest_key.into(),
+        }
+    }
+}

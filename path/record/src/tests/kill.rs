@@ -1,0 +1,101 @@
+//! `kill -9` at random instants loses nothing acknowledged, and leaves nothing open.
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
+
+use super::*;
+use crate::{Reader, Spoken};
+
+/// Writes until it is killed: the child of the test below. By hand it finds no folder and ends.
+#[test]
+#[ignore = "the child of another test"]
+fn child() {
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line).unwrap();
+    if line.trim().is_empty() {
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+        let mut settings = settings(Path::new(line.trim()));
+        settings.segment_bytes = 256 << 10;
+        let ledger = Ledger::open(settings, clock.clone()).unwrap();
+        let mut tasks = tokio::task::JoinSet::new();
+        for task in 0..8usize {
+            let (ledger, clock) = (ledger.clone(), clock.clone());
+            tasks.spawn(async move {
+                loop {
+                    let mut record = opened(&ledger, &*clock, "question").await;
+                    let id = record.exchange();
+                    println!("\nacked {id} opened 0");
+                    for n in 1..=(3 + task) {
+                        let body = Bytes::from(vec![b'x'; 10 + 1000 * task]);
+                        let _ = record.say(Spoken::Body(body)).await.unwrap();
+                        println!("\nacked {id} frames {n}");
+                    }
+                    complete(record).await.unwrap();
+                    println!("\nacked {id} sealed 0");
+                }
+            });
+        }
+        while tasks.join_next().await.is_some() {}
+    });
+}
+
+#[tokio::test]
+async fn kill_9_loses_nothing_acknowledged() {
+    let place = Place::new();
+    let mut acked: HashMap<ExchangeId, (usize, bool)> = HashMap::new();
+    for round in 0..10u64 {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "tests::kill::child", "--ignored", "--nocapture"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        writeln!(child.stdin.take().unwrap(), "{}", place.root.path().display()).unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap()).lines();
+        // Killed after so many acknowledgements: at whatever instant that is inside the child.
+        let (mut left, mut killed) = (50 + round * 211, false);
+        while let Some(Ok(line)) = out.next() {
+            let words: Vec<&str> = line.split(' ').collect();
+            let ["acked", id, what, count] = words.as_slice() else { continue };
+            let Some(id) = ExchangeId::parse(id) else { continue };
+            let entry = acked.entry(id).or_default();
+            match *what {
+                "frames" => entry.0 = entry.0.max(count.parse().unwrap_or(0)),
+                "sealed" => entry.1 = true,
+                _ => {}
+            }
+            left = left.saturating_sub(1);
+            if left == 0 && !killed {
+                child.kill().unwrap();
+                killed = true;
+            }
+        }
+        child.wait().unwrap();
+        assert!(killed, "the child ended by itself");
+        place.open().close().await.unwrap();
+        let outcomes = outcomes(&place.ledger());
+        for (id, (_, sealed)) in &acked {
+            let outcome = outcomes[id].as_deref().unwrap();
+            assert!(if *sealed {
+                outcome == "completed"
+            } else {
+                ["completed", "interrupted"].contains(&outcome)
+            });
+        }
+        assert!(outcomes.values().all(Option::is_some));
+    }
+    let reader = Reader::open(&place.ledger()).await.unwrap();
+    for (id, (frames, _)) in &acked {
+        let shown = reader.show(*id).await.unwrap();
+        reader.check(*id, &shown).unwrap();
+        let kept = shown.sealed.unwrap().response.unwrap().frames;
+        assert!(kept >= *frames as u64, "{id} kept {kept} of {frames}");
+    }
+    assert!(acked.len() > 100);
+}
