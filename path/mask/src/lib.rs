@@ -1,1 +1,25 @@
 //! Step eight and a half: what policy does not reveal is masked, exactly, however it is cut into chunks.
+//!
+//! A [`Masker`] takes an answer as its layout reads it and gives [`Masked`] parts, which nothing else can
+//! make. Each text is masked as if it had come whole: the output is byte-identical for every way to cut
+//! it, every byte leaves as soon as no value could still begin at or before it, and at most
+//! [`Rules::max_hold`] bytes of a text are ever held.
+//!
+//! A value whose class policy reveals neither hides itself nor anything it overlaps: what is masked is
+//! exactly what would be masked if its class had no rules.
+
+mod catalogue;
+mod check;
+mod context;
+mod lane;
+mod masker;
+mod rule;
+mod rules;
+mod scan;
+#[cfg(test)]
+mod tests;
+mod text;
+
+pub use masker::{Masked, Masker, Opaque, Part};
+pub use rules::{MaskError, Rules};
+pub use text::{Find, mask_text};

@@ -1,0 +1,91 @@
+//! Measures the masker: `cargo run --release -p mask --example speed [FILE]`.
+#![allow(clippy::print_stdout, clippy::disallowed_methods, clippy::expect_used, missing_docs)]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use model::{DataClass, Encoding, ExchangeId, Lane, Layout, LayoutFault, Piece, Reveal, Unmasked};
+
+struct Nothing;
+
+impl Reveal for Nothing {
+    fn reveals(&self, _class: &DataClass) -> bool {
+        false
+    }
+}
+
+/// All that comes is one lane's text.
+struct OneText(Encoding);
+
+impl Layout for OneText {
+    fn push(&mut self, bytes: &Bytes, out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
+        out.push(Piece::Text { lane: Lane(0), encoding: self.0, raw: bytes.clone() });
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
+        out.push(Piece::End { lane: Lane(0), before: Bytes::new(), after: Bytes::new() });
+        Ok(())
+    }
+}
+
+fn main() {
+    let begun = Instant::now();
+    let rules = mask::Rules::standard().expect("the rules build");
+    println!("{rules:?}, built in {:?}, holds at most {} bytes", begun.elapsed(), rules.max_hold());
+    let mut texts: Vec<(String, Vec<u8>)> = vec![
+        ("prose".into(), PROSE.repeat(20_000).into_bytes()),
+        ("code".into(), CODE.repeat(20_000).into_bytes()),
+        ("digits".into(), b"4111 1234 5678 9012 ".repeat(100_000)),
+        ("a.a.a.".into(), b"a.".repeat(2_000_000)),
+        ("a@a.a.".into(), b"a@a.a.".repeat(500_000)),
+        ("eyJ-".into(), b"eyJ-".repeat(100_000)),
+        ("://a:".into(), b"://a:".repeat(100_000)),
+        ("-----BEGIN ".into(), b"-----BEGIN RSA ".repeat(100_000)),
+        ("AA11 ".into(), b"AA11 ".repeat(100_000)),
+    ];
+    if let Some(file) = std::env::args().nth(1) {
+        texts.push((file.clone(), std::fs::read(file).expect("the file can be read")));
+    }
+    for (name, text) in &texts {
+        for encoding in [Encoding::Plain, Encoding::JsonString] {
+            let text = Bytes::from(text.clone());
+            let whole = run(&rules, encoding, &text, 4096);
+            let small = text.slice(..text.len().min(1 << 20));
+            let tiny = run(&rules, encoding, &small, 4);
+            let pushes = u32::try_from(small.len() / 4).unwrap_or(u32::MAX);
+            println!(
+                "{name:>12} {encoding:?}: {:.0} MB/s at 4 KiB, {:?} a push of 4 bytes",
+                megabytes(&text, whole),
+                tiny / pushes
+            );
+        }
+    }
+}
+
+fn megabytes(text: &Bytes, took: Duration) -> f64 {
+    u32::try_from(text.len()).map_or(0.0, f64::from) / took.as_secs_f64() / 1e6
+}
+
+fn run(rules: &Arc<mask::Rules>, encoding: Encoding, text: &Bytes, size: usize) -> Duration {
+    let exchange = ExchangeId::from_bytes([0; 16]);
+    let mut masker =
+        mask::Masker::begin(exchange, rules.clone(), Arc::new(Nothing), Box::new(OneText(encoding)));
+    let begun = Instant::now();
+    let mut rest = text.clone();
+    while !rest.is_empty() {
+        let bytes = rest.split_to(size.min(rest.len()));
+        masker.push(Unmasked { exchange, bytes }).expect("one text is never a fault");
+    }
+    masker.finish().expect("one text is never a fault");
+    begun.elapsed()
+}
+
+const PROSE: &str = "The committee met on Tuesday, 14 March 2023, and agreed that the \
+ report (see section 4.2) should be published by the end of the month. Nobody objected; \
+ \u{201c}it is high time\u{201d}, said the chair, who had waited for seven years. ";
+
+const CODE: &str = "fn load(path: &Path) -> Result<Config, Error> {\n    let text = \
+ std::fs::read_to_string(path)?;\n    let config: Config = serde_json::from_str(&text)?;\n    \
+ if config.version != 3 { return Err(Error::Version(config.version)); }\n    Ok(config)\n}\n";

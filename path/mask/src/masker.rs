@@ -1,0 +1,325 @@
+//! Turns an answer, laid out in pieces, into bytes that may leave.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use model::{
+    AnswerHead, DataClass, Encoding, ExchangeId, Findings, Lane, Layout, LayoutFault, Piece, Reveal,
+    Unmasked, Usage,
+};
+
+use crate::lane::{Bench, Judge, LaneText, placeholder};
+use crate::rules::Rules;
+
+/// How many lanes of one answer may be open at once.
+const MOST_LANES: usize = 4096;
+
+/// How many ended lanes' buffers are kept for the next.
+const SPARE_LANES: usize = 8;
+
+/// A part of an answer with nothing in it that its caller may not see. Only this crate makes one, and it
+/// can't be copied: it goes to the record, once.
+#[derive(Debug)]
+pub struct Masked {
+    exchange: ExchangeId,
+    part: Part,
+}
+
+impl Masked {
+    /// The exchange it belongs to.
+    pub fn exchange(&self) -> ExchangeId {
+        self.exchange
+    }
+
+    /// What it holds.
+    pub fn part(&self) -> &Part {
+        &self.part
+    }
+
+    /// What it holds, to take.
+    pub fn into_part(self) -> Part {
+        self.part
+    }
+}
+
+/// What a [`Masked`] holds.
+#[derive(Debug)]
+pub enum Part {
+    /// The answer's head.
+    Head {
+        /// Its status.
+        status: StatusCode,
+        /// Its headers.
+        headers: HeaderMap,
+    },
+    /// The next bytes of the body; none when all that came is held.
+    Body {
+        /// The bytes.
+        bytes: Bytes,
+        /// Which of them are revealed values of an opaque class, in order, apart from each other.
+        opaque: Vec<Opaque>,
+    },
+    /// The answer's trailers.
+    Trailers(HeaderMap),
+}
+
+/// A value that nothing looked into, such as an image, because the caller may see its class.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opaque {
+    /// Where it lies in the part's bytes.
+    pub range: Range<usize>,
+    /// Its class.
+    pub class: DataClass,
+}
+
+/// Masks one answer. Its output does not depend on how the answer was cut into pushes, except for where
+/// the output is cut.
+pub struct Masker {
+    exchange: ExchangeId,
+    rules: Arc<Rules>,
+    viewer: Arc<dyn Reveal>,
+    layout: Box<dyn Layout>,
+    judge: Judge,
+    lanes: BTreeMap<Lane, LaneText>,
+    spare: Vec<LaneText>,
+    pieces: Vec<Piece>,
+    out: BytesMut,
+    opaque: Vec<Opaque>,
+    fault: Option<LayoutFault>,
+}
+
+impl Masker {
+    /// Begins an answer: what `viewer` may not see is masked, in the texts that `layout` finds.
+    pub fn begin(
+        exchange: ExchangeId,
+        rules: Arc<Rules>,
+        viewer: Arc<dyn Reveal>,
+        layout: Box<dyn Layout>,
+    ) -> Self {
+        Self {
+            exchange,
+            rules,
+            viewer,
+            layout,
+            judge: Judge::default(),
+            lanes: BTreeMap::new(),
+            spare: Vec::new(),
+            pieces: Vec::new(),
+            out: BytesMut::new(),
+            opaque: Vec::new(),
+            fault: None,
+        }
+    }
+
+    /// Masks the head. Every header's value is a text of its own; bytes beyond ASCII are looked past.
+    pub fn head(&mut self, head: &AnswerHead) -> Masked {
+        let headers = self.headers(&head.headers);
+        self.masked(Part::Head { status: head.status, headers })
+    }
+
+    /// Masks the next bytes of the body, and gives all that is certain now.
+    ///
+    /// # Errors
+    /// [`LayoutFault`] when the answer can't be judged. It must be cut: every later call fails too.
+    pub fn push(&mut self, bytes: Unmasked) -> Result<Masked, LayoutFault> {
+        if bytes.exchange != self.exchange {
+            return Err(self.fail(LayoutFault::Malformed("bytes of another exchange".to_owned())));
+        }
+        self.body(|layout, pieces| layout.push(&bytes.bytes, pieces))
+    }
+
+    /// The body ended: gives what was held.
+    ///
+    /// # Errors
+    /// [`LayoutFault`] as [`Masker::push`], and when the answer ended where it must not.
+    pub fn finish(&mut self) -> Result<Masked, LayoutFault> {
+        let masked = self.body(|layout, pieces| layout.finish(pieces))?;
+        if self.lanes.values().any(LaneText::holds) {
+            return Err(self.fail(LayoutFault::Malformed("a text of it never ended".to_owned())));
+        }
+        Ok(masked)
+    }
+
+    /// Masks the trailers, as the head's headers.
+    pub fn trailers(&mut self, trailers: &HeaderMap) -> Masked {
+        let trailers = self.headers(trailers);
+        self.masked(Part::Trailers(trailers))
+    }
+
+    /// What was found so far.
+    pub fn findings(&self) -> &Findings {
+        &self.judge.findings
+    }
+
+    /// Tokens the answer says it used, as far as read.
+    pub fn usage(&self) -> Option<Usage> {
+        self.layout.usage()
+    }
+
+    /// How many bytes of decoded text all lanes hold; each at most [`Rules::max_hold`].
+    pub fn held(&self) -> usize {
+        self.lanes.values().map(LaneText::held).sum()
+    }
+
+    fn masked(&self, part: Part) -> Masked {
+        Masked { exchange: self.exchange, part }
+    }
+
+    fn fail(&mut self, fault: LayoutFault) -> LayoutFault {
+        self.fault.get_or_insert(fault).clone()
+    }
+
+    fn body(
+        &mut self,
+        read: impl FnOnce(&mut dyn Layout, &mut Vec<Piece>) -> Result<(), LayoutFault>,
+    ) -> Result<Masked, LayoutFault> {
+        if let Some(fault) = &self.fault {
+            return Err(fault.clone());
+        }
+        let mut pieces = std::mem::take(&mut self.pieces);
+        let result = read(&mut *self.layout, &mut pieces)
+            .and_then(|()| pieces.drain(..).try_for_each(|piece| self.piece(piece)));
+        pieces.clear();
+        self.pieces = pieces;
+        if let Err(fault) = result {
+            return Err(self.fail(fault));
+        }
+        let opaque = std::mem::take(&mut self.opaque);
+        let bytes = self.out.split().freeze();
+        Ok(self.masked(Part::Body { bytes, opaque }))
+    }
+
+    fn piece(&mut self, piece: Piece) -> Result<(), LayoutFault> {
+        match piece {
+            Piece::Syntax(bytes) => self.out.extend_from_slice(&bytes),
+            Piece::Text { encoding: Encoding::JsonNumber, raw, .. } => self.whole(Encoding::JsonNumber, &raw),
+            Piece::Text { lane, encoding, raw } => {
+                let mut text = self.take_lane(lane)?;
+                self.with(|bench| match encoding {
+                    Encoding::JsonString => text.json(&raw, false, bench),
+                    Encoding::Plain | Encoding::JsonNumber => text.plain(&raw, false, bench),
+                });
+                self.lanes.insert(lane, text);
+            }
+            Piece::End { lane, before, after } => {
+                if let Some(text) = self.lanes.remove(&lane) {
+                    self.end(text, &before, &after);
+                }
+            }
+            Piece::Whole { encoding, raw } => self.whole(encoding, &raw),
+            Piece::Classed { class, encoding, raw } => self.classed(class, encoding, &raw),
+        }
+        Ok(())
+    }
+
+    fn with<T>(&mut self, work: impl FnOnce(&mut Bench<'_>) -> T) -> T {
+        work(&mut Bench {
+            rules: &self.rules,
+            reveal: &*self.viewer,
+            judge: &mut self.judge,
+            out: &mut self.out,
+        })
+    }
+
+    fn take_lane(&mut self, lane: Lane) -> Result<LaneText, LayoutFault> {
+        if let Some(text) = self.lanes.remove(&lane) {
+            return Ok(text);
+        }
+        if self.lanes.len() >= MOST_LANES {
+            return Err(LayoutFault::Malformed(format!("more than {MOST_LANES} texts are open at once")));
+        }
+        Ok(self.spare.pop().unwrap_or_default())
+    }
+
+    fn keep(&mut self, mut text: LaneText) {
+        if self.spare.len() < SPARE_LANES {
+            text.reset();
+            self.spare.push(text);
+        }
+    }
+
+    /// Ends a lane: what it held goes out between `before` and `after`, or nothing does.
+    fn end(&mut self, mut text: LaneText, before: &[u8], after: &[u8]) {
+        let start = self.out.len();
+        self.out.extend_from_slice(before);
+        let held = self.out.len();
+        self.with(|bench| text.end(bench));
+        if self.out.len() > held {
+            self.out.extend_from_slice(after);
+        } else {
+            self.out.truncate(start);
+        }
+        self.keep(text);
+    }
+
+    fn whole(&mut self, encoding: Encoding, raw: &[u8]) {
+        let mut text = self.spare.pop().unwrap_or_default();
+        let (start, masks) = (self.out.len(), self.judge.masks);
+        self.with(|bench| match encoding {
+            Encoding::JsonString => text.json(raw, true, bench),
+            Encoding::Plain | Encoding::JsonNumber => text.plain(raw, true, bench),
+        });
+        if encoding == Encoding::JsonNumber && self.judge.masks > masks {
+            let value = self.out.split_off(start);
+            self.quoted(&value);
+        }
+        self.keep(text);
+    }
+
+    fn classed(&mut self, class: DataClass, encoding: Encoding, raw: &[u8]) {
+        let reveals = self.judge.reveals(&self.rules, &*self.viewer, &class);
+        self.judge.count(&class, !reveals);
+        if reveals {
+            let start = self.out.len();
+            self.out.extend_from_slice(raw);
+            if class.as_str() == "opaque" || class.as_str().starts_with("opaque.") {
+                self.opaque.push(Opaque { range: start..self.out.len(), class });
+            }
+            return;
+        }
+        let mut instead = BytesMut::new();
+        placeholder(&class, &mut instead);
+        match encoding {
+            Encoding::JsonNumber => self.quoted(&instead),
+            Encoding::JsonString | Encoding::Plain => self.out.extend_from_slice(&instead),
+        }
+    }
+
+    fn quoted(&mut self, value: &[u8]) {
+        self.out.extend_from_slice(b"\"");
+        self.out.extend_from_slice(value);
+        self.out.extend_from_slice(b"\"");
+    }
+
+    fn headers(&mut self, from: &HeaderMap) -> HeaderMap {
+        let mut to = HeaderMap::with_capacity(from.len());
+        for (name, value) in from {
+            to.append(name, self.header(value));
+        }
+        to
+    }
+
+    /// One header's value. Left untouched when nothing in it is masked.
+    fn header(&mut self, value: &HeaderValue) -> HeaderValue {
+        let masks = self.judge.masks;
+        let body = std::mem::take(&mut self.out);
+        self.whole(Encoding::Plain, value.as_bytes());
+        let bytes = std::mem::replace(&mut self.out, body);
+        if self.judge.masks == masks {
+            return value.clone();
+        }
+        let mut masked =
+            HeaderValue::from_bytes(&bytes).unwrap_or_else(|_| HeaderValue::from_static("[masked]"));
+        masked.set_sensitive(value.is_sensitive());
+        masked
+    }
+}
+
+impl std::fmt::Debug for Masker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Masker({}, {} lanes)", self.exchange, self.lanes.len())
+    }
+}

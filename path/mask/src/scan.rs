@@ -1,0 +1,467 @@
+//! The scanner: finds values in a text that arrives in any pieces, as if it had come whole.
+//!
+//! At each place where a match could begin, one thread runs from it through the automata. While it lives,
+//! everything from its start is held. Dead with a match, the match is masked and scanning goes on at its
+//! end; dead without one, it goes on one byte further. Every step depends only on bytes that are there
+//! already, and a piece's end merely suspends it: that is why no cut changes anything.
+
+use std::ops::Range;
+
+use regex_automata::dfa::{Automaton as _, dense};
+use regex_automata::util::primitives::StateID;
+use regex_automata::{Anchored, PatternID};
+
+use crate::context::{Contexts, LEFT, announced};
+use crate::rules::{ANNOUNCED, BEGINNING, Machine, Rules, start_of};
+
+/// Takes what the scanner decides. Places count from the beginning of the text and never go back.
+pub(crate) trait Sink {
+    /// These bytes, at this place, are no part of a masked value.
+    fn pass(&mut self, at: usize, bytes: &[u8]);
+    /// A value to mask lies here: its placeholder goes out.
+    fn mask(&mut self, rule: usize, value: Range<usize>);
+    /// The value masked last goes on over these bytes.
+    fn swallow(&mut self, more: Range<usize>);
+    /// Whether finds of `rule` are to be masked.
+    fn hides(&mut self, rule: usize) -> bool;
+    /// A value that is not to be masked lies here. Its bytes are passed, or lie in a longer value's.
+    fn reveal(&mut self, rule: usize, value: Range<usize>);
+}
+
+/// One text's scanner. All places are counted from the beginning of the text.
+#[derive(Default)]
+pub(crate) struct Scanner {
+    /// The text from `base` on: what may still be looked back at, and what is held.
+    buf: Vec<u8>,
+    base: usize,
+    /// What could begin before here is decided.
+    at: usize,
+    /// What lies before here has gone to the sink.
+    flushed: usize,
+    thread: Option<Thread>,
+    tail: Option<Following>,
+    sign: Sign,
+    /// Where the last revealed value ends.
+    revealed: usize,
+}
+
+/// The search for a match that begins at one place.
+struct Thread {
+    start: usize,
+    pos: usize,
+    state: StateID,
+    step: Step,
+    spelled: bool,
+    contexts: Contexts,
+    best: Option<Found>,
+    shown: Option<Found>,
+}
+
+/// Which automaton a thread runs through; one after the other, from the same start.
+#[derive(Clone, Copy, PartialEq)]
+enum Step {
+    Around,
+    Spelled,
+    Announced,
+    Done,
+}
+
+/// A match that was judged a value.
+#[derive(Clone)]
+struct Found {
+    rule: usize,
+    value: Range<usize>,
+    end: usize,
+}
+
+/// A masked value that goes on.
+struct Following {
+    state: StateID,
+    pos: usize,
+    until: usize,
+    limit: usize,
+}
+
+/// Where the sign of the rule around one was looked for.
+#[derive(Default)]
+struct Sign {
+    /// No sign that matters stands before here.
+    searched: usize,
+    /// Up to here the answer is known: the last one given.
+    horizon: Option<(usize, Option<usize>)>,
+}
+
+/// How running through an automaton ended.
+enum Ran {
+    Dead,
+    Suspended,
+    Settled,
+}
+
+impl Scanner {
+    /// Adds the next bytes of the text, without looking at them yet.
+    pub(crate) fn add(&mut self, bytes: &[u8]) {
+        self.buf.extend_from_slice(bytes);
+    }
+
+    /// The place that the next byte will have.
+    pub(crate) fn end(&self) -> usize {
+        self.base + self.buf.len()
+    }
+
+    /// How many bytes are held.
+    pub(crate) fn held(&self) -> usize {
+        self.end() - self.flushed
+    }
+
+    /// Decides all that can be decided. With `last`, that is everything: the text ends here.
+    pub(crate) fn run<S: Sink>(&mut self, rules: &Rules, last: bool, sink: &mut S) {
+        self.sign.horizon = None;
+        loop {
+            if self.tail.is_some() && !self.follow(rules, last, sink) {
+                break;
+            }
+            if self.thread.is_none() && !self.seek(rules, last) {
+                break;
+            }
+            if !self.advance(rules, last, sink) {
+                break;
+            }
+        }
+        self.flush(self.at, sink);
+        self.forget();
+    }
+
+    /// Makes it a scanner of another text.
+    pub(crate) fn reset(&mut self) {
+        let mut buf = std::mem::take(&mut self.buf);
+        buf.clear();
+        *self = Self { buf, ..Self::default() };
+    }
+
+    fn slice(&self, from: usize, to: usize) -> &[u8] {
+        self.buf.get(from.saturating_sub(self.base)..to.saturating_sub(self.base)).unwrap_or(&[])
+    }
+
+    /// The bytes that may decide about a value at `at`.
+    fn left(&self, at: usize) -> &[u8] {
+        self.slice(at.saturating_sub(LEFT), at)
+    }
+
+    /// The byte before `at`, or [`BEGINNING`].
+    fn prev(&self, at: usize) -> usize {
+        self.left(at).last().map_or(BEGINNING, |b| usize::from(*b))
+    }
+
+    fn flush<S: Sink>(&mut self, to: usize, sink: &mut S) {
+        if to > self.flushed {
+            sink.pass(self.flushed, self.slice(self.flushed, to));
+            self.flushed = to;
+        }
+    }
+
+    /// Drops what can't be looked at any more, now and then.
+    fn forget(&mut self) {
+        const SLACK: usize = 4096;
+        let keep = self.at.saturating_sub(LEFT);
+        if keep - self.base.min(keep) > SLACK {
+            self.buf.drain(..keep - self.base);
+            self.base = keep;
+            if self.buf.capacity() > 16 * SLACK {
+                self.buf.shrink_to(2 * SLACK);
+            }
+        }
+    }
+
+    /// Goes to the next place where a match could begin and starts a thread there. False when there is
+    /// none in what has come.
+    fn seek(&mut self, rules: &Rules, last: bool) -> bool {
+        let (limit, sign) = self.horizon(rules, last);
+        let mut prev = self.prev(self.at);
+        let mut found = None;
+        for (at, byte) in (self.at..).zip(self.slice(self.at, limit)) {
+            let bits = rules.may_start(prev, *byte);
+            if bits != 0 {
+                let spelled = bits & !ANNOUNCED != 0;
+                let contexts =
+                    if bits & ANNOUNCED == 0 { Contexts::default() } else { announced(self.left(at)) };
+                if spelled || !contexts.is_empty() {
+                    found = Some((at, spelled, contexts));
+                    break;
+                }
+            }
+            prev = usize::from(*byte);
+        }
+        if let Some((at, spelled, contexts)) = found {
+            self.at = at;
+            let mut thread = Thread::new(at, spelled, contexts);
+            self.next_step(rules, &mut thread);
+            self.thread = Some(thread);
+            return true;
+        }
+        self.at = limit;
+        let Some(sign) = sign else { return false };
+        self.begin_around(rules, sign);
+        true
+    }
+
+    /// A thread at a place whose run leads to a sign: all three automata may have a say.
+    fn begin_around(&mut self, rules: &Rules, sign: usize) {
+        self.sign.searched = sign + 1;
+        self.sign.horizon = None;
+        let prev = self.prev(self.at);
+        let bits = self.slice(self.at, self.at + 1).first().map_or(0, |b| rules.may_start(prev, *b));
+        let contexts =
+            if bits & ANNOUNCED == 0 { Contexts::default() } else { announced(self.left(self.at)) };
+        let mut thread = Thread::new(self.at, bits & !ANNOUNCED != 0, contexts);
+        if let Some(around) = &rules.around {
+            thread.step = Step::Around;
+            thread.pos = sign;
+            thread.state = self.enter(&rules.following, around.right, sign);
+        }
+        self.thread = Some(thread);
+    }
+
+    fn enter(&self, dfa: &dense::DFA<Vec<u32>>, pattern: PatternID, at: usize) -> StateID {
+        start_of(dfa, Anchored::Pattern(pattern), self.prev(at)).unwrap_or_default()
+    }
+
+    /// Where the rule around a sign could begin next: the place and the sign; or, without a sign, the
+    /// place from which on a sign may still come.
+    fn horizon(&mut self, rules: &Rules, last: bool) -> (usize, Option<usize>) {
+        let Some(around) = &rules.around else { return (self.end(), None) };
+        if let Some((limit, sign)) = self.sign.horizon.filter(|(limit, _)| *limit >= self.at) {
+            return (limit, sign);
+        }
+        let spec = &around.spec;
+        let horizon = loop {
+            let from = self.sign.searched.max(self.at);
+            let end = self.end();
+            let Some(sign) = memchr::memchr(spec.sign, self.slice(from, end)).map(|n| from + n) else {
+                self.sign.searched = end;
+                break (if last { end } else { self.first_of_run(spec, end) }, None);
+            };
+            self.sign.searched = sign;
+            let first = self.first_of_run(spec, sign);
+            if first < sign {
+                break (first, Some(sign));
+            }
+            self.sign.searched = sign + 1;
+        };
+        self.sign.horizon = Some(horizon);
+        horizon
+    }
+
+    /// The first byte that may begin the run that ends before `end`, or `end`.
+    fn first_of_run(&self, spec: &crate::rule::Around, end: usize) -> usize {
+        let window = self.slice(self.at.max(end.saturating_sub(spec.longest)), end);
+        let run = window.iter().rev().take_while(|b| (spec.run)(**b)).count();
+        let skipped = window.iter().skip(window.len() - run).take_while(|b| !(spec.first)(**b)).count();
+        end - (run - skipped)
+    }
+
+    /// Runs the thread on. False when it waits for more.
+    fn advance<S: Sink>(&mut self, rules: &Rules, last: bool, sink: &mut S) -> bool {
+        let Some(mut thread) = self.thread.take() else { return true };
+        loop {
+            let ran = match thread.step {
+                Step::Around => match &rules.around {
+                    Some(around) => {
+                        let one = [around.rule];
+                        self.through(
+                            &rules.following,
+                            |_| one.first().copied(),
+                            rules,
+                            &mut thread,
+                            last,
+                            sink,
+                        )
+                    }
+                    None => Ran::Dead,
+                },
+                Step::Spelled => self.machine(&rules.spelled, rules, &mut thread, last, sink),
+                Step::Announced => self.machine(&rules.announced, rules, &mut thread, last, sink),
+                Step::Done => Ran::Settled,
+            };
+            match ran {
+                Ran::Suspended => {
+                    self.thread = Some(thread);
+                    return false;
+                }
+                Ran::Dead => self.next_step(rules, &mut thread),
+                Ran::Settled => break,
+            }
+        }
+        self.settle(rules, thread, sink);
+        true
+    }
+
+    fn machine<S: Sink>(
+        &self,
+        machine: &Machine,
+        rules: &Rules,
+        thread: &mut Thread,
+        last: bool,
+        sink: &mut S,
+    ) -> Ran {
+        self.through(&machine.dfa, |p| machine.rules.get(p.as_usize()).copied(), rules, thread, last, sink)
+    }
+
+    fn next_step(&self, rules: &Rules, thread: &mut Thread) {
+        let prev = self.prev(thread.start);
+        (thread.step, thread.state) = match thread.step {
+            Step::Around if thread.spelled => (Step::Spelled, rules.spelled.start(prev)),
+            Step::Around | Step::Spelled if !thread.contexts.is_empty() => {
+                (Step::Announced, rules.announced.start(prev))
+            }
+            _ => (Step::Done, StateID::default()),
+        };
+        thread.pos = thread.start;
+    }
+
+    /// Runs through one automaton as far as there is text.
+    #[inline]
+    fn through<S: Sink>(
+        &self,
+        dfa: &dense::DFA<Vec<u32>>,
+        rule_of: impl Fn(PatternID) -> Option<usize>,
+        rules: &Rules,
+        thread: &mut Thread,
+        last: bool,
+        sink: &mut S,
+    ) -> Ran {
+        let mut state = thread.state;
+        let end = self.end();
+        for (pos, byte) in (thread.pos..).zip(self.slice(thread.pos, end)) {
+            state = dfa.next_state(state, *byte);
+            if dfa.is_special_state(state) {
+                if !dfa.is_match_state(state) {
+                    return Ran::Dead;
+                }
+                for index in 0..dfa.match_len(state) {
+                    if let Some(rule) = rule_of(dfa.match_pattern(state, index)) {
+                        self.offer(rules, rule, thread, pos, sink);
+                    }
+                }
+                if thread.settled(rules, pos) {
+                    return Ran::Settled;
+                }
+            }
+        }
+        if last {
+            state = dfa.next_eoi_state(state);
+            if dfa.is_match_state(state) {
+                for index in 0..dfa.match_len(state) {
+                    if let Some(rule) = rule_of(dfa.match_pattern(state, index)) {
+                        self.offer(rules, rule, thread, end, sink);
+                    }
+                }
+            }
+            return Ran::Dead;
+        }
+        thread.state = state;
+        thread.pos = end;
+        Ran::Suspended
+    }
+
+    /// Takes a match of `rule` from the thread's start to `end`, if it is a value and better than what
+    /// the thread has: longer, or as long and of a rule further up.
+    fn offer<S: Sink>(&self, rules: &Rules, rule: usize, thread: &mut Thread, end: usize, sink: &mut S) {
+        let better =
+            |than: &Option<Found>| than.as_ref().is_none_or(|f| end > f.end || end == f.end && rule < f.rule);
+        let Some(ready) = rules.list.get(rule) else { return };
+        if ready.context.is_some_and(|context| !thread.contexts.has(context)) || !better(&thread.best) {
+            return;
+        }
+        let text = self.slice(thread.start, end);
+        let Some(value) = (ready.check)(self.left(thread.start), text) else { return };
+        if value.is_empty() || value.end > text.len() {
+            return;
+        }
+        let found = Found { rule, value: thread.start + value.start..thread.start + value.end, end };
+        if sink.hides(rule) {
+            thread.best = Some(found);
+        } else if better(&thread.shown) {
+            thread.shown = Some(found);
+        }
+    }
+
+    fn settle<S: Sink>(&mut self, rules: &Rules, thread: Thread, sink: &mut S) {
+        if let Some(best) = thread.best {
+            self.flush(best.value.start, sink);
+            self.at = best.value.end;
+            self.flushed = self.at;
+            if let Some(tail) = rules.list.get(best.rule).and_then(|rule| rule.tail) {
+                self.tail = Some(Following {
+                    state: self.enter(&rules.following, tail.pattern, self.at),
+                    pos: self.at,
+                    until: self.at,
+                    limit: self.at + tail.cap,
+                });
+            }
+            sink.mask(best.rule, best.value);
+            return;
+        }
+        if let Some(shown) = thread.shown.filter(|shown| shown.value.start >= self.revealed) {
+            self.revealed = shown.value.end;
+            sink.reveal(shown.rule, shown.value);
+        }
+        self.at = thread.start + 1;
+    }
+
+    /// Follows a masked value to its end. False when it waits for more.
+    fn follow<S: Sink>(&mut self, rules: &Rules, last: bool, sink: &mut S) -> bool {
+        let Some(mut tail) = self.tail.take() else { return true };
+        let dfa = &rules.following;
+        let mut open = tail.pos < tail.limit;
+        let stop = self.end().min(tail.limit);
+        for (pos, byte) in (tail.pos..).zip(self.slice(tail.pos, stop)) {
+            tail.state = dfa.next_state(tail.state, *byte);
+            if dfa.is_match_state(tail.state) {
+                tail.until = pos;
+            } else if dfa.is_dead_state(tail.state) {
+                open = false;
+                break;
+            }
+        }
+        tail.pos = stop;
+        open &= stop < tail.limit;
+        if open && last {
+            if dfa.is_match_state(dfa.next_eoi_state(tail.state)) {
+                tail.until = stop;
+            }
+            open = false;
+        }
+        if tail.until > self.flushed {
+            sink.swallow(self.flushed..tail.until);
+        }
+        (self.at, self.flushed) = (tail.until, tail.until);
+        if open {
+            self.tail = Some(tail);
+        }
+        !open
+    }
+}
+
+impl Thread {
+    fn new(start: usize, spelled: bool, contexts: Contexts) -> Self {
+        Self {
+            start,
+            pos: start,
+            state: StateID::default(),
+            // Not entered unless the caller sets its state; the next step leads to the others.
+            step: Step::Around,
+            spelled,
+            contexts,
+            best: None,
+            shown: None,
+        }
+    }
+
+    /// Whether the best match is a head that ends here: its value is decided.
+    fn settled(&self, rules: &Rules, end: usize) -> bool {
+        self.best
+            .as_ref()
+            .is_some_and(|f| f.end == end && rules.list.get(f.rule).is_some_and(|rule| rule.tail.is_some()))
+    }
+}

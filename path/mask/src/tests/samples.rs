@@ -1,0 +1,94 @@
+//! Each rule finds its made-up value, whole and nothing else; near misses stay.
+
+use super::{ALNUM, Shows, noise, planted, rules};
+use crate::{Rules, catalogue, mask_text};
+
+#[test]
+fn every_rule_finds_its_value() {
+    let rules = rules();
+    for (rule, marked) in planted() {
+        let text: String = marked.chars().filter(|c| !"«»".contains(*c)).collect();
+        let expected: Vec<&str> =
+            marked.split('«').skip(1).map(|part| part.split('»').next().unwrap()).collect();
+        let finds = rules.find(text.as_bytes());
+        let found: Vec<&str> = finds.iter().map(|f| &text[f.range.clone()]).collect();
+        assert_eq!(found, expected, "{rule} in {text}");
+        assert!(finds.iter().all(|f| f.rule == rule), "{finds:?}");
+    }
+    let planted: Vec<_> = planted().into_iter().map(|(rule, _)| rule).collect();
+    for rule in catalogue::standard() {
+        assert!(planted.contains(&rule.name), "no sample of {}", rule.name);
+        assert!(!rule.source.is_empty());
+    }
+}
+
+#[test]
+fn near_misses_stay() {
+    let near = [
+        "0.4111111111111111 and 4111111111111112".to_owned(),
+        "x".repeat(40) + " ghp_" + &"x".repeat(36),
+        format!("task_test_{}", noise(1, 30, ALNUM)),
+        format!("AKIA{} XAKIA{}", noise(1, 15, "ABCDEF23"), noise(1, 16, "ABCDEF23")),
+        "see http://localhost:8080/a@b and postgres://u:${PASSWORD}@h and //a:b@c".to_owned(),
+        "git@github.com:a/b.git, react@18.2.0, a@b, @someone, x@y.c0m".to_owned(),
+        "-----BEGIN PRIVATE KEY-----\nanything\n-----END PRIVATE KEY-----".to_owned(),
+        "the line -----BEGIN PRIVATE KEY----- and then some base64 text follows it".to_owned(),
+        "password: correct horse, token = settings_value_name, api_key = os.environ".to_owned(),
+        format!("commit {} of monkey={}", noise(2, 40, "0123456789abcdef"), noise(2, 40, ALNUM)),
+        "000-12-3456, 536-90-43991, DE89370400440532013001".to_owned(),
+        "eyJ0eXAi.eyJh and hf_ and sk-learn, sk-test-case-name".to_owned(),
+    ];
+    for text in near {
+        assert_eq!(rules().find(text.as_bytes()), [], "{text}");
+    }
+}
+
+#[test]
+fn placeholders_are_never_matched_again() {
+    let rules = rules();
+    for class in rules.classes() {
+        for around in
+            ["{}", "x {} y", "https://{}@h", "https://u:{}@h", "password=\"{}\"", "a{}@b.org", "4111 {}"]
+        {
+            let text = around.replace("{}", &format!("[{class}]"));
+            assert_eq!(rules.find(text.as_bytes()), [], "{text}");
+        }
+    }
+    for (_, marked) in planted() {
+        let text: String = marked.chars().filter(|c| !"«»".contains(*c)).collect();
+        let (once, _) = mask_text(&rules, &Shows(vec![]), &text);
+        let (twice, findings) = mask_text(&rules, &Shows(vec![]), &once);
+        assert_eq!(once, twice);
+        assert!(findings.masked.is_empty());
+    }
+}
+
+#[test]
+fn what_is_revealed_hides_nothing_else() {
+    let token = format!("{}{}", "ghp_", noise(5, 36, ALNUM));
+    let text = format!("{token}@example.org and ada@example.org");
+    let (masked, findings) = mask_text(&rules(), &Shows(vec!["pii"]), &text);
+    assert_eq!(masked, "[credential.github]@example.org and ada@example.org");
+    assert_eq!(findings.revealed.values().sum::<u64>(), 1);
+    let (masked, _) = mask_text(&rules(), &Shows(vec!["credential"]), &text);
+    assert_eq!(masked, "[pii.email] and [pii.email]");
+    let (masked, findings) = mask_text(&rules(), &Shows(vec!["credential", "pii"]), &text);
+    assert_eq!(masked, text);
+    assert_eq!(findings.revealed.values().sum::<u64>(), 2, "the token and the second address");
+}
+
+#[test]
+fn a_tail_is_cut_at_its_cap() {
+    let begin = ["-----BEGIN", " PRI", "VATE KEY-----\n"].concat();
+    let text = format!("{begin}{}", noise(1, 70_000, ALNUM));
+    let finds = rules().find(text.as_bytes());
+    assert_eq!(finds.len(), 1);
+    assert_eq!(finds[0].range, 0..begin.len() + 24 + 65_535);
+}
+
+#[test]
+fn the_automata_keep_to_their_budget() {
+    let rules = Rules::standard().unwrap();
+    assert!(rules.memory() <= 64 << 20, "{} bytes", rules.memory());
+    assert!(rules.max_hold() <= 1024, "{} bytes", rules.max_hold());
+}
