@@ -32,6 +32,9 @@ pub enum Encoding {
     JsonString,
     /// A JSON number. Masked, it becomes a JSON string.
     JsonNumber,
+    /// A JSON value of any kind, only in [`Piece::Classed`]. Masked, it becomes `null`: every SDK takes
+    /// that for a value that was not asked for, where a string would be of the wrong type.
+    JsonValue,
 }
 
 /// A run of an answer's bytes, in order. All pieces of an answer together are the answer.

@@ -12,6 +12,9 @@ use crate::media::Media;
 /// The most parts a form may have.
 const MAX_PARTS: usize = 128;
 
+/// Fields that carry facts, which must not come back as a list or a map of themselves.
+const FACTS: &[&str] = &["model", "stream", "n", "max_tokens", "max_completion_tokens"];
+
 /// A form's fields and files.
 #[derive(Debug)]
 pub(crate) struct Form<'q> {
@@ -67,6 +70,10 @@ impl<'q> Form<'q> {
         let head = std::str::from_utf8(head).map_err(|_| malformed("The form's headers are not UTF-8."))?;
         let (name, is_file) = disposition(head)?;
         let is_list = name.ends_with("[]");
+        let base = name.split('[').next().unwrap_or(name);
+        if base != name && FACTS.contains(&base) {
+            return Err(malformed(format!("The form's field `{name}` is `{base}` to some readers.")));
+        }
         let known = self.fields.iter().map(|(name, _)| *name).chain(self.file_names.iter().copied());
         if !is_list && known.into_iter().any(|earlier| crate::json::same_folded(earlier, name)) {
             return Err(malformed(format!("The form has more than one field `{name}`.")));
@@ -112,7 +119,7 @@ fn next_boundary(bytes: &[u8], delimiter: &memmem::Finder<'_>, boundary: &[u8]) 
 /// The name a part's headers give it, and whether it is a file.
 fn disposition(head: &str) -> Result<(&str, bool), Refusal> {
     let bad = || malformed("A part of the form has headers that can be read in more than one way.");
-    let mut found = None;
+    let (mut found, mut is_text) = (None, true);
     for line in head.split("\r\n") {
         let (name, value) = line.split_once(':').ok_or_else(bad)?;
         let plain = |b: u8| b == b' ' || (b.is_ascii_graphic() && b != b'\\') || !b.is_ascii();
@@ -120,12 +127,19 @@ fn disposition(head: &str) -> Result<(&str, bool), Refusal> {
             return Err(bad());
         }
         match name.to_ascii_lowercase().as_str() {
-            "content-type" | "content-length" => {}
+            "content-type" => is_text = is_text_type(value),
+            "content-length" => {}
             "content-disposition" if found.is_none() => found = Some(parameters(value).ok_or_else(bad)?),
             _ => return Err(bad()),
         }
     }
-    found.ok_or_else(bad)
+    found.filter(|(_, is_file)| *is_file || is_text).ok_or_else(bad)
+}
+
+/// Whether a field of this type reads as UTF-8 everywhere.
+fn is_text_type(value: &str) -> bool {
+    let plain: String = value.to_ascii_lowercase().split_whitespace().collect();
+    matches!(plain.as_str(), "text/plain" | "text/plain;charset=utf-8" | "application/json")
 }
 
 /// `form-data; name="model"; filename="a.wav"`: the name, and whether there is a file name.
@@ -146,10 +160,9 @@ fn parameters(value: &str) -> Option<(&str, bool)> {
     name.map(|name| (name, is_file))
 }
 
+/// Plain words, also with brackets for lists and maps: `a[]`, `a[b]`.
 fn is_field_name(text: &str) -> bool {
-    let base = text.strip_suffix("[]").unwrap_or(text);
-    (1..=64).contains(&base.len())
-        && base
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-' | b'.'))
+    let plain =
+        |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-' | b'.' | b'[' | b']');
+    (1..=64).contains(&text.len()) && !text.starts_with('[') && text.bytes().all(plain)
 }

@@ -233,7 +233,7 @@ pub(crate) fn facts(
     }
     facts.stream = match profile.streams {
         Some(default) => body.flag("stream")?.unwrap_or(default),
-        None => false,
+        None => query.one("stream")?.is_some_and(|value| value != "false"),
     };
     if profile.guarded {
         let batch = count::batch(body, profile)?;

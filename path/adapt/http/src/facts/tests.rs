@@ -187,6 +187,8 @@ fn the_path_and_the_query_decide_too() {
     };
     let model = get(ServerKind::OpenAi, "/v1/models/llama3:8b");
     assert_eq!((model.class, model.facts.model.as_str()), (Class::Inspect, "llama3:8b"));
+    assert!(get(ServerKind::OpenAi, "/v1/responses/resp_1?stream=true").facts.stream);
+    assert!(!get(ServerKind::OpenAi, "/v1/responses/resp_1").facts.stream);
     let slot = |target: &str| {
         adapter(ServerKind::LlamaCpp)
             .operations(&question("POST", target, None, b""))
@@ -302,6 +304,11 @@ fn forms_are_read_for_their_facts() {
     assert_eq!((facts.model.as_str(), facts.audio, facts.stream), ("whisper-1", 1, false));
     assert!(facts.matches.contains("weights"));
     let stream = ("Content-Disposition: form-data; name=\"stream\"", "true");
+    let map = (
+        "Content-Disposition: form-data; name=\"chunking_strategy[type]\"\r\nContent-Type: text/plain",
+        "auto",
+    );
+    assert!(transcribe(&form(&[FILE_PART, MODEL_PART, map])).is_ok());
     assert!(transcribe(&form(&[FILE_PART, MODEL_PART, stream])).unwrap().facts.stream);
 }
 
@@ -317,7 +324,12 @@ fn forms_that_read_in_two_ways_are_refused() {
     let feed = ("Content-Disposition: form-data; name=\"a\"\nX: y", "x");
     let inner = ("Content-Disposition: form-data; name=\"a\"", "x\r\n--XyZw\r\n");
     let stream = ("Content-Disposition: form-data; name=\"stream\"", "1");
-    for part in [MODEL_PART, upper, escaped, star, unquoted, encoded, twice, feed, inner, stream] {
+    let list = ("Content-Disposition: form-data; name=\"model[]\"", "x");
+    let foreign =
+        ("Content-Disposition: form-data; name=\"a\"\r\nContent-Type: text/plain; charset=utf-16", "x");
+    for part in
+        [MODEL_PART, upper, escaped, star, unquoted, encoded, twice, feed, inner, stream, list, foreign]
+    {
         assert_eq!(
             transcribe(&form(&[FILE_PART, MODEL_PART, part])),
             Err(Code::RequestMalformed),

@@ -1,0 +1,145 @@
+//! Whole bodies: held to their end, then laid out as JSON, or else as text.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use model::{Encoding, Lane, Layout, LayoutFault, Piece, Usable, Usage};
+
+use super::form;
+use super::framing::Framing;
+use super::held::HeldStream;
+use super::marks::{self, Treat};
+use super::opaque;
+use crate::catalogue::AnswerShape;
+use crate::json::{Flaw, JsonFault, Node, lenient_json};
+
+/// Holds a body and lays it out at its end.
+pub(crate) struct BodyLayout {
+    shape: AnswerShape,
+    usable: Arc<dyn Usable>,
+    /// Whether the status says the answer is what was asked for.
+    succeeded: bool,
+    limit: usize,
+    held: BytesMut,
+    usage: Option<Usage>,
+}
+
+impl BodyLayout {
+    /// `limit` bounds the body, in bytes.
+    pub(crate) fn new(shape: AnswerShape, usable: Arc<dyn Usable>, succeeded: bool, limit: usize) -> Self {
+        Self { shape, usable, succeeded, limit, held: BytesMut::new(), usage: None }
+    }
+
+    fn lay(&mut self, raw: &Bytes, root: &Node<'_>, out: &mut Vec<Piece>) {
+        let mut marks = Vec::new();
+        form::read_usage(root, &mut self.usage);
+        match self.shape {
+            AnswerShape::Events => marks::walk(root, &mut |path, node| form::words(path, node), &mut marks),
+            AnswerShape::Foreign => marks::walk(root, &mut |_, _| Treat::Whole, &mut marks),
+            AnswerShape::Models | AnswerShape::Progress | AnswerShape::Data => {
+                marks::walk(root, &mut |path, node| form::data(path, node), &mut marks);
+            }
+        }
+        marks::emit(raw, marks, out);
+    }
+}
+
+impl Layout for BodyLayout {
+    fn push(&mut self, bytes: &Bytes, _out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
+        if self.held.len() + bytes.len() > self.limit {
+            return Err(LayoutFault::TooLarge { limit: self.limit });
+        }
+        self.held.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
+        let raw = self.held.split().freeze();
+        if raw.is_empty() {
+            return Ok(());
+        }
+        let is_list = self.shape == AnswerShape::Models && self.succeeded;
+        match lenient_json(&raw) {
+            Ok(root) if is_list => {
+                let Some(pruned) = prune(&raw, &root, &*self.usable) else {
+                    return Err(LayoutFault::Malformed("the list of models is of no known form".to_owned()));
+                };
+                if let Ok(root) = lenient_json(&pruned) {
+                    self.lay(&pruned, &root, out);
+                }
+            }
+            Ok(root) => self.lay(&raw, &root, out),
+            Err(_) if is_list => {
+                return Err(LayoutFault::Malformed("the list of models is not JSON".to_owned()));
+            }
+            // Beyond what can be read, escapes can't be seen: passing it as text would hide values.
+            Err(JsonFault { flaw: Flaw::TooDeep | Flaw::TooMany | Flaw::TooLong, at }) => {
+                return Err(LayoutFault::Malformed(format!("JSON beyond what is read here, at byte {at}")));
+            }
+            Err(_) if is_lines(&raw) => {
+                let mut lines = HeldStream::new(Framing::Lines, self.limit);
+                lines.push(&raw, out)?;
+                lines.finish(out)?;
+            }
+            Err(_) => text(raw, out),
+        }
+        Ok(())
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        self.usage
+    }
+}
+
+/// Whether a body is JSON texts, one a line, whatever its content type.
+fn is_lines(raw: &Bytes) -> bool {
+    let mut lines = raw.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
+    lines.all(|line| line.starts_with(b"{") && lenient_json(line).is_ok())
+}
+
+/// A body that is no JSON. In UTF-16 and the like no pattern can be found, so it is not text here.
+fn text(raw: Bytes, out: &mut Vec<Piece>) {
+    if memchr::memchr(0, &raw).is_some() {
+        out.extend(opaque("opaque.binary", raw));
+        return;
+    }
+    let lane = Lane(0);
+    out.push(Piece::Text { lane, encoding: Encoding::Plain, raw });
+    out.push(Piece::End { lane, before: Bytes::new(), after: Bytes::new() });
+}
+
+/// The list without the models the caller may not use: entries of `data` and `models`, told by the
+/// first of `id`, `model` and `name` they have. An entry without any is left out. None if there is no
+/// list.
+fn prune(raw: &Bytes, root: &Node<'_>, usable: &dyn Usable) -> Option<Bytes> {
+    let mut out = BytesMut::with_capacity(raw.len());
+    let mut at = 0;
+    let copy = |to: usize, out: &mut BytesMut, from: usize| {
+        out.extend_from_slice(raw.get(from..to).unwrap_or_default());
+    };
+    let lists = root.members().iter().filter(|member| matches!(&*member.key, "data" | "models"));
+    let mut lists = lists.peekable();
+    lists.peek()?;
+    for list in lists {
+        let items = list.node.items();
+        let (Some(first), Some(last)) = (items.first(), items.last()) else { continue };
+        let may = |item: &&Node<'_>| {
+            let name = ["id", "model", "name"].iter().find_map(|key| item.get(key)).and_then(Node::text);
+            name.is_some_and(|name| usable.may_use(name))
+        };
+        let kept: Vec<_> = items.iter().filter(may).collect();
+        if kept.len() == items.len() {
+            continue;
+        }
+        copy(first.span().start, &mut out, at);
+        for (place, item) in kept.into_iter().enumerate() {
+            if place > 0 {
+                out.extend_from_slice(b",");
+            }
+            copy(item.span().end, &mut out, item.span().start);
+        }
+        at = last.span().end;
+    }
+    copy(raw.len(), &mut out, at);
+    Some(out.freeze())
+}

@@ -1,0 +1,130 @@
+//! Streams of a known shape: each message is laid out as soon as it is whole.
+
+use bytes::Bytes;
+use model::{Layout, LayoutFault, Piece, Usage};
+
+use super::form::{self, Form};
+use super::framing::{Framing, Message, Splitter};
+use super::lanes::{Closes, Lanes};
+use super::marks::{self, Mark, Treat};
+use crate::json::lenient_json;
+
+/// What the messages of a stream are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Messages {
+    /// Runs of a model's words.
+    Words,
+    /// Complete one by one.
+    Complete,
+}
+
+/// Lays out a stream of server-sent events or JSON lines.
+///
+/// Text a lane holds back comes out before the message that ends it (`finish_reason`,
+/// `content_block_stop`, `done`), inside that message where it has text of the lane itself, and never
+/// after it.
+#[derive(Debug)]
+pub(crate) struct StreamLayout {
+    framing: Framing,
+    messages: Messages,
+    splitter: Splitter,
+    lanes: Lanes,
+    usage: Option<Usage>,
+}
+
+impl StreamLayout {
+    /// `limit` bounds one message, in bytes.
+    pub(crate) fn new(framing: Framing, messages: Messages, limit: usize) -> Self {
+        Self {
+            framing,
+            messages,
+            splitter: Splitter::new(framing, limit),
+            lanes: Lanes::default(),
+            usage: None,
+        }
+    }
+
+    fn message(&mut self, raw: &Bytes, out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
+        let message = Message::parse(self.framing, raw);
+        let data = message.joined(raw);
+        let mut marks = Vec::new();
+        if data.trim_ascii() == b"[DONE]" {
+            self.end_all(out);
+        } else if !data.trim_ascii().is_empty() {
+            marks = self.json(&data, out)?;
+        }
+        marks::emit(raw, message.place(marks)?, out);
+        Ok(())
+    }
+
+    fn json(&mut self, data: &[u8], out: &mut Vec<Piece>) -> Result<Vec<Mark>, LayoutFault> {
+        let root = lenient_json(data).map_err(|fault| {
+            LayoutFault::Malformed(format!("a message of the stream is not JSON, {fault}"))
+        })?;
+        form::read_usage(&root, &mut self.usage);
+        let mut marks = Vec::new();
+        if self.messages == Messages::Complete {
+            marks::walk(&root, &mut |path, node| form::data(path, node), &mut marks);
+            return Ok(marks);
+        }
+        let Some(form) = Form::of(&root) else {
+            marks::walk(&root, &mut |path, node| form::words(path, node), &mut marks);
+            // A text in a message of no known form could be one piece of a longer one.
+            return if marks.is_empty() {
+                Ok(marks)
+            } else {
+                Err(LayoutFault::Unknown("a message of no known form in a model's answer".to_owned()))
+            };
+        };
+        marks::walk(&root, &mut |path, node| form.treat(&root, path, node), &mut marks);
+        for (lane, template) in self.lanes.settle(&mut marks, &form.closes(&root))? {
+            let (before, after) = self.framing.message(template);
+            out.push(Piece::End { lane, before, after });
+        }
+        Ok(marks)
+    }
+
+    /// Ends every open lane, each with a message of its own.
+    fn end_all(&mut self, out: &mut Vec<Piece>) {
+        for (lane, template) in self.lanes.close(&Closes::All) {
+            let (before, after) = template.map_or_else(Default::default, |t| self.framing.message(t));
+            out.push(Piece::End { lane, before, after });
+        }
+    }
+}
+
+impl Layout for StreamLayout {
+    fn push(&mut self, bytes: &Bytes, out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
+        self.splitter.push(bytes);
+        while let Some(message) = self.splitter.next()? {
+            self.message(&message, out)?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
+        let rest = self.splitter.rest();
+        if !rest.is_empty() {
+            // What broke off inside a message is no JSON, and cuts the answer.
+            self.message(&rest, out)?;
+        }
+        if !rest.trim_ascii().is_empty() && self.lanes.any_open() {
+            out.push(Piece::Syntax(Bytes::from_static(self.framing.terminator().as_bytes())));
+        }
+        self.end_all(out);
+        Ok(())
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        self.usage
+    }
+}
+
+/// What becomes of a value when every string of a stream may continue the one at the same place.
+pub(super) fn by_place(path: &[marks::Step<'_>], node: &crate::json::Node<'_>) -> Treat {
+    let is_kind = matches!(path.last(), Some(marks::Step::Key(key)) if form::is_kind(key));
+    if is_kind || node.text().is_none() {
+        return Treat::Whole;
+    }
+    Treat::Lane(marks::LaneUse { key: format!("{path:?}"), group: String::new(), template: None })
+}

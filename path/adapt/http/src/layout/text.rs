@@ -1,0 +1,133 @@
+//! Answers that are not JSON: text as it comes, bytes of a known class, and none at all.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use model::{Encoding, Lane, Layout, LayoutFault, Piece, Usable};
+
+use super::body::BodyLayout;
+use super::opaque;
+use crate::catalogue::AnswerShape;
+
+/// How much white space is skipped in search of a text's first character.
+const SNIFF: usize = 256;
+
+/// Text of one lane, in any chunking. Text that begins like JSON is held and read as JSON, for its
+/// reader may do so whatever its content type: only there are escapes seen for what they spell.
+pub(crate) struct TextLayout {
+    state: State,
+    usable: Arc<dyn Usable>,
+    limit: usize,
+}
+
+enum State {
+    Begin(BytesMut),
+    Json(Box<BodyLayout>),
+    Text,
+    /// It holds NUL: no text after all, from there on.
+    Binary,
+}
+
+impl TextLayout {
+    /// `limit` bounds what is held if the text turns out to be JSON.
+    pub(crate) fn new(usable: Arc<dyn Usable>, limit: usize) -> Self {
+        Self { state: State::Begin(BytesMut::new()), usable, limit }
+    }
+
+    fn text(&mut self, bytes: &Bytes, out: &mut Vec<Piece>) {
+        let nul = memchr::memchr(0, bytes).unwrap_or(bytes.len());
+        if nul > 0 {
+            out.push(Piece::Text { lane: Lane(0), encoding: Encoding::Plain, raw: bytes.slice(..nul) });
+        }
+        if nul < bytes.len() {
+            out.push(Piece::End { lane: Lane(0), before: Bytes::new(), after: Bytes::new() });
+            out.extend(opaque("opaque.binary", bytes.slice(nul..)));
+            self.state = State::Binary;
+        }
+    }
+}
+
+impl Layout for TextLayout {
+    fn push(&mut self, bytes: &Bytes, out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
+        match &mut self.state {
+            State::Begin(held) => {
+                held.extend_from_slice(bytes);
+                let all = held.clone().freeze();
+                match all.trim_ascii_start().first() {
+                    None if all.len() < SNIFF => {}
+                    Some(b'{') => {
+                        let shape = AnswerShape::Foreign;
+                        let mut body = BodyLayout::new(shape, Arc::clone(&self.usable), false, self.limit);
+                        body.push(&all, out)?;
+                        self.state = State::Json(Box::new(body));
+                    }
+                    _ => {
+                        self.state = State::Text;
+                        self.text(&all, out);
+                    }
+                }
+            }
+            State::Json(body) => body.push(bytes, out)?,
+            State::Text => self.text(bytes, out),
+            State::Binary => out.extend(opaque("opaque.binary", bytes.clone())),
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
+        if let State::Json(body) = &mut self.state {
+            return body.finish(out);
+        }
+        if let State::Begin(held) = &mut self.state {
+            let all = held.split().freeze();
+            self.text(&all, out);
+        }
+        out.push(Piece::End { lane: Lane(0), before: Bytes::new(), after: Bytes::new() });
+        Ok(())
+    }
+}
+
+/// Bytes whose class their content type tells, passed on as they come.
+pub(crate) struct OpaqueLayout(pub(crate) &'static str);
+
+impl Layout for OpaqueLayout {
+    fn push(&mut self, bytes: &Bytes, out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
+        if !bytes.is_empty() {
+            out.extend(opaque(self.0, bytes.clone()));
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, _out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
+        Ok(())
+    }
+}
+
+/// An answer that has no body.
+pub(crate) struct EmptyLayout;
+
+impl Layout for EmptyLayout {
+    fn push(&mut self, bytes: &Bytes, _out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        Err(LayoutFault::Malformed("a body where there can be none".to_owned()))
+    }
+
+    fn finish(&mut self, _out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
+        Ok(())
+    }
+}
+
+/// A stream the resource refuses.
+pub(crate) struct RefusedLayout(pub(crate) String);
+
+impl Layout for RefusedLayout {
+    fn push(&mut self, _bytes: &Bytes, _out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
+        Err(LayoutFault::Unknown(self.0.clone()))
+    }
+
+    fn finish(&mut self, _out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
+        Err(LayoutFault::Unknown(self.0.clone()))
+    }
+}
