@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::fault::{Gathered, shown};
 use crate::keys::FILE;
 use crate::reader::{Item, Mapping, WordOr};
-use crate::usable::{Config, DenyList, Durability, Ledger, Limits, Listener, Policies, Tls};
+use crate::usable::{Config, DenyList, Durability, Ledger, Limits, Listener, Policies, Resource, Tls};
 use crate::{value, yaml};
 
 /// Most entries of a deny-list: patterns, which are searched together, and words.
@@ -68,6 +68,9 @@ pub(crate) fn config(text: &str, base: Base, faults: &Gathered) -> Option<Config
     let policies = policies(&file, &base);
     let ledger = ledger(&file, &base);
     let limits = file.section("limits").map(|limits| self::limits(&limits));
+    if let Some(limits) = &limits {
+        fits(&file, &resources, limits);
+    }
     let deny_lists = deny_lists(&file);
     if faults.any() {
         return None;
@@ -205,6 +208,28 @@ fn limits(section: &Mapping<'_>) -> Limits {
         streams_per_connection: section.number("streams_per_connection"),
         drain: section.duration("drain"),
         token_cache: section.number("token_cache"),
+    }
+}
+
+/// Notes resources of which one request alone would be more than all may be together: it could never pass.
+fn fits(file: &Mapping<'_>, resources: &[Resource], limits: &Limits) {
+    for resource in resources {
+        for (key, bytes) in [
+            ("max_request_bytes", resource.max_request_bytes),
+            ("max_held_answer_bytes", resource.max_held_answer_bytes),
+        ] {
+            if bytes > limits.body_bytes_in_flight
+                && let Some(item) = file.item("limits")
+            {
+                item.fault(
+                    format!(
+                        "`{key}` of {} is more than `body_bytes_in_flight`",
+                        shown(resource.name.as_str())
+                    ),
+                    "room for more than one request",
+                );
+            }
+        }
     }
 }
 

@@ -29,7 +29,6 @@ pub use fault::{Fault, Faults};
 pub use reference::reference_markdown;
 pub use schema::json_schema;
 pub use secret::{MAX_SECRET_BYTES, SecretError, SecretRef};
-
 pub use starter::{StarterFiles, starter};
 pub use usable::{
     ClaimRule, ClaimTest, Config, Credential, DenyList, Durability, GroupRule, Groups, Issuer, IssuerKind,

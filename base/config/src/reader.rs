@@ -45,7 +45,8 @@ pub(crate) enum WordOr<'a> {
 impl<'a> Mapping<'a> {
     /// The whole file.
     pub(crate) fn file(root: Rc<Node>, section: &'static Section, faults: &'a Gathered) -> Option<Self> {
-        let place = Place { line: 1, column: 1, bytes: 0..0 };
+        // What is missing is missing from the file, not from its first line: that one is not shown.
+        let place = Place { line: 1, column: 1, bytes: usize::MAX..usize::MAX };
         Self::open(&root, section, place, String::new(), false, faults)
     }
 
@@ -215,7 +216,7 @@ impl<'a> Item<'a> {
         match parse(text) {
             Ok(value) => Some(value),
             Err(wrong) => {
-                if text.contains('@') {
+                if matches!(self.shape, Shape::One(Text::Url | Text::Link)) && value::may_hold_secret(text) {
                     self.hide();
                 }
                 self.wrong(wrong);

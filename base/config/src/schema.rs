@@ -7,7 +7,7 @@ use crate::keys::FILE;
 use crate::table::{Absent, Section, Shape, Word, sections};
 use crate::yaml;
 
-/// The JSON schema of the file. It says what can be said of each value alone; `portcullis check` says the
+/// The JSON schema of the file. It says what can be said of each value alone; [`crate::load`] says the
 /// rest.
 pub fn json_schema() -> Value {
     let defs: Map<String, Value> = sections()

@@ -80,6 +80,8 @@ pub(crate) enum Kind {
     Address,
     /// An `http` or `https` URL.
     Url,
+    /// The same, which may have a query.
+    Link,
     /// A path of a file or folder.
     Path,
     /// A JSON pointer.
@@ -110,7 +112,7 @@ impl Kind {
             Self::Name => "1 to 63 of letters, digits, `-`, `_` and `.`",
             Self::ResourceName => "1 to 63 of a-z, 0-9 and `-`, which is neither first nor last",
             Self::Address => "an address with its port, as `127.0.0.1:8080` or `[::1]:8080`",
-            Self::Url => "a URL, as `https://login.example.test`",
+            Self::Url | Self::Link => "a URL, as `https://login.example.test`",
             Self::Path => "a path; a relative one is taken from the file's folder",
             Self::Pointer => "a JSON pointer, as `/groups` or `/realm_access/roles`",
             Self::Host => "a host name without port, as `llama.example.test`",
@@ -124,12 +126,34 @@ impl Kind {
         }
     }
 
-    /// The same for the schema, where a regular expression can say it.
+    /// The same in a word or two, for the reference.
+    pub(crate) fn noun(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Name => "name",
+            Self::ResourceName => "resource name",
+            Self::Address => "address with port",
+            Self::Url | Self::Link => "URL",
+            Self::Path => "path",
+            Self::Pointer => "JSON pointer",
+            Self::Host => "host name",
+            Self::Domain => "domain",
+            Self::Header => "header name",
+            Self::Secret => "`env:NAME` or `file:PATH`",
+            Self::Algorithm => "algorithm",
+            Self::Timezone => "IANA time zone",
+            Self::Match => "methods and path",
+            Self::Pattern => "regular expression",
+        }
+    }
+
+    /// What to write as a regular expression, where one can say it, for the schema.
     pub(crate) fn regex(self) -> Option<&'static str> {
         match self {
             Self::Name => Some("^[A-Za-z0-9._-]{1,63}$"),
             Self::ResourceName => Some("^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"),
             Self::Url => Some("^https?://[^\\s@?#]+$"),
+            Self::Link => Some("^https?://[^\\s@#]+$"),
             Self::Pointer => Some("^(/([^~]|~[01])*)+$"),
             Self::Secret => Some("^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"),
             Self::Algorithm => Some("^(RS(256|384|512)|PS(256|384|512)|ES(256|384)|EdDSA)$"),

@@ -5,7 +5,7 @@ mod route;
 
 use std::time::Duration;
 
-pub(crate) use net::{domain, header, host, is_loopback, url};
+pub(crate) use net::{domain, header, host, is_loopback, link, may_hold_secret, url};
 pub(crate) use route::route;
 
 use crate::fault::shown;

@@ -14,16 +14,19 @@ pub(super) fn issuers(file: &Mapping<'_>, base: &Base) -> Vec<Issuer> {
     {
         item.fault("no issuer is here, so nobody could be let in", "at least one");
     }
+    let mut seen: Vec<(String, String)> = Vec::new();
     for (name, item) in named {
         let Some(section) = item.section() else { continue };
-        let Some(issuer) = self::issuer(name, &section, base) else { continue };
-        if let Some(other) = issuers.iter().find(|other| other.issuer == issuer.issuer) {
-            section.fault(
-                format!("{} is the issuer of {} already", shown(&issuer.issuer), shown(&other.name)),
-                "each issuer once, with all its audiences",
-            );
+        if let Some(url) = section.parse("issuer", value::url).map(|url| url.to_string()) {
+            if let Some((other, _)) = seen.iter().find(|(_, other)| *other == url) {
+                section.fault(
+                    format!("{} has this issuer already", shown(other)),
+                    "each issuer once, with all its audiences",
+                );
+            }
+            seen.push((name.clone(), url));
         }
-        issuers.push(issuer);
+        issuers.extend(issuer(name, &section, base));
     }
     issuers
 }
@@ -70,11 +73,11 @@ fn issuer(name: String, section: &Mapping<'_>, base: &Base) -> Option<Issuer> {
 /// An URL of an issuer as it is written, and whether it is plain HTTP.
 fn url(section: &Mapping<'_>, key: &'static str) -> Option<(String, bool)> {
     let url = |text: &str| {
-        let uri = value::url(text)?;
+        let uri = if key == "issuer" { value::url(text) } else { value::link(text) }?;
         let plain = uri.scheme_str() == Some("http");
         if plain && !uri.host().is_some_and(value::is_loopback) {
             let why = "who controls the network could put in keys of their own";
-            return Err(format!("{} is plain HTTP: {why}; use `https`", shown(text)));
+            return Err(format!("this URL is plain HTTP: {why}; use `https`"));
         }
         Ok((text.to_owned(), plain))
     };

@@ -24,18 +24,21 @@ pub(super) fn resources(file: &Mapping<'_>, base: &Base) -> Vec<Resource> {
         item.fault("no resource is here, so there is nothing to protect", "at least one");
     }
     let mut resources: Vec<Resource> = Vec::new();
+    let mut seen: Vec<(ResourceName, String)> = Vec::new();
     for (name, item) in named {
         let Some(section) = item.section() else { continue };
         // A name that is none was noted; what stands below it is checked all the same.
         let Ok(name) = ResourceName::new(&name).or_else(|_| ResourceName::new("unnamed")) else { continue };
-        let Some(resource) = self::resource(name, &section, base) else { continue };
-        for host in &resource.hosts {
-            if let Some(other) = resources.iter().find(|other| other.hosts.contains(host)) {
-                let message = format!("{} addresses {} already", shown(host), shown(other.name.as_str()));
-                section.fault(message, "each host once");
+        for host in section.list("hosts", value::host) {
+            match seen.iter().find(|(_, other)| *other == host) {
+                Some((other, _)) if *other != name => {
+                    let message = format!("{} addresses {} already", shown(&host), shown(other.as_str()));
+                    section.fault(message, "each host once");
+                }
+                _ => seen.push((name.clone(), host)),
             }
         }
-        resources.push(resource);
+        resources.extend(resource(name, &section, base));
     }
     resources
 }

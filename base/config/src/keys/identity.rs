@@ -20,13 +20,13 @@ pub(super) const ISSUER: Section = Section {
         },
         Key {
             name: "discovery",
-            shape: Shape::One(Kind::Url),
+            shape: Shape::One(Kind::Link),
             absent: Absent::Nothing("`/.well-known/openid-configuration` below `issuer`"),
             doc: "Where the discovery document lies.",
         },
         Key {
             name: "jwks",
-            shape: Shape::One(Kind::Url),
+            shape: Shape::One(Kind::Link),
             absent: Absent::Nothing("as the discovery document says"),
             doc: "Where the keys lie. Then there is no discovery.",
         },

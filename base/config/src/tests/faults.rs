@@ -31,7 +31,7 @@ policies: no-such-folder
     portcullis.yaml:2:1 issuer: `issuer` is no key here; did you mean `issuers`?; expected one of listeners, observe, issuers, resources, policies, ledger, limits, deny_lists
       2 | issuer:
         | ^^^^^^
-    portcullis.yaml:6:13 issuers.corp.issuer: `http://login.example.test` is plain HTTP: who controls the network could put in keys of their own; use `https`; expected a URL, as `https://login.example.test`
+    portcullis.yaml:6:13 issuers.corp.issuer: this URL is plain HTTP: who controls the network could put in keys of their own; use `https`; expected a URL, as `https://login.example.test`
       6 |     issuer: http://login.example.test
         |             ^^^^^^^^^^^^^^^^^^^^^^^^^
     portcullis.yaml:7:5 issuers.corp.audiences: the list is empty; expected a list of at least 1, each: text
@@ -146,7 +146,7 @@ deny_lists: {a: {patterns: ['(', 'x*'], words: [' y']}, b: {}}
     portcullis.yaml:2:10 observe: 192.0.2.1:9090 would show health and metrics to the network; expected a loopback address, or `plain: allowed`
       2 | observe: 192.0.2.1:9090
         |          ^^^^^^^^^^^^^^
-    portcullis.yaml:5:13 issuers.corp.issuer: a URL with a user or an `@` in it is refused; put secrets under `credential`; expected a URL, as `https://login.example.test`
+    portcullis.yaml:5:13 issuers.corp.issuer: a URL here has no user, query or fragment; a secret goes under `credential`; expected a URL, as `https://login.example.test`
       5 |     issuer: …
         |             ^
     portcullis.yaml:6:5 issuers.corp.audiences: a mapping stands here; expected a list of at least 1, each: text
@@ -170,15 +170,15 @@ deny_lists: {a: {patterns: ['(', 'x*'], words: [' y']}, b: {}}
     portcullis.yaml:12:5 issuers.corp.max_token_age: nothing stands here; expected a length of time from 1m to 30d, as `30s`, `5m`, `1h`
       12 |     max_token_age:
          |     ^^^^^^^^^^^^^
-    portcullis.yaml:16:17 resources.llama.upstreams[0]: `https://a.test/?q=1` is not a URL that can be used: it has a query or a fragment; expected a URL, as `https://login.example.test`
-      16 |     upstreams: ['https://a.test/?q=1', 'https://a.test:99999', 'https://']
-         |                 ^^^^^^^^^^^^^^^^^^^^^
+    portcullis.yaml:16:17 resources.llama.upstreams[0]: a URL here has no user, query or fragment; a secret goes under `credential`; expected a URL, as `https://login.example.test`
+      16 |     upstreams: […, 'https://a.test:99999', 'https://']
+         |                 ^
     portcullis.yaml:16:40 resources.llama.upstreams[1]: `https://a.test:99999` is not a URL that can be used: its port is not between 1 and 65535; expected a URL, as `https://login.example.test`
-      16 |     upstreams: ['https://a.test/?q=1', 'https://a.test:99999', 'https://']
-         |                                        ^^^^^^^^^^^^^^^^^^^^^^
+      16 |     upstreams: […, 'https://a.test:99999', 'https://']
+         |                    ^^^^^^^^^^^^^^^^^^^^^^
     portcullis.yaml:16:64 resources.llama.upstreams[2]: `https://` is not a URL that can be used: it cannot be read; expected a URL, as `https://login.example.test`
-      16 |     upstreams: ['https://a.test/?q=1', 'https://a.test:99999', 'https://']
-         |                                                                ^^^^^^^^^^
+      16 |     upstreams: […, 'https://a.test:99999', 'https://']
+         |                                            ^^^^^^^^^^
     portcullis.yaml:17:13 resources.llama.hosts[0]: `a.test:80` is no host name; expected a host name without port, as `llama.example.test`
       17 |     hosts: [a.test:80]
          |             ^^^^^^^^^
@@ -253,6 +253,9 @@ resources:
     portcullis.yaml:4:64 issuers.a.kind.workload_when: no test is here; expected one of `equals`, `starts_with`, `ends_with`, `domain`, `present: true`
       4 |   a: {issuer: https://login.example.test, audiences: x, kind: {workload_when: {claim: /a}}}
         |                                                                ^^^^^^^^^^^^^
+    portcullis.yaml:5:3 issuers.b: `a` has this issuer already; expected each issuer once, with all its audiences
+      5 |   b: {issuer: https://login.example.test, audiences: y, groups: {from: [{claim: /b, equals: c, domain: d.test, groups: e…
+        |   ^
     portcullis.yaml:5:73 issuers.b.groups.from[0]: several tests are here; expected one of `equals`, `starts_with`, `ends_with`, `domain`, `present: true`
       5 |   b: {issuer: https://login.example.test, audiences: y, groups: {from: [{claim: /b, equals: c, domain: d.test, groups: e…
         |                                                                         ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
@@ -262,6 +265,9 @@ resources:
     portcullis.yaml:7:36 resources.llama.upstreams: the credential would travel over plain HTTP to another machine; expected an `https` URL, or `upstream_plain: allowed`
       7 |   llama: {server: vllm, upstreams: http://10.0.0.1:80, credential: env:KEY, hosts: h.test, routes: []}
         |                                    ^^^^^^^^^^^^^^^^^^
+    portcullis.yaml:8:3 resources.orders: `h.test` addresses `llama` already; expected each host once
+      8 |   orders:
+        |   ^^^^^^
     portcullis.yaml:12:13 resources.orders.server: `server` is for models; expected `kind: model`, or no `server`
       12 |     server: vllm
          |             ^^^^
@@ -311,14 +317,8 @@ fn what_is_no_yaml_is_told_with_its_place() {
         |     ^
 
     portcullis.yaml:1:1 issuers: `issuers` is missing; expected names, each with: a mapping with issuer, audiences
-      1 |  a: …
-        | ^
     portcullis.yaml:1:1 listeners: `listeners` is missing; expected a list of at least 1, each: an address with its port, as `127.0.0.1:8080` or `[::1]:8080`, or a mapping with address
-      1 |  a: …
-        | ^
     portcullis.yaml:1:1 resources: `resources` is missing; expected names, each with: a mapping with upstreams
-      1 |  a: …
-        | ^
     portcullis.yaml:1:2 a: `a` is no key here; expected one of listeners, observe, issuers, resources, policies, ledger, limits, deny_lists
       1 |  a: …
         |  ^
@@ -335,48 +335,36 @@ fn what_is_no_yaml_is_told_with_its_place() {
       1 | a: …
         | ^
     portcullis.yaml:1:1 issuers: `issuers` is missing; expected names, each with: a mapping with issuer, audiences
-      1 | a: …
-        | ^
     portcullis.yaml:1:1 listeners: `listeners` is missing; expected a list of at least 1, each: an address with its port, as `127.0.0.1:8080` or `[::1]:8080`, or a mapping with address
-      1 | a: …
-        | ^
     portcullis.yaml:1:1 resources: `resources` is missing; expected names, each with: a mapping with upstreams
-      1 | a: …
-        | ^
     portcullis.yaml:1:4 a: tags as `!!str` mean nothing here; expected the value without its tag, or in quotes
       1 | a: …
         |    ^
 
     portcullis.yaml:1:1: a list stands here; expected a mapping with listeners, issuers, resources
-      1 | - a
-        | ^
 
     portcullis.yaml:1:1 issuers: `issuers` is missing; expected names, each with: a mapping with issuer, audiences
-      1 | 
-        | ^
     portcullis.yaml:1:1 listeners: `listeners` is missing; expected a list of at least 1, each: an address with its port, as `127.0.0.1:8080` or `[::1]:8080`, or a mapping with address
-      1 | 
-        | ^
     portcullis.yaml:1:1 resources: `resources` is missing; expected names, each with: a mapping with upstreams
-      1 | 
-        | ^
 
     portcullis.yaml:1:1 a: `a` is no key here; expected one of listeners, observe, issuers, resources, policies, ledger, limits, deny_lists
       1 | a: …
         | ^
     portcullis.yaml:1:1 issuers: `issuers` is missing; expected names, each with: a mapping with issuer, audiences
-      1 | a: …
-        | ^
     portcullis.yaml:1:1 listeners: `listeners` is missing; expected a list of at least 1, each: an address with its port, as `127.0.0.1:8080` or `[::1]:8080`, or a mapping with address
-      1 | a: …
-        | ^
     portcullis.yaml:1:1 resources: `resources` is missing; expected names, each with: a mapping with upstreams
-      1 | a: …
-        | ^
     portcullis.yaml:1:4 a: this alias has no anchor before it; expected quotes around a value that begins with `*`
       1 | a: …
         |    ^
     "#);
+}
+
+#[test]
+fn a_limit_that_no_request_could_keep_is_a_fault() {
+    let folder = Folder::new();
+    let told = folder.faults_with("limits: {body_bytes_in_flight: 8MiB}\n");
+    assert!(told.contains("`max_request_bytes` of `llama` is more than `body_bytes_in_flight`"), "{told}");
+    assert!(folder.parse(&format!("{SMALL}limits: {{body_bytes_in_flight: 16MiB}}\n")).is_ok());
 }
 
 /// Made up where it is used, so that no text in the tree looks like a secret.
@@ -402,6 +390,8 @@ fn a_literal_secret_is_refused_and_never_shown() {
         resource(&format!("{{value: env:KEY, scheme: '{secret} {secret}'}}")),
         format!("{SMALL}  b: {{server: vllm, api_key: {secret}, upstreams: https://b.test}}\n"),
         format!("{SMALL}  b: {{server: vllm, upstreams: 'https://x:{secret}@b.test'}}\n"),
+        format!("{SMALL}  b: {{server: vllm, upstreams: 'https://b.test/?key={secret}'}}\n"),
+        format!("{SMALL}  b: {{server: oops, upstreams: https://b.test}} # was {secret}\n"),
         format!(
             "{SMALL}  b:\n    server: vllm\n    upstreams: https://b.test\n    credential: |\n      {secret}\n"
         ),

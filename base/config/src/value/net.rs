@@ -12,16 +12,12 @@ const MOST_URL: usize = 2048;
 
 /// An absolute `http` or `https` URL without user, query and fragment.
 pub(crate) fn url(text: &str) -> Result<Uri, Wrong> {
-    if text.contains('@') {
-        // What stands before the `@` may be a password: it is not repeated.
-        return Err("a URL with a user or an `@` in it is refused; put secrets under `credential`".to_owned());
+    if may_hold_secret(text) {
+        return Err("a URL here has no user, query or fragment; a secret goes under `credential`".to_owned());
     }
     let fault = |why: &str| format!("{} is not a URL that can be used: {why}", shown(text));
     if text.len() > MOST_URL {
         return Err(format!("the URL is longer than {MOST_URL} bytes"));
-    }
-    if text.contains(['?', '#']) {
-        return Err(fault("it has a query or a fragment"));
     }
     let uri: Uri = text.parse().map_err(|_| fault("it cannot be read"))?;
     if !matches!(uri.scheme_str(), Some("http" | "https")) {
@@ -36,6 +32,22 @@ pub(crate) fn url(text: &str) -> Result<Uri, Wrong> {
     } else {
         Ok(uri)
     }
+}
+
+/// The same, which may have a query: some issuers tell their key sets apart by it.
+pub(crate) fn link(text: &str) -> Result<Uri, Wrong> {
+    let (base, query) = text.split_once('?').unwrap_or((text, ""));
+    url(base)?;
+    let uri: Result<Uri, _> = text.parse();
+    match uri {
+        Ok(uri) if !may_hold_secret(query) && text.len() <= MOST_URL => Ok(uri),
+        _ => Err("the URL's query cannot be used".to_owned()),
+    }
+}
+
+/// Whether a URL has parts that people put passwords and tokens into. It is never repeated then.
+pub(crate) fn may_hold_secret(url: &str) -> bool {
+    url.contains(['@', '?', '#'])
 }
 
 /// Whether a host, as an URL writes it, is this machine by its name or number alone.

@@ -82,6 +82,18 @@ fn urls() {
 }
 
 #[test]
+fn links_may_have_a_query() {
+    for good in ["https://a.test/keys?p=one&q=two", "https://a.test/keys"] {
+        assert_eq!(link(good).unwrap().to_string(), good);
+    }
+    for bad in
+        ["https://a.test/?a@b", "https://a.test/?a#b", "https://a.test/?a?b", "https://u@a.test/?a", "?a"]
+    {
+        assert!(link(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
 fn loopback_is_told_by_name_or_number_alone() {
     for here in ["localhost", "LOCALHOST", "127.0.0.1", "127.1.2.3", "[::1]", "::1"] {
         assert!(is_loopback(here), "{here}");

@@ -330,6 +330,23 @@ async fn the_times() {
 }
 
 #[tokio::test]
+async fn the_type_where_only_access_tokens_count() {
+    let key = KeyPair::ed();
+    let strict = |settings: &mut config::Issuer| settings.token_types = vec!["at+jwt".to_owned()];
+    let world = World::with(&[("k", &key)], strict).await;
+    let typed = |kind: Value| world.draft().header("typ", kind).sign("k", &key);
+    let good = typed(json!("at+jwt"));
+    judge(
+        &world,
+        vec![
+            ("no `typ`, which counts as JWT", "type", typed(Value::Null), good.clone()),
+            ("an ID token", "type", typed(json!("JWT")), good),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn the_age() {
     let key = KeyPair::ed();
     let aged = |settings: &mut config::Issuer| settings.max_token_age = Some(secs(60));
