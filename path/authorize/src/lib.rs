@@ -1,1 +1,32 @@
 //! Step five: Cedar decides each operation.
+//!
+//! A [`PolicySet`] is read, validated and indexed off the request path; an [`Authorizer`] asks it
+//! about every operation of an exchange and gives a [`Permit`] or a [`Denied`]. What is not permitted
+//! is denied, and so is whatever a policy fails to evaluate on. [`explain`] tells an operator why.
+
+mod authorizer;
+#[cfg(test)]
+mod examples;
+mod explain;
+mod facts;
+mod fault;
+mod index;
+mod judge;
+mod lint;
+mod parse;
+mod proof;
+mod recent;
+#[cfg(test)]
+mod sample;
+mod schema;
+mod set;
+mod source;
+mod viewer;
+
+pub use authorizer::{Authorizer, MAX_OPERATIONS, Surroundings, Target};
+pub use explain::{Deciding, Explanation, Failing, Nearest, Paste, explain};
+pub use fault::{AuthorizeError, Place, PolicyFault, PolicyFaults};
+pub use judge::judge_again;
+pub use proof::{Denied, Permit};
+pub use schema::SCHEMA;
+pub use set::{MAX_FILE_BYTES, MAX_FILES, MAX_SET_BYTES, PolicySet, Report, Summary};

@@ -1,0 +1,335 @@
+//! One question to the policies: may this caller do this, here, with these facts?
+
+use std::sync::LazyLock;
+
+use cedar_policy::{Context, Entities, Entity, EntityUid, Request, RestrictedExpression};
+use model::{Class, DataClass, Identity, Judgement, Operation, ResourceName, Ruling};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::facts::{self, Scene, UidJson, Value};
+use crate::schema::{Vocabulary, vocabulary};
+use crate::set::PolicySet;
+
+/// The most humans whose consent a policy may ask for.
+pub(crate) const MAX_APPROVALS: u8 = 3;
+
+static CEDAR: LazyLock<cedar_policy::Authorizer> = LazyLock::new(cedar_policy::Authorizer::new);
+
+/// A question in Cedar's terms, and as the record keeps it.
+pub(crate) struct Inquiry {
+    /// The caller, then its groups.
+    pub(crate) principals: Vec<EntityUid>,
+    pub(crate) action: EntityUid,
+    /// The resource, then everything it is in.
+    pub(crate) resources: Vec<EntityUid>,
+    pub(crate) context: Context,
+    pub(crate) entities: Entities,
+}
+
+/// What the policies say to one inquiry.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    /// The permits that hold, by their place in the set.
+    pub(crate) permits: Vec<usize>,
+    /// The forbids that hold.
+    pub(crate) forbids: Vec<usize>,
+    /// Evaluation errors.
+    pub(crate) errors: Vec<String>,
+}
+
+impl Verdict {
+    /// Cedar's rule, and one more: an error denies, whichever policy it is in. Cedar alone would skip
+    /// a forbid that can't be evaluated.
+    pub(crate) fn allows(&self) -> bool {
+        self.errors.is_empty() && self.forbids.is_empty() && !self.permits.is_empty()
+    }
+}
+
+/// A ruling with the policies behind it.
+#[derive(Debug)]
+pub(crate) struct Ruled {
+    pub(crate) ruling: Ruling,
+    pub(crate) deciding: Vec<usize>,
+    pub(crate) errors: Vec<String>,
+}
+
+/// An entity in Cedar's JSON.
+#[derive(Serialize)]
+struct EntityJson<'a> {
+    uid: UidJson<'a>,
+    attrs: serde_json::Value,
+    parents: Vec<UidJson<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tags: Option<&'a std::collections::BTreeMap<String, String>>,
+}
+
+/// An entity on its way to both forms.
+struct Other {
+    uid: EntityUid,
+    attrs: Vec<(&'static str, Value)>,
+    parents: Vec<EntityUid>,
+}
+
+/// The caller and what it asks for, as entities; shared by the operations of an exchange.
+pub(crate) struct Cast<'a> {
+    words: &'static Vocabulary,
+    identity: &'a Identity,
+    resource: &'a ResourceName,
+    kind: &'a str,
+    principals: Vec<EntityUid>,
+    caller: Entity,
+}
+
+impl<'a> Cast<'a> {
+    pub(crate) fn new(
+        identity: &'a Identity,
+        resource: &'a ResourceName,
+        kind: &'a str,
+    ) -> Result<Self, String> {
+        let words = vocabulary()?;
+        let uid = words.caller(&identity.entity_id());
+        let groups: Vec<EntityUid> = identity.groups.iter().map(|g| words.group(g)).collect();
+        let tags = identity
+            .token
+            .claims
+            .iter()
+            .map(|(name, text)| (name.clone(), RestrictedExpression::new_string(text.clone())));
+        let caller =
+            Entity::new_with_tags(uid.clone(), attributes(facts::caller(identity))?, groups.clone(), tags)
+                .map_err(|e| e.to_string())?;
+        let principals = std::iter::once(uid).chain(groups).collect();
+        Ok(Self { words, identity, resource, kind, principals, caller })
+    }
+
+    /// The inquiry for one operation, with its record. Judged on the model if it names one.
+    pub(crate) fn operation(
+        &self,
+        operation: &Operation,
+        scene: &Scene,
+    ) -> Result<(Inquiry, Judgement), String> {
+        let home = self.home();
+        let mut resources = vec![home.uid.clone()];
+        let mut others = vec![home];
+        let name = &operation.facts.model;
+        if !name.is_empty() {
+            let uid = self.words.model(self.resource, name);
+            let attrs = vec![("name", Value::Text(name.clone()))];
+            others.push(Other { uid: uid.clone(), attrs, parents: resources.clone() });
+            resources.insert(0, uid);
+        }
+        let context = facts::operation(self.identity, &operation.facts, scene);
+        self.inquiry(self.words.class(operation.class), resources, others, context)
+    }
+
+    /// The inquiry for seeing a data class.
+    pub(crate) fn reveal(&self, class: &DataClass) -> Result<(Inquiry, Judgement), String> {
+        let home = self.home();
+        let context = facts::reveal(self.identity, home.uid.clone());
+        let mut others = vec![home];
+        let mut resources = Vec::new();
+        let mut next = Some(class.clone());
+        while let Some(class) = next {
+            next = class.parent();
+            let parents = next.iter().map(|parent| self.words.data_class(parent)).collect();
+            let uid = self.words.data_class(&class);
+            others.push(Other { uid: uid.clone(), attrs: Vec::new(), parents });
+            resources.push(uid);
+        }
+        self.inquiry(self.words.action("reveal"), resources, others, context)
+    }
+
+    fn home(&self) -> Other {
+        let attrs = vec![("kind", Value::Text(self.kind.to_owned()))];
+        Other { uid: self.words.resource(self.resource), attrs, parents: Vec::new() }
+    }
+
+    fn inquiry(
+        &self,
+        action: EntityUid,
+        resources: Vec<EntityUid>,
+        others: Vec<Other>,
+        context: Value,
+    ) -> Result<(Inquiry, Judgement), String> {
+        let me = self.principals.first().ok_or("a caller has an id")?;
+        let target = resources.first().ok_or("an operation has a resource")?;
+        let json = |fields: &[(&'static str, Value)]| {
+            serde_json::to_value(
+                fields.iter().map(|(k, v)| (*k, v)).collect::<std::collections::BTreeMap<_, _>>(),
+            )
+            .map_err(|e| e.to_string())
+        };
+        let mut written = vec![EntityJson {
+            uid: UidJson::of(me),
+            attrs: json(&facts::caller(self.identity))?,
+            parents: self.principals.iter().skip(1).map(UidJson::of).collect(),
+            tags: Some(&self.identity.token.claims),
+        }];
+        for Other { uid, attrs, parents } in &others {
+            written.push(EntityJson {
+                uid: UidJson::of(uid),
+                attrs: json(attrs)?,
+                parents: parents.iter().map(UidJson::of).collect(),
+                tags: None,
+            });
+        }
+        let judgement = Judgement {
+            ruling: Ruling::Denied,
+            reasons: Vec::new(),
+            errors: Vec::new(),
+            principal: me.to_string(),
+            action: action.to_string(),
+            resource: target.to_string(),
+            context: raw(&context)?,
+            entities: raw(&written)?,
+        };
+        let mut entities = vec![self.caller.clone()];
+        for Other { uid, attrs, parents } in others {
+            let attrs = attributes(attrs)?;
+            entities.push(Entity::new_with_tags(uid, attrs, parents, []).map_err(|e| e.to_string())?);
+        }
+        let entities = self.words.actions.clone().add_entities(entities, None).map_err(|e| e.to_string())?;
+        let Value::Record(fields) = context else { return Err("a context is a record".to_owned()) };
+        let context = Context::from_pairs(attributes(fields)?).map_err(|e| e.to_string())?;
+        Ok((Inquiry { principals: self.principals.clone(), action, resources, context, entities }, judgement))
+    }
+}
+
+fn attributes(fields: Vec<(&'static str, Value)>) -> Result<Vec<(String, RestrictedExpression)>, String> {
+    fields.into_iter().map(|(name, value)| Ok((name.to_owned(), value.expression()?))).collect()
+}
+
+fn raw(value: &impl Serialize) -> Result<Box<RawValue>, String> {
+    serde_json::value::to_raw_value(value).map_err(|e| e.to_string())
+}
+
+impl Inquiry {
+    /// Reads an inquiry from its record.
+    pub(crate) fn recorded(judgement: &Judgement) -> Result<Self, String> {
+        let words = vocabulary()?;
+        let uid = |text: &str| text.parse::<EntityUid>().map_err(|e| e.to_string());
+        let (principal, action, resource) =
+            (uid(&judgement.principal)?, uid(&judgement.action)?, uid(&judgement.resource)?);
+        let entities = Entities::from_json_str(judgement.entities.get(), Some(&words.schema))
+            .map_err(|e| e.to_string())?;
+        let context = Context::from_json_str(judgement.context.get(), Some((&words.schema, &action)))
+            .map_err(|e| e.to_string())?;
+        context.validate(&words.schema, &action).map_err(|e| e.to_string())?;
+        let above = |uid: EntityUid| {
+            let above: Vec<_> = entities.ancestors(&uid).into_iter().flatten().cloned().collect();
+            std::iter::once(uid).chain(above).collect::<Vec<_>>()
+        };
+        Ok(Self { principals: above(principal), resources: above(resource), action, context, entities })
+    }
+
+    /// The request as Cedar takes it, with so many consents.
+    pub(crate) fn request(&self, approvals: u8) -> Result<Request, String> {
+        let context = if approvals == 0 {
+            self.context.clone()
+        } else {
+            let consents = RestrictedExpression::new_long(approvals.into());
+            let others = self.context.clone().into_iter().filter(|(name, _)| name != "approvals");
+            Context::from_pairs(others.chain([("approvals".to_owned(), consents)]))
+                .map_err(|e| e.to_string())?
+        };
+        let (Some(principal), Some(resource)) = (self.principals.first(), self.resources.first()) else {
+            return Err("the request names nobody or nothing".to_owned());
+        };
+        Request::new(principal.clone(), self.action.clone(), resource.clone(), context, None)
+            .map_err(|e| e.to_string())
+    }
+
+    fn is_unknown(&self) -> bool {
+        self.action.id().unescaped() == Class::Unknown.as_str()
+    }
+
+    /// The policies of `set` that may have a say.
+    pub(crate) fn candidates(&self, set: &PolicySet) -> Vec<usize> {
+        let mut found = set.index.candidates(&self.principals, &self.action, &self.resources);
+        if self.is_unknown() {
+            found.retain(|at| set.policy(*at).is_some_and(|p| p.forbids() || p.names_unknown));
+        }
+        found
+    }
+
+    /// What the candidates say with so many consents.
+    pub(crate) fn weigh(
+        &self,
+        set: &PolicySet,
+        candidates: &[usize],
+        approvals: u8,
+    ) -> Result<Verdict, String> {
+        let request = self.request(approvals)?;
+        let mut verdict = Verdict::default();
+        for at in candidates {
+            let policy = set.policy(*at).ok_or("the index is not of this set")?;
+            let response = CEDAR.is_authorized(&request, &policy.alone, &self.entities);
+            verdict.errors.extend(response.diagnostics().errors().map(ToString::to_string));
+            if response.diagnostics().reason().next().is_some() {
+                if policy.forbids() { verdict.forbids.push(*at) } else { verdict.permits.push(*at) }
+            }
+        }
+        Ok(verdict)
+    }
+
+    /// The ruling: allowed without consent, or with the fewest that some policy asks for, or not. Any
+    /// error on the way denies.
+    pub(crate) fn rule(&self, set: &PolicySet) -> Ruled {
+        let candidates = self.candidates(set);
+        let reads = candidates.iter().any(|at| set.policy(*at).is_some_and(|p| p.reads_approvals));
+        let most = if reads { MAX_APPROVALS } else { 0 };
+        let mut forbids = Vec::new();
+        for approvals in 0..=most {
+            match self.weigh(set, &candidates, approvals) {
+                Ok(verdict) if verdict.allows() => {
+                    let ruling =
+                        if approvals == 0 { Ruling::Allowed } else { Ruling::NeedsApprovals(approvals) };
+                    return Ruled { ruling, deciding: verdict.permits, errors: Vec::new() };
+                }
+                Ok(verdict) if verdict.errors.is_empty() => forbids = verdict.forbids,
+                Ok(verdict) => {
+                    return Ruled {
+                        ruling: Ruling::Denied,
+                        deciding: verdict.forbids,
+                        errors: verdict.errors,
+                    };
+                }
+                Err(e) => return Ruled { ruling: Ruling::Denied, deciding: Vec::new(), errors: vec![e] },
+            }
+        }
+        // The forbids that stand however many consent.
+        Ruled { ruling: Ruling::Denied, deciding: forbids, errors: Vec::new() }
+    }
+}
+
+/// Judges one operation and writes down what was asked.
+pub(crate) fn operation(
+    set: &PolicySet,
+    cast: &Cast<'_>,
+    operation: &Operation,
+    scene: &Scene,
+) -> Result<Judgement, String> {
+    let (inquiry, judgement) = cast.operation(operation, scene)?;
+    Ok(with_ruling(set, &inquiry, judgement))
+}
+
+/// Judges a recorded question again, by the policies of `set`.
+///
+/// # Errors
+/// Why the record can't be read.
+pub fn judge_again(set: &PolicySet, recorded: &Judgement) -> Result<Judgement, String> {
+    let inquiry = Inquiry::recorded(recorded)?;
+    Ok(with_ruling(set, &inquiry, recorded.clone()))
+}
+
+fn with_ruling(set: &PolicySet, inquiry: &Inquiry, mut judgement: Judgement) -> Judgement {
+    let ruled = inquiry.rule(set);
+    judgement.ruling = ruled.ruling;
+    judgement.reasons =
+        ruled.deciding.iter().filter_map(|at| set.policy(*at)).map(crate::set::Policy::reason).collect();
+    judgement.errors = ruled.errors;
+    judgement
+}
+
+#[cfg(test)]
+mod tests;

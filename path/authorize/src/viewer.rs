@@ -1,0 +1,163 @@
+//! What a caller may see in answers, and which models it may use.
+
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use lru::LruCache;
+use model::{
+    Class, DataClass, Facts, Identity, Operation, PolicySetHash, ResourceName, Reveal, Ruling, Usable,
+};
+
+use crate::authorizer::Authorizer;
+use crate::facts::Scene;
+use crate::judge::{self, Cast};
+use crate::set::PolicySet;
+
+/// How many answers one exchange keeps: data classes seen, or models listed.
+const MEMO: usize = 4_096;
+
+/// One reveal decision's name. The token's digest tells the facts it was made from; the identity is
+/// compared as well.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Sight {
+    token: String,
+    resource: ResourceName,
+    class: DataClass,
+    set: PolicySetHash,
+}
+
+/// Reveal decisions, shared by exchanges of the same caller.
+pub(crate) struct Sights(Mutex<LruCache<Sight, (Arc<Identity>, bool)>>);
+
+impl Sights {
+    pub(crate) fn new(most: NonZeroUsize) -> Self {
+        Self(Mutex::new(LruCache::new(most)))
+    }
+}
+
+/// Decides lazily, class by class, what one caller may see.
+pub(crate) struct Viewer {
+    authorizer: Arc<Authorizer>,
+    set: Arc<PolicySet>,
+    identity: Arc<Identity>,
+    resource: ResourceName,
+    kind: String,
+    seen: Mutex<HashMap<DataClass, bool>>,
+}
+
+impl Viewer {
+    pub(crate) fn new(
+        authorizer: Arc<Authorizer>,
+        set: Arc<PolicySet>,
+        identity: Arc<Identity>,
+        resource: ResourceName,
+        kind: String,
+    ) -> Self {
+        Self { authorizer, set, identity, resource, kind, seen: Mutex::default() }
+    }
+
+    /// The decision itself. Only a plain permit reveals: nobody can be asked in mid-answer.
+    fn decide(&self, class: &DataClass) -> bool {
+        let inquiry =
+            Cast::new(&self.identity, &self.resource, &self.kind).and_then(|cast| cast.reveal(class));
+        match inquiry {
+            Ok((inquiry, _)) => {
+                let ruled = inquiry.rule(&self.set);
+                for error in &ruled.errors {
+                    tracing::warn!(%class, resource = %self.resource, error, "a policy on reveal fails; masked");
+                }
+                ruled.ruling == Ruling::Allowed
+            }
+            Err(error) => {
+                tracing::warn!(%class, resource = %self.resource, error, "reveal cannot be judged; masked");
+                false
+            }
+        }
+    }
+
+    fn shared(&self, class: &DataClass) -> bool {
+        let sight = Sight {
+            token: self.identity.token.digest.clone(),
+            resource: self.resource.clone(),
+            class: class.clone(),
+            set: self.set.hash(),
+        };
+        let sights = &self.authorizer.sights.0;
+        if let Some((identity, reveals)) = sights.lock().unwrap_or_else(PoisonError::into_inner).get(&sight)
+            && *identity == self.identity
+        {
+            return *reveals;
+        }
+        let reveals = self.decide(class);
+        let entry = (Arc::clone(&self.identity), reveals);
+        sights.lock().unwrap_or_else(PoisonError::into_inner).put(sight, entry);
+        reveals
+    }
+}
+
+impl Reveal for Viewer {
+    fn reveals(&self, class: &DataClass) -> bool {
+        let known = self.seen.lock().unwrap_or_else(PoisonError::into_inner).get(class).copied();
+        known.unwrap_or_else(|| {
+            let reveals = self.shared(class);
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            if seen.len() < MEMO {
+                seen.insert(class.clone(), reveals);
+            }
+            reveals
+        })
+    }
+}
+
+/// Decides which models one caller may use: whether the mildest request for an answer or an embedding
+/// would be permitted, with up to three consents.
+pub(crate) struct Chooser {
+    set: Arc<PolicySet>,
+    identity: Arc<Identity>,
+    resource: ResourceName,
+    kind: String,
+    scene: Scene,
+    known: Mutex<HashMap<String, bool>>,
+}
+
+impl Chooser {
+    pub(crate) fn new(
+        set: Arc<PolicySet>,
+        identity: Arc<Identity>,
+        resource: ResourceName,
+        kind: String,
+        scene: Scene,
+    ) -> Self {
+        Self { set, identity, resource, kind, scene, known: Mutex::default() }
+    }
+
+    fn decide(&self, model: &str) -> bool {
+        let Ok(cast) = Cast::new(&self.identity, &self.resource, &self.kind) else { return false };
+        [(Class::Infer, "/v1/chat/completions"), (Class::Embed, "/v1/embeddings")].into_iter().any(
+            |(class, path)| {
+                let facts = Facts { model: model.to_owned(), ..Facts::plain("POST", path) };
+                let mildest = Operation { class, name: class.to_string(), facts };
+                judge::operation(&self.set, &cast, &mildest, &self.scene)
+                    .is_ok_and(|judgement| judgement.ruling != Ruling::Denied)
+            },
+        )
+    }
+}
+
+impl Usable for Chooser {
+    fn may_use(&self, model: &str) -> bool {
+        if model.is_empty() {
+            return false;
+        }
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(model).copied();
+        known.unwrap_or_else(|| {
+            let usable = self.decide(model);
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            if known.len() < MEMO {
+                known.insert(model.to_owned(), usable);
+            }
+            usable
+        })
+    }
+}
