@@ -1,1 +1,23 @@
 //! Step eight: the judged bytes go upstream under a credential the caller never sees.
+//!
+//! [`Upstreams`] are the servers behind one resource. A request goes to the least busy one that can be
+//! reached, and to another only when it provably never left. The answer comes back piece by piece, as its
+//! reader pulls; dropping it ends the upstream's work at once.
+
+mod answer;
+mod credential;
+mod decode;
+mod error;
+mod headers;
+mod health;
+mod line;
+mod pool;
+mod upstreams;
+
+pub use answer::{Answer, AnswerBody, Arrived};
+pub use error::ForwardError;
+pub use health::UpstreamHealth;
+pub use upstreams::Upstreams;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,180 @@
+//! An answer on its way back: its head, then its body as fast as its reader pulls it.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use http::{HeaderMap, Response, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Bytes, Incoming};
+use model::{AnswerHead, ExchangeId, Unmasked};
+use tokio::time::{Sleep, timeout};
+
+use crate::ForwardError;
+use crate::decode::Decoder;
+use crate::headers::strip;
+use crate::line::Line;
+use crate::upstreams::Busy;
+
+/// What an upstream answers. Dropped before its end, it ends the upstream's work at once: the connection
+/// is closed (HTTP/1) or the stream reset (HTTP/2).
+#[derive(Debug)]
+pub struct Answer {
+    /// Its head, hop-by-hop headers gone. Not yet masked.
+    pub head: AnswerHead,
+    /// Its body.
+    pub body: AnswerBody,
+}
+
+/// A piece of an answer.
+#[derive(Debug)]
+pub enum Arrived {
+    /// Bytes of its body, unpacked. Never empty.
+    Bytes(Unmasked),
+    /// Its trailers. Nothing follows them.
+    Trailers(HeaderMap),
+}
+
+/// The times an answer must keep.
+#[derive(Debug)]
+pub(crate) struct Deadline {
+    /// Between two pieces.
+    pub(crate) idle: Duration,
+    /// The whole exchange, for saying so.
+    pub(crate) exchange: Duration,
+    /// Its end.
+    pub(crate) end: Pin<Box<Sleep>>,
+}
+
+/// An answer's body. At most one piece is held.
+#[derive(Debug)]
+pub struct AnswerBody {
+    exchange: ExchangeId,
+    deadline: Deadline,
+    open: Option<Open>,
+}
+
+/// What is gone once the body has ended. Dropped, it closes.
+struct Open {
+    incoming: Incoming,
+    decoder: Option<Decoder>,
+    /// Trailers that wait until the decoder is empty.
+    trailers: Option<HeaderMap>,
+    /// Nothing more comes from upstream.
+    ended: bool,
+    line: Line,
+    busy: Busy,
+}
+
+impl std::fmt::Debug for Open {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Open").field("ended", &self.ended).finish_non_exhaustive()
+    }
+}
+
+impl Answer {
+    /// Reads an answer's head.
+    pub(crate) fn begin(
+        exchange: ExchangeId,
+        response: Response<Incoming>,
+        line: Line,
+        busy: Busy,
+        deadline: Deadline,
+    ) -> Result<Self, ForwardError> {
+        let (parts, incoming) = response.into_parts();
+        let (status, mut headers) = (parts.status, parts.headers);
+        if status == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(ForwardError::Unreadable("it changes the protocol, unasked".to_owned()));
+        }
+        strip(&mut headers);
+        // Answers to HEAD, and those with status 204 and 304, only say how a body would be packed.
+        let decoder = if incoming.is_end_stream() { None } else { Decoder::for_answer(&mut headers)? };
+        let open = Open { incoming, decoder, trailers: None, ended: false, line, busy };
+        let body = AnswerBody { exchange, deadline, open: Some(open) };
+        Ok(Self { head: AnswerHead { status, headers }, body })
+    }
+}
+
+impl AnswerBody {
+    /// The next piece; nothing after the end or after an error. Waits for the upstream, within the
+    /// resource's times. May be dropped and called again without losing anything.
+    pub async fn next(&mut self) -> Option<Result<Arrived, ForwardError>> {
+        let open = self.open.as_mut()?;
+        let next = tokio::select! {
+            biased;
+            next = open.next(self.exchange, self.deadline.idle) => next,
+            () = self.deadline.end.as_mut() => {
+                Err(ForwardError::ExchangeTimeout(self.deadline.exchange))
+            }
+        };
+        match next {
+            Ok(Some(arrived)) => Some(Ok(arrived)),
+            Ok(None) => {
+                if let Some(Open { line, busy, .. }) = self.open.take() {
+                    busy.give_back(line);
+                }
+                None
+            }
+            Err(error) => {
+                // Closes the line.
+                self.open = None;
+                metrics::counter!("portcullis_upstream_broken_answers_total").increment(1);
+                Some(Err(error))
+            }
+        }
+    }
+}
+
+impl Open {
+    async fn next(&mut self, exchange: ExchangeId, idle: Duration) -> Result<Option<Arrived>, ForwardError> {
+        let bytes = |bytes: Bytes| Ok(Some(Arrived::Bytes(Unmasked { exchange, bytes })));
+        loop {
+            if let Some(decoder) = &mut self.decoder
+                && let Some(piece) = decoder.next()?
+            {
+                return bytes(piece);
+            }
+            if self.ended {
+                return Ok(self.trailers.take().map(Arrived::Trailers));
+            }
+            let frame =
+                timeout(idle, self.incoming.frame()).await.map_err(|_| ForwardError::IdleTimeout(idle))?;
+            let Some(frame) = frame else {
+                self.end();
+                continue;
+            };
+            let frame = frame.map_err(|cause| ForwardError::Lost(cause.to_string()))?;
+            match frame.into_data() {
+                Ok(data) if data.is_empty() => {}
+                Ok(data) => match &mut self.decoder {
+                    Some(decoder) => decoder.feed(data),
+                    None => return bytes(data),
+                },
+                Err(frame) => {
+                    self.trailers = frame.into_trailers().ok().map(|mut trailers| {
+                        strip(&mut trailers);
+                        trailers
+                    });
+                    self.end();
+                }
+            }
+        }
+    }
+
+    fn end(&mut self) {
+        self.ended = true;
+        if let Some(decoder) = &mut self.decoder {
+            decoder.end();
+        }
+    }
+}
+
+impl Drop for AnswerBody {
+    fn drop(&mut self) {
+        // A body whose last byte has been read need not have been asked for its end.
+        if let Some(Open { incoming, line, busy, ended, .. }) = self.open.take()
+            && (ended || incoming.is_end_stream())
+        {
+            busy.give_back(line);
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! What can go wrong between the gateway and an upstream.
+
+use std::time::Duration;
+
+use http::Uri;
+use model::{Code, ExchangeId, Outcome, Refusal};
+
+/// Why a request did not go upstream, or its answer did not come back whole. Never holds any part of a
+/// credential, a request or an answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ForwardError {
+    /// The configuration names no upstream.
+    #[error("the resource names no upstream")]
+    NoUpstream,
+    /// An upstream's URL can't be used.
+    #[error("the upstream `{url}` cannot be used: {why}")]
+    Url {
+        /// The URL.
+        url: Uri,
+        /// Why not.
+        why: &'static str,
+    },
+    /// TLS towards the upstreams can't be set up.
+    #[error(transparent)]
+    Tls(#[from] dial::DialError),
+    /// The clearance is for another exchange than the request.
+    #[error("the clearance is for exchange {cleared}, the request of exchange {asked}")]
+    Mismatch {
+        /// What was cleared.
+        cleared: ExchangeId,
+        /// What was to be sent.
+        asked: ExchangeId,
+    },
+    /// The request can't be written as HTTP.
+    #[error("the request cannot be written for an upstream: {0}")]
+    Request(#[from] http::Error),
+    /// The credential can't be read.
+    #[error("the credential cannot be had: {0}")]
+    Credential(String),
+    /// No upstream could be reached. Nothing was sent.
+    #[error("no upstream could be reached: {0}")]
+    Unreachable(String),
+    /// The connection took too long. Nothing was sent.
+    #[error("no upstream took the connection in time: {0}")]
+    ConnectTimeout(String),
+    /// The answer did not begin in time.
+    #[error("the upstream did not begin to answer within {0:?}")]
+    FirstByteTimeout(Duration),
+    /// The answer stopped coming.
+    #[error("the upstream sent nothing more for {0:?}")]
+    IdleTimeout(Duration),
+    /// The exchange took longer than any may.
+    #[error("the exchange took longer than {0:?}")]
+    ExchangeTimeout(Duration),
+    /// The upstream broke off. What it did with the request is unknown.
+    #[error("the upstream broke off: {0}")]
+    Lost(String),
+    /// The upstream answered what can't be read.
+    #[error("the upstream's answer cannot be read: {0}")]
+    Unreadable(String),
+    /// The answer unpacks to more than a compressed answer may.
+    #[error("the answer unpacks to more than {0} times its size")]
+    Bomb(u64),
+}
+
+impl ForwardError {
+    /// The refusal for the caller. What names hosts or files stays in its detail.
+    pub fn refusal(&self) -> Refusal {
+        let code = match self {
+            Self::NoUpstream | Self::Url { .. } | Self::Mismatch { .. } | Self::Request(_) => Code::Internal,
+            Self::Tls(_) | Self::Unreachable(_) | Self::ConnectTimeout(_) => Code::UpstreamUnavailable,
+            Self::Credential(_) => Code::CredentialUnavailable,
+            Self::FirstByteTimeout(_) | Self::IdleTimeout(_) | Self::ExchangeTimeout(_) => {
+                Code::UpstreamTimeout
+            }
+            Self::Lost(_) | Self::Unreadable(_) | Self::Bomb(_) => Code::UpstreamFailed,
+        };
+        Refusal::new(code).detail(self)
+    }
+
+    /// How the exchange ended by it. [`Outcome::Refused`] says that nothing was sent upstream.
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::NoUpstream
+            | Self::Url { .. }
+            | Self::Tls(_)
+            | Self::Mismatch { .. }
+            | Self::Request(_)
+            | Self::Credential(_)
+            | Self::Unreachable(_)
+            | Self::ConnectTimeout(_) => Outcome::Refused,
+            Self::FirstByteTimeout(_) | Self::IdleTimeout(_) | Self::Lost(_) => Outcome::UpstreamLost,
+            Self::ExchangeTimeout(_) | Self::Unreadable(_) | Self::Bomb(_) => Outcome::Cut,
+        }
+    }
+}

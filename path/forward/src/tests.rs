@@ -1,0 +1,8 @@
+//! Requests forwarded to real servers in this process.
+
+mod answers;
+mod choice;
+mod requests;
+mod secure;
+mod server;
+mod times;
