@@ -63,7 +63,10 @@ ledger: ledger
         // A string literal of Cedar's reads the escapes that JSON writes.
         Some(group) => {
             let name = serde_json::Value::from(group);
-            (format!("Members of {}", group.replace(char::is_control, " ")), format!("principal in Group::{name}"))
+            (
+                format!("Members of {}", group.replace(char::is_control, " ")),
+                format!("principal in Group::{name}"),
+            )
         }
         None => ("Everybody with a valid token".to_owned(), "principal".to_owned()),
     };

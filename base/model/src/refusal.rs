@@ -158,7 +158,11 @@ impl Code {
         Self::ALL.iter().fold(head.to_owned(), |table, code| {
             let row = code.row();
             let fault = format!("{:?}", row.fault).to_lowercase();
-            table + &format!("| `{}` | {} | {fault} | {} | {} |\n", row.name, row.status, row.meaning, row.advice)
+            table
+                + &format!(
+                    "| `{}` | {} | {fault} | {} | {} |\n",
+                    row.name, row.status, row.meaning, row.advice
+                )
         })
     }
 

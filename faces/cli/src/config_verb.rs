@@ -89,5 +89,7 @@ pub(crate) fn check(file: &Path, out: &mut Out) -> Result<ExitCode, Failure> {
 
 /// Reads the configuration, or says all that is wrong with it.
 pub(crate) fn load(file: &Path, colour: bool) -> Result<Config, Failure> {
-    config::load(file).map_err(|faults| Failure::Config(format!("the configuration has faults:\n{}", faults.render(colour))))
+    config::load(file).map_err(|faults| {
+        Failure::Config(format!("the configuration has faults:\n{}", faults.render(colour)))
+    })
 }

@@ -28,8 +28,9 @@ pub(crate) struct Demo {
 
 impl Demo {
     pub(crate) fn run(self, _out: &mut Out) -> Result<ExitCode, Failure> {
-        let program = std::env::current_exe()
-            .map_err(|fault| Failure::Said(format!("cannot find this program to run it as the gateway: {fault}")))?;
+        let program = std::env::current_exe().map_err(|fault| {
+            Failure::Said(format!("cannot find this program to run it as the gateway: {fault}"))
+        })?;
         let options = demo::Options {
             check: self.check,
             dir: self.dir,

@@ -48,7 +48,11 @@ impl Init {
         let (issuer, server) = serve::runtime()?.block_on(self.look())?;
         out.line(format_args!("{} issuer {issuer} answers", out.tone(Tone::Good, "ok:")))?;
         match server {
-            Some(kind) => out.line(format_args!("{} the model server is {}", out.tone(Tone::Good, "ok:"), kind.as_str()))?,
+            Some(kind) => out.line(format_args!(
+                "{} the model server is {}",
+                out.tone(Tone::Good, "ok:"),
+                kind.as_str()
+            ))?,
             None => out.line(format_args!(
                 "{} the model server at {} did not say what it is; taken for openai",
                 out.tone(Tone::Caution, "note:"),
@@ -72,7 +76,10 @@ impl Init {
         let code = config_verb::check(&file, out)?;
         if self.group.is_none() {
             let note = out.tone(Tone::Caution, "note:");
-            out.line(format_args!("{note} the policy lets everybody with a token ask; name a group in {}", policy.display()))?;
+            out.line(format_args!(
+                "{note} the policy lets everybody with a token ask; name a group in {}",
+                policy.display()
+            ))?;
         }
         out.line(format_args!("next: portcullis serve --config {}", file.display()))?;
         Ok(code)
@@ -85,12 +92,19 @@ impl Init {
         let at = format!("{}/.well-known/openid-configuration", self.issuer.trim_end_matches('/'));
         let uri: Uri = at.parse().map_err(|fault| Failure::Said(format!("{at} is no URL: {fault}")))?;
         let fetched = fetcher.get(&uri, &HeaderMap::new(), LIMIT).await;
-        let fetched = fetched.map_err(|fault| Failure::Said(format!("cannot read the issuer's discovery document at {at}: {fault}")))?;
+        let fetched = fetched.map_err(|fault| {
+            Failure::Said(format!("cannot read the issuer's discovery document at {at}: {fault}"))
+        })?;
         let document: Value = serde_json::from_slice(&fetched.body).map_err(|fault| {
-            Failure::Said(format!("{at} answered {} with something that is no discovery document: {fault}", fetched.status))
+            Failure::Said(format!(
+                "{at} answered {} with something that is no discovery document: {fault}",
+                fetched.status
+            ))
         })?;
         let issuer = document.get("issuer").and_then(Value::as_str).ok_or_else(|| {
-            Failure::Said(format!("the discovery document at {at} names no issuer; is this an OpenID provider?"))
+            Failure::Said(format!(
+                "the discovery document at {at} names no issuer; is this an OpenID provider?"
+            ))
         })?;
         Ok((issuer.to_owned(), self.probe(&fetcher).await))
     }
@@ -115,9 +129,10 @@ impl Init {
 
     fn upstream_headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        let secret = self.upstream_key.as_deref().and_then(|key| secret_ref(key));
+        let secret = self.upstream_key.as_deref().and_then(secret_ref);
         if let Some(secret) = secret.and_then(|secret| secret.read().ok())
-            && let Ok(mut value) = HeaderValue::try_from(format!("Bearer {}", secrecy::ExposeSecret::expose_secret(&secret)))
+            && let Ok(mut value) =
+                HeaderValue::try_from(format!("Bearer {}", secrecy::ExposeSecret::expose_secret(&secret)))
         {
             value.set_sensitive(true);
             headers.insert(header::AUTHORIZATION, value);
@@ -151,7 +166,11 @@ const PROBES: [Probe; 4] = [
 
 fn write_new(file: &Path, text: &str) -> Result<(), Failure> {
     let failed = |fault: std::io::Error| {
-        let hint = if fault.kind() == std::io::ErrorKind::AlreadyExists { "; move it away, or choose another --dir" } else { "" };
+        let hint = if fault.kind() == std::io::ErrorKind::AlreadyExists {
+            "; move it away, or choose another --dir"
+        } else {
+            ""
+        };
         Failure::Said(format!("cannot write {}: {fault}{hint}", file.display()))
     };
     if let Some(folder) = file.parent() {

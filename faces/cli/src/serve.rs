@@ -56,7 +56,9 @@ fn announce(running: &Running) {
     }
     if let Some(ca) = running.local_ca() {
         let ca = ca.display();
-        tracing::info!("clients trust this gateway with SSL_CERT_FILE={ca} NODE_EXTRA_CA_CERTS={ca} REQUESTS_CA_BUNDLE={ca}");
+        tracing::info!(
+            "clients trust this gateway with SSL_CERT_FILE={ca} NODE_EXTRA_CA_CERTS={ca} REQUESTS_CA_BUNDLE={ca}"
+        );
     }
 }
 

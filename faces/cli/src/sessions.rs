@@ -21,7 +21,7 @@ use crate::{config_verb, serve};
 #[derive(Subcommand)]
 pub(crate) enum SessionsVerb {
     /// List exchanges, newest first
-    List(List),
+    List(Box<List>),
     /// Show everything recorded of one exchange
     Show(Show),
     /// Play an answer again, at the pace it came
@@ -151,7 +151,16 @@ impl List {
         }
         let mut table = Table::new();
         table.load_style(comfy_table::presets::NOTHING);
-        table.set_header(["arrived", "request", "caller", "resource", "operation", "ruling", "outcome", "masked"]);
+        table.set_header([
+            "arrived",
+            "request",
+            "caller",
+            "resource",
+            "operation",
+            "ruling",
+            "outcome",
+            "masked",
+        ]);
         for exchange in &page.exchanges {
             table.add_row(row(exchange, out));
         }

@@ -78,12 +78,16 @@ fn print(out: &mut Out, inspection: &Inspection) -> Result<(), Failure> {
     }
     if let Some(groups) = &inspection.groups {
         let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
-        out.line(format_args!("groups   {}", if groups.is_empty() { "none".to_owned() } else { groups.join(", ") }))?;
+        out.line(format_args!(
+            "groups   {}",
+            if groups.is_empty() { "none".to_owned() } else { groups.join(", ") }
+        ))?;
     }
-    Ok(match inspection.code {
-        None => out.line(out.tone(Tone::Good, "this token is accepted"))?,
-        Some(code) => out.line(out.tone(Tone::Bad, format_args!("this token is refused with {code}")))?,
-    })
+    let verdict = match inspection.code {
+        None => out.tone(Tone::Good, "this token is accepted"),
+        Some(code) => out.tone(Tone::Bad, format_args!("this token is refused with {code}")),
+    };
+    Ok(out.line(verdict)?)
 }
 
 fn read_token() -> Result<String, Failure> {

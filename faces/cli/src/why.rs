@@ -34,13 +34,17 @@ impl Why {
         let exchange = reader.show(id).await?;
         let decided_by = exchange.opened.as_ref().and_then(|opened| opened.decision.as_ref());
         let policies = match decided_by {
-            Some(decision) => reader.policy_set(&decision.policy_set).await?.map(|text| PolicySet::read_back(&text)),
+            Some(decision) => {
+                reader.policy_set(&decision.policy_set).await?.map(|text| PolicySet::read_back(&text))
+            }
             None => None,
         }
         .transpose()?;
         let explained: Vec<_> = policies
             .iter()
-            .flat_map(|set| exchange.judgements().into_iter().map(move |judgement| authorize::explain(set, &judgement)))
+            .flat_map(|set| {
+                exchange.judgements().into_iter().map(move |judgement| authorize::explain(set, &judgement))
+            })
             .collect();
         let refusal = exchange
             .sealed
@@ -62,7 +66,11 @@ impl Why {
             out.line(explanation.render())?;
         }
         if let Some(refusal) = refusal {
-            out.line(format_args!("refused with {}: {}", out.tone(Tone::Bad, &refusal.code), refusal.reason))?;
+            out.line(format_args!(
+                "refused with {}: {}",
+                out.tone(Tone::Bad, &refusal.code),
+                refusal.reason
+            ))?;
             if let Some(detail) = &refusal.detail {
                 out.line(format_args!("because: {detail}"))?;
             }

@@ -53,7 +53,10 @@ impl Process {
             if let Some(child) = &mut self.child
                 && let Ok(Some(status)) = child.try_wait()
             {
-                return Err(DemoError::new("starting the gateway", format!("it ended with {status}; {}", self.last_words())));
+                return Err(DemoError::new(
+                    "starting the gateway",
+                    format!("it ended with {status}; {}", self.last_words()),
+                ));
             }
             tokio::time::sleep(POLL.0).await;
         }
@@ -68,7 +71,9 @@ impl Process {
     /// `kill -9`.
     pub(crate) async fn kill(&mut self) -> Result<(), DemoError> {
         match self.child.take() {
-            Some(mut child) => child.kill().await.map_err(|fault| DemoError::new("killing the gateway", fault)),
+            Some(mut child) => {
+                child.kill().await.map_err(|fault| DemoError::new("killing the gateway", fault))
+            }
             None => Ok(()),
         }
     }

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use model::SystemClock;
 use tempfile::TempDir;
 
+use crate::Options;
 use crate::client;
 use crate::error::DemoError;
 use crate::gateway::Process;
 use crate::issuer::{AUDIENCE, Issuer};
 use crate::model_server::{MODEL, ModelServer};
-use crate::Options;
 
 /// Everything a scene may use.
 pub(crate) struct Ground {
@@ -50,10 +50,18 @@ impl Ground {
             (_, true) => Some("file:upstream.key".to_owned()),
         };
         write(&dir, "upstream.key", &key)?;
-        write(&dir, "portcullis.yaml", &configuration(&callers, &observe, &issuer.url, &model_server.url, credential.as_deref()))?;
+        write(
+            &dir,
+            "portcullis.yaml",
+            &configuration(&callers, &observe, &issuer.url, &model_server.url, credential.as_deref()),
+        )?;
         write(&dir, "policies/demo.cedar", &policies())?;
-        let mut gateway =
-            Process::new(options.program.clone(), dir.join("portcullis.yaml"), dir.join("gateway.log"), &observe);
+        let mut gateway = Process::new(
+            options.program.clone(),
+            dir.join("portcullis.yaml"),
+            dir.join("gateway.log"),
+            &observe,
+        );
         gateway.start().await?;
         let base = format!("http://{callers}/demo/v1");
         let mut ground =
@@ -77,7 +85,12 @@ impl Ground {
     }
 
     /// Asks the model through the gateway, as a person would.
-    pub(crate) async fn ask(&self, person: &str, prompt: &str, max_tokens: u32) -> Result<client::Answer, DemoError> {
+    pub(crate) async fn ask(
+        &self,
+        person: &str,
+        prompt: &str,
+        max_tokens: u32,
+    ) -> Result<client::Answer, DemoError> {
         client::chat(&self.base, &self.issuer.token(person)?, &self.model, prompt, max_tokens).await
     }
 
@@ -87,7 +100,9 @@ impl Ground {
         let list: serde_json::Value =
             serde_json::from_slice(&body).map_err(|fault| DemoError::new("reading the model list", fault))?;
         let first = list.pointer("/data/0/id").and_then(serde_json::Value::as_str);
-        first.map(str::to_owned).ok_or_else(|| DemoError::new("asking your model server for its models", &list))
+        first
+            .map(str::to_owned)
+            .ok_or_else(|| DemoError::new("asking your model server for its models", &list))
     }
 
     /// What a person may type next.
@@ -115,7 +130,9 @@ impl Ground {
     pub(crate) async fn end(mut self) -> Result<(), DemoError> {
         self.gateway.kill().await?;
         match self.temporary.take() {
-            Some(folder) => folder.close().map_err(|fault| DemoError::new("removing the temporary folder", fault)),
+            Some(folder) => {
+                folder.close().map_err(|fault| DemoError::new("removing the temporary folder", fault))
+            }
             None => Ok(()),
         }
     }
@@ -135,7 +152,8 @@ fn write(dir: &Path, name: &str, text: &str) -> Result<(), DemoError> {
     let file = dir.join(name);
     let made = file.parent().map_or(Ok(()), std::fs::create_dir_all);
     let written = made.and_then(|()| std::fs::write(&file, text));
-    written.map_err(|fault| DemoError::new("writing the demo's files", format!("{}: {fault}", file.display())))
+    written
+        .map_err(|fault| DemoError::new("writing the demo's files", format!("{}: {fault}", file.display())))
 }
 
 /// A free loopback address. Another program could take it before the gateway does; then the gateway
@@ -147,7 +165,8 @@ fn free_address() -> Result<String, DemoError> {
 
 fn random_key() -> Result<String, DemoError> {
     let mut bytes = [0_u8; 16];
-    aws_lc_rs::rand::fill(&mut bytes).map_err(|fault| DemoError::new("making a key for the demo's model", fault))?;
+    aws_lc_rs::rand::fill(&mut bytes)
+        .map_err(|fault| DemoError::new("making a key for the demo's model", fault))?;
     Ok(bytes.iter().fold(String::from("demo-"), |mut key, byte| {
         // Writing to a string can't fail.
         let _ = write!(key, "{byte:02x}");
@@ -155,7 +174,13 @@ fn random_key() -> Result<String, DemoError> {
     }))
 }
 
-fn configuration(callers: &str, observe: &str, issuer: &str, upstream: &str, credential: Option<&str>) -> String {
+fn configuration(
+    callers: &str,
+    observe: &str,
+    issuer: &str,
+    upstream: &str,
+    credential: Option<&str>,
+) -> String {
     let credential = credential.map(|reference| format!("\n    credential: {reference}")).unwrap_or_default();
     format!(
         "listeners:\n  - address: {callers}\nobserve: {observe}\nissuers:\n  demo:\n    issuer: {issuer}\n    \

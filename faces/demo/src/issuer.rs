@@ -52,14 +52,16 @@ impl Issuer {
     /// A token of one of [`PEOPLE`].
     pub(crate) fn token(&self, person: &str) -> Result<String, DemoError> {
         let groups = PEOPLE.iter().find(|(name, _)| *name == person).map(|(_, groups)| *groups);
-        let groups = groups.ok_or_else(|| DemoError::new("giving a token", format!("nobody here is called {person}")))?;
+        let groups = groups
+            .ok_or_else(|| DemoError::new("giving a token", format!("nobody here is called {person}")))?;
         let now = self.clock.now().as_second();
         let claims = json!({
             "iss": self.url, "sub": person, "aud": AUDIENCE, "iat": now, "exp": now + LIFETIME,
             "groups": groups, "email": format!("{person}@example.test"),
         });
         let header = Header { kid: Some("demo".into()), ..Header::new(Algorithm::ES256) };
-        jsonwebtoken::encode(&header, &claims, &self.key).map_err(|fault| DemoError::new("signing a token", fault))
+        jsonwebtoken::encode(&header, &claims, &self.key)
+            .map_err(|fault| DemoError::new("signing a token", fault))
     }
 
     fn answer(&self, point: &[u8], target: &str) -> Response<Full<Bytes>> {

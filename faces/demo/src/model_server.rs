@@ -104,7 +104,9 @@ async fn answer(behind: &Behind, request: Request<Incoming>, sent: Sent) -> Resp
         Behind::Script { key } => scripted(key, &head, &body, sent),
         Behind::Real(uri) => match tap::pass(uri, &head, body, sent).await {
             Ok(response) => response,
-            Err(fault) => page(StatusCode::BAD_GATEWAY, &json!({ "error": { "message": fault.to_string() } })),
+            Err(fault) => {
+                page(StatusCode::BAD_GATEWAY, &json!({ "error": { "message": fault.to_string() } }))
+            }
         },
     }
 }
@@ -115,7 +117,10 @@ fn scripted(key: &str, head: &http::request::Parts, body: &Bytes, sent: Sent) ->
         return page(StatusCode::UNAUTHORIZED, &json!({ "error": { "message": "wrong API key" } }));
     }
     if head.uri.path() == "/v1/models" {
-        return page(StatusCode::OK, &json!({ "object": "list", "data": [{ "id": MODEL, "object": "model" }] }));
+        return page(
+            StatusCode::OK,
+            &json!({ "object": "list", "data": [{ "id": MODEL, "object": "model" }] }),
+        );
     }
     let asked: Value = serde_json::from_slice(body).unwrap_or_default();
     let text = if asked.to_string().contains(COUNT) { counted() } else { told() };
@@ -123,11 +128,14 @@ fn scripted(key: &str, head: &http::request::Parts, body: &Bytes, sent: Sent) ->
         return chunks(&text, sent);
     }
     sent.add(text.as_bytes());
-    page(StatusCode::OK, &json!({
-        "id": "chatcmpl-demo", "object": "chat.completion", "created": 0, "model": MODEL,
-        "choices": [{ "index": 0, "message": { "role": "assistant", "content": text }, "finish_reason": "stop" }],
-        "usage": { "prompt_tokens": 9, "completion_tokens": 40, "total_tokens": 49 },
-    }))
+    page(
+        StatusCode::OK,
+        &json!({
+            "id": "chatcmpl-demo", "object": "chat.completion", "created": 0, "model": MODEL,
+            "choices": [{ "index": 0, "message": { "role": "assistant", "content": text }, "finish_reason": "stop" }],
+            "usage": { "prompt_tokens": 9, "completion_tokens": 40, "total_tokens": 49 },
+        }),
+    )
 }
 
 /// A made-up key in the published form of an AWS access key id, put together here so that no scanner

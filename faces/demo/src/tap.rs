@@ -20,7 +20,12 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// Sends the request to `real` and gives its answer as it comes.
-pub(crate) async fn pass(real: &Uri, head: &Parts, body: Bytes, sent: Sent) -> Result<Response<Body>, DemoError> {
+pub(crate) async fn pass(
+    real: &Uri,
+    head: &Parts,
+    body: Bytes,
+    sent: Sent,
+) -> Result<Response<Body>, DemoError> {
     let failed = |fault: &dyn std::fmt::Display| DemoError::new("asking your model server", fault);
     let stream = connect(real).await?;
     let (mut sender, connection) =

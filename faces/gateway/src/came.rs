@@ -26,6 +26,13 @@ pub(crate) struct Came {
 impl From<&Arrival> for Came {
     fn from(arrival: &Arrival) -> Self {
         let Arrival { exchange, at, began, client, listener, dialect, .. } = arrival;
-        Self { exchange: *exchange, at: *at, began: *began, client: *client, listener: *listener, dialect: *dialect }
+        Self {
+            exchange: *exchange,
+            at: *at,
+            began: *began,
+            client: *client,
+            listener: *listener,
+            dialect: *dialect,
+        }
     }
 }

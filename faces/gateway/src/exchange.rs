@@ -13,6 +13,7 @@ use record::Opening;
 
 use crate::Gateway;
 use crate::came::Came;
+use crate::refuse::Unjudged;
 use crate::reply::Reply;
 use crate::seal::{Ending, seal};
 use crate::session::{self, Arrival, Entered, Heard};
@@ -46,7 +47,10 @@ async fn hear(
         Ok(Heard { question, memory: _memory }) => {
             exchange(gateway, &place, caller, &question, &came, reply).await;
         }
-        Err(no) => refuse::unjudged(gateway, &place, &caller, &no.question, &came, &no.refusal, reply).await,
+        Err(no) => {
+            let asked = Unjudged { place: &place, caller: &caller, question: &no.question };
+            refuse::unjudged(gateway, asked, &came, &no.refusal, reply).await;
+        }
     }
 }
 
@@ -63,7 +67,8 @@ async fn exchange(
     let operations = match place.adapter.operations(question) {
         Ok(operations) => operations,
         Err(refusal) => {
-            return refuse::unjudged(gateway, place, &caller, question, came, &refusal, reply).await;
+            let asked = Unjudged { place, caller: &caller, question };
+            return refuse::unjudged(gateway, asked, came, &refusal, reply).await;
         }
     };
 

@@ -39,16 +39,23 @@ pub(crate) async fn stranger(gateway: &Gateway, came: &Came, head: &Parts, refus
     }
 }
 
+/// A request of a known caller that policy never judged.
+pub(crate) struct Unjudged<'a> {
+    pub(crate) place: &'a Place,
+    pub(crate) caller: &'a authenticate::Caller,
+    /// As far as it was heard.
+    pub(crate) question: &'a Question,
+}
+
 /// Refuses a known caller whose request policy never judged: it could not be read in one way.
 pub(crate) async fn unjudged(
     gateway: &Gateway,
-    place: &Place,
-    caller: &authenticate::Caller,
-    question: &Question,
+    asked: Unjudged<'_>,
     came: &Came,
     refusal: &Refusal,
     reply: Reply,
 ) {
+    let Unjudged { place, caller, question } = asked;
     let decision = Decision {
         ruling: Ruling::Denied,
         judgements: Vec::new(),
@@ -72,7 +79,13 @@ pub(crate) async fn unjudged(
 }
 
 /// Refuses a known caller whose record is open.
-pub(crate) async fn caller(gateway: &Gateway, mut record: Record, came: &Came, refusal: &Refusal, reply: Reply) {
+pub(crate) async fn caller(
+    gateway: &Gateway,
+    mut record: Record,
+    came: &Came,
+    refusal: &Refusal,
+    reply: Reply,
+) {
     say(gateway, &mut record, came, refusal, reply).await;
     seal(gateway, record, came, Ending::refused(Outcome::Refused, refusal)).await;
 }

@@ -90,7 +90,9 @@ impl Reply {
     }
 
     fn head(&mut self, status: StatusCode, headers: HeaderMap) -> Result<(), CallerGone> {
-        let (Some(head), Some(parts)) = (self.head.take(), self.reader.take()) else { return Err(CallerGone) };
+        let (Some(head), Some(parts)) = (self.head.take(), self.reader.take()) else {
+            return Err(CallerGone);
+        };
         let mut response = Response::new(ReplyBody { parts, ended: false });
         *response.status_mut() = status;
         *response.headers_mut() = headers;

@@ -36,8 +36,10 @@ impl Gateway {
         let mut tasks = JoinSet::new();
         let mut addresses = Vec::new();
         let mut local_ca = None;
-        let doors: Result<Vec<Door>, _> =
-            setup.config.listeners.iter()
+        let doors: Result<Vec<Door>, _> = setup
+            .config
+            .listeners
+            .iter()
             .map(|listener| Door::open(listener, &setup.config.limits, Arc::clone(&self.clock)))
             .collect();
         let watch = observe::open(setup.config.observe).await?;
@@ -91,7 +93,9 @@ impl Running {
         let all = u32::try_from(self.gateway.setup().config.limits.requests_in_flight).unwrap_or(u32::MAX);
         let sealed = Arc::clone(&self.gateway.room).acquire_many_owned(all);
         if tokio::time::timeout(std::time::Duration::from_secs(5), sealed).await.is_err() {
-            tracing::warn!("some exchanges were not sealed in time; the next start closes them as interrupted");
+            tracing::warn!(
+                "some exchanges were not sealed in time; the next start closes them as interrupted"
+            );
         }
         if let Err(fault) = self.gateway.ledger.clone().close().await {
             tracing::warn!(%fault, "the ledger could not be closed cleanly; the next start mends it");

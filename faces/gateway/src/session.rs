@@ -74,7 +74,8 @@ pub(crate) async fn enter(setup: &Setup, arrival: &Arrival) -> Result<Entered, R
         .await
         .map_err(|fault| fault.refusal())?;
     let path = NormalPath::parse(arrival.head.uri.path()).map_err(|fault| fault.refusal())?;
-    let found = setup.table.find(host(&arrival.head), &path).ok_or_else(|| Refusal::new(Code::ResourceUnknown))?;
+    let found =
+        setup.table.find(host(&arrival.head), &path).ok_or_else(|| Refusal::new(Code::ResourceUnknown))?;
     Ok(Entered { caller, place: Arc::clone(found.target), path: found.rest })
 }
 
@@ -156,9 +157,7 @@ async fn read_body(
     let all = async {
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|fault| {
-                Refusal::new(Code::RequestMalformed)
-                    .because("The request body broke off.")
-                    .detail(fault)
+                Refusal::new(Code::RequestMalformed).because("The request body broke off.").detail(fault)
             })?;
             let Ok(data) = frame.into_data() else { continue };
             let have = rest.as_ref().map_or(whole.len(), BytesMut::len);

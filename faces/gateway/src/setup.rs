@@ -118,7 +118,11 @@ impl Gateway {
 impl Setup {
     /// Builds what a reload replaces. Parts of `before` whose configuration did not change are kept,
     /// with their keys and connections.
-    pub(crate) fn build(config: Config, before: Option<&Self>, clock: &Arc<dyn Clock>) -> Result<Self, SetupError> {
+    pub(crate) fn build(
+        config: Config,
+        before: Option<&Self>,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Self, SetupError> {
         let (authenticator, freshening) = match before {
             Some(before) if before.config.issuers == config.issuers => {
                 (Arc::clone(&before.authenticator), Arc::clone(&before.freshening))

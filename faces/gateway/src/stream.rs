@@ -44,7 +44,10 @@ enum Stop {
 }
 
 /// Carries the answer to the caller, and says how it ended.
-#[expect(clippy::too_many_arguments, reason = "the spine's inner loop joins every step; a struct would only rename them")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the spine's inner loop joins every step; a struct would only rename them"
+)]
 pub(crate) async fn carry(
     gateway: &Gateway,
     place: &Place,
@@ -179,7 +182,10 @@ impl Stop {
             Self::Upstream(fault) => (fault.outcome(), Some(fault.refusal())),
             Self::TokenEnded => (
                 Outcome::Cut,
-                Some(Refusal::new(Code::TokenExpired).because("The token expired while the answer was streaming.")),
+                Some(
+                    Refusal::new(Code::TokenExpired)
+                        .because("The token expired while the answer was streaming."),
+                ),
             ),
         }
     }
@@ -187,7 +193,14 @@ impl Stop {
 
 /// Says why the answer stops: as a refusal while the head is not out, else as the SDK's error event
 /// and an aborted body.
-async fn cut(gateway: &Gateway, record: &mut Record, came: &Came, kind: Option<&HeaderValue>, refusal: &Refusal, mut reply: Reply) {
+async fn cut(
+    gateway: &Gateway,
+    record: &mut Record,
+    came: &Came,
+    kind: Option<&HeaderValue>,
+    refusal: &Refusal,
+    mut reply: Reply,
+) {
     if !reply.is_committed() {
         return refuse::say(gateway, record, came, refusal, reply).await;
     }
@@ -200,7 +213,9 @@ async fn cut(gateway: &Gateway, record: &mut Record, came: &Came, kind: Option<&
 
 fn is_stream(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    ["text/event-stream", "application/x-ndjson", "application/stream+json"].iter().any(|stream| kind.starts_with(stream))
+    ["text/event-stream", "application/x-ndjson", "application/stream+json"]
+        .iter()
+        .any(|stream| kind.starts_with(stream))
 }
 
 fn returned_headers(from: &HeaderMap, place: &Place, came: &Came) -> HeaderMap {

@@ -86,9 +86,9 @@ pub(crate) fn frame(began: i64, frame: &Body) -> Value {
 /// Everything of one exchange.
 pub(crate) fn shown(id: ExchangeId, exchange: &Exchange, bodies: &Bodies) -> Value {
     let sealed = exchange.sealed.as_ref();
-    let refusal = sealed.and_then(|sealed| sealed.refusal.as_ref()).or_else(|| {
-        exchange.refused.as_ref().and_then(|refused| refused.refusal.as_ref())
-    });
+    let refusal = sealed
+        .and_then(|sealed| sealed.refusal.as_ref())
+        .or_else(|| exchange.refused.as_ref().and_then(|refused| refused.refusal.as_ref()));
     json!({
         "exchange": id.to_string(),
         "open": sealed.is_none() && exchange.refused.is_none(),
@@ -125,7 +125,12 @@ pub(crate) fn shown(id: ExchangeId, exchange: &Exchange, bodies: &Bodies) -> Val
 }
 
 /// The same for people.
-pub(crate) fn print(out: &mut Out, id: ExchangeId, exchange: &Exchange, bodies: &Bodies) -> Result<(), Failure> {
+pub(crate) fn print(
+    out: &mut Out,
+    id: ExchangeId,
+    exchange: &Exchange,
+    bodies: &Bodies,
+) -> Result<(), Failure> {
     out.line(out.tone(Tone::Title, id))?;
     if let Some(opened) = &exchange.opened {
         if let Some(caller) = &opened.caller {
@@ -134,19 +139,34 @@ pub(crate) fn print(out: &mut Out, id: ExchangeId, exchange: &Exchange, bodies: 
         }
         out.line(format_args!("resource   {}", opened.resource))?;
         for operation in &opened.operations {
-            out.line(format_args!("operation  {} ({}) model {:?} batch {}", operation.name, operation.class, operation.model, operation.batch))?;
+            out.line(format_args!(
+                "operation  {} ({}) model {:?} batch {}",
+                operation.name, operation.class, operation.model, operation.batch
+            ))?;
         }
         for judgement in exchange.judgements() {
-            let reasons = judgement.reasons.iter().map(|PolicyReason { policy, .. }| policy.as_str()).collect::<Vec<_>>();
+            let reasons = judgement
+                .reasons
+                .iter()
+                .map(|PolicyReason { policy, .. }| policy.as_str())
+                .collect::<Vec<_>>();
             let tone = if judgement.ruling == Ruling::Allowed { Tone::Good } else { Tone::Bad };
             let ruling = out.tone(tone, format_args!("{:?}", judgement.ruling));
-            out.line(format_args!("ruling     {ruling} by {}", if reasons.is_empty() { "no policy".to_owned() } else { reasons.join(", ") }))?;
+            out.line(format_args!(
+                "ruling     {ruling} by {}",
+                if reasons.is_empty() { "no policy".to_owned() } else { reasons.join(", ") }
+            ))?;
         }
         if let Some(head) = &opened.request {
             out.line(format_args!("request    {} {}", head.method, head.path))?;
         }
     }
-    for refusal in exchange.sealed.iter().filter_map(|sealed| sealed.refusal.as_ref()).chain(exchange.refused.iter().filter_map(|refused| refused.refusal.as_ref())) {
+    for refusal in exchange
+        .sealed
+        .iter()
+        .filter_map(|sealed| sealed.refusal.as_ref())
+        .chain(exchange.refused.iter().filter_map(|refused| refused.refusal.as_ref()))
+    {
         out.line(format_args!("refusal    {}: {}", out.tone(Tone::Bad, &refusal.code), refusal.reason))?;
         if let Some(detail) = &refusal.detail {
             out.line(format_args!("detail     {detail}"))?;
@@ -155,7 +175,10 @@ pub(crate) fn print(out: &mut Out, id: ExchangeId, exchange: &Exchange, bodies: 
     if let Some(sealed) = &exchange.sealed {
         out.line(format_args!("outcome    {} (status {})", sealed.outcome, sealed.status))?;
         for finding in &sealed.findings {
-            out.line(format_args!("found      {}: {} masked, {} revealed", finding.class, finding.masked, finding.revealed))?;
+            out.line(format_args!(
+                "found      {}: {} masked, {} revealed",
+                finding.class, finding.masked, finding.revealed
+            ))?;
         }
         if let Some(usage) = &sealed.usage {
             out.line(format_args!("tokens     {} in, {} out", usage.input, usage.output))?;

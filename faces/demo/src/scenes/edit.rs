@@ -31,7 +31,8 @@ pub(crate) async fn play(ground: &mut Ground, screen: &mut Screen<'_>) -> Result
     let answer = ground.ask("bob", "Tell me everything.", 200).await?;
     expect(answer.status.is_success(), "Bob's question is allowed now", answer.status)?;
     answer.whole().await?;
-    Ok(screen.good("The same call passes; both policy sets are in the record, each with who it decided for.")?)
+    Ok(screen
+        .good("The same call passes; both policy sets are in the record, each with who it decided for.")?)
 }
 
 async fn policy_set(ground: &Ground) -> Result<String, DemoError> {

@@ -31,7 +31,10 @@ pub(crate) async fn play(ground: &mut Ground, screen: &mut Screen<'_>) -> Result
     }
     let tail = joined(&got);
     let tail: String = tail.chars().rev().take(24).collect::<Vec<_>>().into_iter().rev().collect();
-    screen.plain(&format!("The caller saw {} bytes, up to …{tail:?}, when the gateway was killed.", got.len()))?;
+    screen.plain(&format!(
+        "The caller saw {} bytes, up to …{tail:?}, when the gateway was killed.",
+        got.len()
+    ))?;
     ground.gateway.start().await?;
     let failed = |fault: &dyn std::fmt::Display| DemoError::new("reading the record", fault);
     let reader = Reader::open(&ground.ledger()).await.map_err(|e| failed(&e))?;
@@ -39,7 +42,11 @@ pub(crate) async fn play(ground: &mut Ground, screen: &mut Screen<'_>) -> Result
     let exchange = reader.show(id).await.map_err(|e| failed(&e))?;
     let recorded = answer_body(reader.frames(id, &exchange))?;
     let whole = recorded.starts_with(&got);
-    expect(whole, "what the caller saw is in the record", format!("{} of {} bytes", recorded.len(), got.len()))?;
+    expect(
+        whole,
+        "what the caller saw is in the record",
+        format!("{} of {} bytes", recorded.len(), got.len()),
+    )?;
     let outcome = exchange.sealed.map(|sealed| sealed.outcome).unwrap_or_default();
     expect(outcome == Outcome::Interrupted.as_str(), "the record is sealed", &outcome)?;
     Ok(screen.good("Every byte the caller saw is in the record, sealed as interrupted at the next start.")?)

@@ -30,6 +30,11 @@ pub(crate) async fn play(ground: &mut Ground, screen: &mut Screen<'_>) -> Result
     let raw = String::from_utf8_lossy(&got);
     expect(!raw.contains(&key) && !text.contains(&key), "the key never reached the caller", &text)?;
     expect(text.contains("[credential.aws]") && text.contains("[pii.email]"), "both are marked", &text)?;
-    expect(text.starts_with("Sure! To read the bucket, export the access key ["), "the text around is intact", &text)?;
-    Ok(screen.good("The key and the address never reached the caller, in no chunk and in no join of chunks.")?)
+    expect(
+        text.starts_with("Sure! To read the bucket, export the access key ["),
+        "the text around is intact",
+        &text,
+    )?;
+    Ok(screen
+        .good("The key and the address never reached the caller, in no chunk and in no join of chunks.")?)
 }
