@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -74,6 +74,8 @@ pub(crate) struct Inner {
     pub(crate) key: DigestKey,
     status: Arc<Status>,
     written: watch::Receiver<Position>,
+    /// Tells when the index's thread has ended.
+    indexed: Mutex<Option<oneshot::Receiver<()>>>,
 }
 
 impl std::fmt::Debug for Ledger {
@@ -133,10 +135,12 @@ impl Ledger {
         let timeout = writer.settings.write_timeout;
         let (jobs, receiver) = sync_channel(queue.saturating_add(64));
         spawn("ledger", &dir, move || writer.run(&receiver))?;
-        index::follow(&dir, written.clone())?;
+        let (ended, indexed) = oneshot::channel();
+        index::follow(&dir, written.clone(), ended)?;
+        let indexed = Mutex::new(Some(indexed));
         let unit = ROOM.div_ceil(queue);
         let room = Arc::new(Semaphore::new(ROOM));
-        Ok(Self(Arc::new(Inner { jobs, room, unit, timeout, clock, key, status, written })))
+        Ok(Self(Arc::new(Inner { jobs, room, unit, timeout, clock, key, status, written, indexed })))
     }
 
     /// Records a refusal before there was a caller: one leaf, or above the rate of 50 a second and
@@ -222,7 +226,13 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`] when something could not be sealed; the next start will.
     pub async fn close(self) -> Result<(), LedgerError> {
-        self.0.hand_over(None, Work::Close).await
+        let sealed = self.0.hand_over(None, Work::Close).await;
+        let indexed = self.0.indexed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(indexed) = indexed {
+            // The index is derived: a slow one is no reason to wait longer.
+            let _ = tokio::time::timeout(self.0.timeout, indexed).await;
+        }
+        sealed
     }
 }
 
