@@ -367,7 +367,7 @@ pub(crate) fn follow(
 async fn keep_up(dir: &Path, mut written: watch::Receiver<Position>) {
     // Weak in time, never in order: behind by this much under load, so that it works in batches.
     const PAUSE: Duration = Duration::from_millis(20);
-    const AGAIN: Duration = Duration::from_secs(1);
+    const AGAIN: Duration = Duration::from_millis(200);
     let mut index = None;
     loop {
         let until = *written.borrow_and_update();
@@ -394,10 +394,10 @@ async fn keep_up(dir: &Path, mut written: watch::Receiver<Position>) {
                 if opened.is_none() {
                     discard(dir);
                 }
-                tokio::time::sleep(AGAIN).await;
                 if written.has_changed().is_err() {
                     break;
                 }
+                tokio::time::sleep(AGAIN).await;
             }
         }
     }

@@ -168,7 +168,8 @@ impl Ledger {
     }
 
     /// The one answer that may go out without a record: that the record cannot be written. `error` is
-    /// the proof of it; how often that happened is told in the *outage* leaf's metrics and the health.
+    /// the proof of it. `None` if it is an error of reading, or the body is no short refusal (4 KiB): then
+    /// nothing may be said. How often it happened is in the health.
     pub fn unrecorded(
         &self,
         error: &LedgerError,
@@ -176,11 +177,14 @@ impl Ledger {
         status: StatusCode,
         headers: HeaderMap,
         body: Bytes,
-    ) -> Words {
+    ) -> Option<Words> {
+        if !error.is_of_writing() || body.len() > 4096 {
+            return None;
+        }
         tracing::warn!(%exchange, %error, "an exchange was refused without a record");
         metrics::counter!("ledger_unrecorded_refusals_total").increment(1);
         self.0.status.unrecorded.fetch_add(1, Ordering::Relaxed);
-        Words::new(exchange, status, headers, body)
+        Some(Words::new(exchange, status, headers, body))
     }
 
     /// Records that a policy set decides from now on.

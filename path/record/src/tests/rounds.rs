@@ -110,6 +110,7 @@ async fn ranges_that_do_not_fit_are_an_error() {
         assert!(matches!(outcome, Err(LedgerError::Misfit { .. })));
     }
     complete(record).await.unwrap();
+    ledger.close().await.unwrap();
 }
 
 #[tokio::test]
@@ -175,6 +176,25 @@ async fn closing_seals_what_is_open_and_refuses_the_rest() {
     assert!(late.open_exchange(case(&*place.clock, "ada", "q").opening()).await.is_err());
     assert!(!late.health().is_ready());
     assert_eq!(outcomes(&place.ledger())[&record.exchange()].as_deref(), Some("interrupted"));
+}
+
+#[tokio::test]
+async fn only_a_failed_write_lets_an_answer_out_without_a_record() {
+    let place = Place::new();
+    let ledger = place.open();
+    let late = ledger.clone();
+    ledger.close().await.unwrap();
+    let case = case(&*place.clock, "ada", "q");
+    let failed = late.open_exchange(case.opening()).await.unwrap_err();
+    let reading = Reader::open(&place.ledger()).await.unwrap().show(case.exchange).await.unwrap_err();
+    let say = |error: &LedgerError, size| {
+        let body = Bytes::from(vec![b'n'; size]);
+        late.unrecorded(error, case.exchange, StatusCode::SERVICE_UNAVAILABLE, HeaderMap::new(), body)
+    };
+    assert!(say(&failed, 100).is_some());
+    assert!(say(&failed, 5000).is_none());
+    assert!(say(&reading, 100).is_none());
+    assert_eq!(late.health().unrecorded, 1);
 }
 
 #[tokio::test]
