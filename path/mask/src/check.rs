@@ -133,7 +133,7 @@ fn luhn(digits: &[u8]) -> bool {
             if i % 2 == 1 { d * 2 - if d > 4 { 9 } else { 0 } } else { d }
         })
         .sum();
-    sum % 10 == 0 && digits.iter().any(|d| *d != 0)
+    sum.is_multiple_of(10) && digits.iter().any(|d| *d != 0)
 }
 
 /// A US social security number: areas 000, 666 and 900-999, group 00 and serial 0000 were never issued

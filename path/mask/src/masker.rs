@@ -1,6 +1,7 @@
 //! Turns an answer, laid out in pieces, into bytes that may leave.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -188,7 +189,7 @@ impl Masker {
             return Err(self.fail(fault));
         }
         let opaque = std::mem::take(&mut self.opaque);
-        let bytes = self.out.split().freeze();
+        let bytes = if self.out.is_empty() { Bytes::new() } else { self.out.split().freeze() };
         Ok(self.masked(Part::Body { bytes, opaque }))
     }
 
@@ -196,14 +197,7 @@ impl Masker {
         match piece {
             Piece::Syntax(bytes) => self.out.extend_from_slice(&bytes),
             Piece::Text { encoding: Encoding::JsonNumber, raw, .. } => self.whole(Encoding::JsonNumber, &raw),
-            Piece::Text { lane, encoding, raw } => {
-                let mut text = self.take_lane(lane)?;
-                self.with(|bench| match encoding {
-                    Encoding::JsonString => text.json(&raw, false, bench),
-                    Encoding::Plain | Encoding::JsonNumber => text.plain(&raw, false, bench),
-                });
-                self.lanes.insert(lane, text);
-            }
+            Piece::Text { lane, encoding, raw } => self.text(lane, encoding, &raw)?,
             Piece::End { lane, before, after } => {
                 if let Some(text) = self.lanes.remove(&lane) {
                     self.end(text, &before, &after);
@@ -224,14 +218,26 @@ impl Masker {
         })
     }
 
-    fn take_lane(&mut self, lane: Lane) -> Result<LaneText, LayoutFault> {
-        if let Some(text) = self.lanes.remove(&lane) {
-            return Ok(text);
+    fn text(&mut self, lane: Lane, encoding: Encoding, raw: &[u8]) -> Result<(), LayoutFault> {
+        let open = self.lanes.len();
+        let text = match self.lanes.entry(lane) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(_) if open >= MOST_LANES => {
+                return Err(LayoutFault::Malformed(format!("more than {MOST_LANES} texts are open at once")));
+            }
+            Entry::Vacant(new) => new.insert(self.spare.pop().unwrap_or_default()),
+        };
+        let bench = &mut Bench {
+            rules: &self.rules,
+            reveal: &*self.viewer,
+            judge: &mut self.judge,
+            out: &mut self.out,
+        };
+        match encoding {
+            Encoding::JsonString => text.json(raw, false, bench),
+            Encoding::Plain | Encoding::JsonNumber => text.plain(raw, false, bench),
         }
-        if self.lanes.len() >= MOST_LANES {
-            return Err(LayoutFault::Malformed(format!("more than {MOST_LANES} texts are open at once")));
-        }
-        Ok(self.spare.pop().unwrap_or_default())
+        Ok(())
     }
 
     fn keep(&mut self, mut text: LaneText) {

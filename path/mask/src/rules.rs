@@ -68,8 +68,31 @@ pub(crate) struct ReadyTail {
 /// The rule around a sign, with the pattern of its right side in [`Rules::following`].
 pub(crate) struct ReadyAround {
     pub(crate) rule: usize,
-    pub(crate) spec: Around,
+    pub(crate) sign: u8,
+    pub(crate) longest: usize,
     pub(crate) right: PatternID,
+    /// Which bytes may stand in the run before the sign.
+    run: [bool; 256],
+    /// Which may begin it.
+    first: [bool; 256],
+}
+
+impl ReadyAround {
+    fn new(rule: usize, spec: Around, right: PatternID) -> Self {
+        let (mut run, mut first) = ([false; 256], [false; 256]);
+        for (byte, (runs, begins)) in (0..=255).zip(run.iter_mut().zip(first.iter_mut())) {
+            (*runs, *begins) = ((spec.run)(byte), (spec.first)(byte));
+        }
+        Self { rule, sign: spec.sign, longest: spec.longest, right, run, first }
+    }
+
+    /// The length of the run that `window` ends with, from the first byte that may begin it.
+    pub(crate) fn run_length(&self, window: &[u8]) -> usize {
+        let is = |set: &[bool; 256], b: u8| set.get(usize::from(b)).copied().unwrap_or(false);
+        let run = window.iter().rev().take_while(|b| is(&self.run, **b)).count();
+        let skipped = window.iter().skip(window.len() - run).take_while(|b| !is(&self.first, **b)).count();
+        run - skipped
+    }
 }
 
 /// An automaton over several rules' patterns.
@@ -271,7 +294,7 @@ impl<'a> Parts<'a> {
             }
             Shape::Around(spec) => {
                 let right = self.follow(spec.right)?;
-                if self.around.replace(ReadyAround { rule: index, spec, right }).is_some() {
+                if self.around.replace(ReadyAround::new(index, spec, right)).is_some() {
                     return Err("there is another rule around a sign".to_owned());
                 }
                 (spec.right, spec.longest)

@@ -12,7 +12,7 @@ use regex_automata::util::primitives::StateID;
 use regex_automata::{Anchored, PatternID};
 
 use crate::context::{Contexts, LEFT, announced};
-use crate::rules::{ANNOUNCED, BEGINNING, Machine, Rules, start_of};
+use crate::rules::{ANNOUNCED, BEGINNING, Machine, ReadyAround, Rules, start_of};
 
 /// Takes what the scanner decides. Places count from the beginning of the text and never go back.
 pub(crate) trait Sink {
@@ -91,6 +91,14 @@ struct Sign {
     horizon: Option<(usize, Option<usize>)>,
 }
 
+/// What a run through the text has at hand.
+struct Run<'a, S> {
+    rules: &'a Rules,
+    /// Whether the text ends with what has come.
+    last: bool,
+    sink: &'a mut S,
+}
+
 /// How running through an automaton ended.
 enum Ran {
     Dead,
@@ -162,7 +170,8 @@ impl Scanner {
 
     /// Drops what can't be looked at any more, now and then.
     fn forget(&mut self) {
-        const SLACK: usize = 4096;
+        // Tests forget early, so that short texts meet it too.
+        const SLACK: usize = if cfg!(test) { 16 } else { 4096 };
         let keep = self.at.saturating_sub(LEFT);
         if keep - self.base.min(keep) > SLACK {
             self.buf.drain(..keep - self.base);
@@ -233,16 +242,15 @@ impl Scanner {
         if let Some((limit, sign)) = self.sign.horizon.filter(|(limit, _)| *limit >= self.at) {
             return (limit, sign);
         }
-        let spec = &around.spec;
         let horizon = loop {
             let from = self.sign.searched.max(self.at);
             let end = self.end();
-            let Some(sign) = memchr::memchr(spec.sign, self.slice(from, end)).map(|n| from + n) else {
+            let Some(sign) = memchr::memchr(around.sign, self.slice(from, end)).map(|n| from + n) else {
                 self.sign.searched = end;
-                break (if last { end } else { self.first_of_run(spec, end) }, None);
+                break (if last { end } else { self.first_of_run(around, end) }, None);
             };
             self.sign.searched = sign;
-            let first = self.first_of_run(spec, sign);
+            let first = self.first_of_run(around, sign);
             if first < sign {
                 break (first, Some(sign));
             }
@@ -253,34 +261,24 @@ impl Scanner {
     }
 
     /// The first byte that may begin the run that ends before `end`, or `end`.
-    fn first_of_run(&self, spec: &crate::rule::Around, end: usize) -> usize {
-        let window = self.slice(self.at.max(end.saturating_sub(spec.longest)), end);
-        let run = window.iter().rev().take_while(|b| (spec.run)(**b)).count();
-        let skipped = window.iter().skip(window.len() - run).take_while(|b| !(spec.first)(**b)).count();
-        end - (run - skipped)
+    fn first_of_run(&self, around: &ReadyAround, end: usize) -> usize {
+        end - around.run_length(self.slice(self.at.max(end.saturating_sub(around.longest)), end))
     }
 
     /// Runs the thread on. False when it waits for more.
     fn advance<S: Sink>(&mut self, rules: &Rules, last: bool, sink: &mut S) -> bool {
         let Some(mut thread) = self.thread.take() else { return true };
+        let mut run = Run { rules, last, sink };
         loop {
             let ran = match thread.step {
                 Step::Around => match &rules.around {
                     Some(around) => {
-                        let one = [around.rule];
-                        self.through(
-                            &rules.following,
-                            |_| one.first().copied(),
-                            rules,
-                            &mut thread,
-                            last,
-                            sink,
-                        )
+                        self.through(&rules.following, |_| Some(around.rule), &mut thread, &mut run)
                     }
                     None => Ran::Dead,
                 },
-                Step::Spelled => self.machine(&rules.spelled, rules, &mut thread, last, sink),
-                Step::Announced => self.machine(&rules.announced, rules, &mut thread, last, sink),
+                Step::Spelled => self.machine(&rules.spelled, &mut thread, &mut run),
+                Step::Announced => self.machine(&rules.announced, &mut thread, &mut run),
                 Step::Done => Ran::Settled,
             };
             match ran {
@@ -296,17 +294,6 @@ impl Scanner {
         true
     }
 
-    fn machine<S: Sink>(
-        &self,
-        machine: &Machine,
-        rules: &Rules,
-        thread: &mut Thread,
-        last: bool,
-        sink: &mut S,
-    ) -> Ran {
-        self.through(&machine.dfa, |p| machine.rules.get(p.as_usize()).copied(), rules, thread, last, sink)
-    }
-
     fn next_step(&self, rules: &Rules, thread: &mut Thread) {
         let prev = self.prev(thread.start);
         (thread.step, thread.state) = match thread.step {
@@ -319,45 +306,49 @@ impl Scanner {
         thread.pos = thread.start;
     }
 
+    #[inline]
+    fn machine<S: Sink>(&self, machine: &Machine, thread: &mut Thread, run: &mut Run<'_, S>) -> Ran {
+        self.through(&machine.dfa, |p| machine.rules.get(p.as_usize()).copied(), thread, run)
+    }
+
     /// Runs through one automaton as far as there is text.
     #[inline]
     fn through<S: Sink>(
         &self,
         dfa: &dense::DFA<Vec<u32>>,
         rule_of: impl Fn(PatternID) -> Option<usize>,
-        rules: &Rules,
         thread: &mut Thread,
-        last: bool,
-        sink: &mut S,
+        run: &mut Run<'_, S>,
     ) -> Ran {
         let mut state = thread.state;
         let end = self.end();
+        let last = run.last;
+        let mut matched = |state: StateID, thread: &mut Thread, end: usize| {
+            for index in 0..dfa.match_len(state) {
+                if let Some(rule) = rule_of(dfa.match_pattern(state, index)) {
+                    self.offer(rule, thread, end, run);
+                }
+            }
+            thread.settled(run.rules, end)
+        };
         for (pos, byte) in (thread.pos..).zip(self.slice(thread.pos, end)) {
             state = dfa.next_state(state, *byte);
             if dfa.is_special_state(state) {
                 if !dfa.is_match_state(state) {
                     return Ran::Dead;
                 }
-                for index in 0..dfa.match_len(state) {
-                    if let Some(rule) = rule_of(dfa.match_pattern(state, index)) {
-                        self.offer(rules, rule, thread, pos, sink);
-                    }
-                }
-                if thread.settled(rules, pos) {
+                if matched(state, thread, pos) {
                     return Ran::Settled;
                 }
             }
         }
         if last {
             state = dfa.next_eoi_state(state);
-            if dfa.is_match_state(state) {
-                for index in 0..dfa.match_len(state) {
-                    if let Some(rule) = rule_of(dfa.match_pattern(state, index)) {
-                        self.offer(rules, rule, thread, end, sink);
-                    }
-                }
-            }
-            return Ran::Dead;
+            return if dfa.is_match_state(state) && matched(state, thread, end) {
+                Ran::Settled
+            } else {
+                Ran::Dead
+            };
         }
         thread.state = state;
         thread.pos = end;
@@ -366,10 +357,10 @@ impl Scanner {
 
     /// Takes a match of `rule` from the thread's start to `end`, if it is a value and better than what
     /// the thread has: longer, or as long and of a rule further up.
-    fn offer<S: Sink>(&self, rules: &Rules, rule: usize, thread: &mut Thread, end: usize, sink: &mut S) {
+    fn offer<S: Sink>(&self, rule: usize, thread: &mut Thread, end: usize, run: &mut Run<'_, S>) {
         let better =
             |than: &Option<Found>| than.as_ref().is_none_or(|f| end > f.end || end == f.end && rule < f.rule);
-        let Some(ready) = rules.list.get(rule) else { return };
+        let Some(ready) = run.rules.list.get(rule) else { return };
         if ready.context.is_some_and(|context| !thread.contexts.has(context)) || !better(&thread.best) {
             return;
         }
@@ -379,7 +370,7 @@ impl Scanner {
             return;
         }
         let found = Found { rule, value: thread.start + value.start..thread.start + value.end, end };
-        if sink.hides(rule) {
+        if run.sink.hides(rule) {
             thread.best = Some(found);
         } else if better(&thread.shown) {
             thread.shown = Some(found);

@@ -81,7 +81,10 @@ pub(crate) fn planted() -> Vec<(&'static str, String)> {
         ("anthropic-key", format!("«{}{}AA»", "sk-ant-api03-", n(93))),
         ("google-api-key", format!("key «{}{}»", "AIza", n(35))),
         ("google-oauth", format!("«{}{}»", "ya29.", n(60))),
-        ("huggingface-token", format!("«{}{}»", "hf_", noise(9, 34, &ALNUM[..52]))),
+        (
+            "huggingface-token",
+            format!("«{}{}»", "hf_", noise(9, 34, ALNUM.trim_end_matches(|c: char| c.is_ascii_digit()))),
+        ),
         ("npm-token", format!("«{}{}»", "npm_", n(36))),
         ("jwt", format!("Bearer «{}{}.{}{}.{}». Then", "eyJ", n(30), "eyJ", n(60), n(43))),
         ("private-key", format!("x «{begin}\nMIIE{}\n{}\n{end}»\n", n(60), n(64))),

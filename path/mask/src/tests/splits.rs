@@ -58,8 +58,8 @@ pub(crate) fn text() -> impl Strategy<Value = String> {
         (prop::sample::select(values), any::<prop::sample::Index>(), 0..4u8).prop_map(|(value, at, kind)| {
             let at = at.index(value.len());
             match kind {
-                0 => value[..at].to_owned(),
-                1 => value[at..].to_owned(),
+                0 => value.split_at(at).0.to_owned(),
+                1 => value.split_at(at).1.to_owned(),
                 _ => value,
             }
         });
