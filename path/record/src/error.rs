@@ -134,6 +134,14 @@ impl From<Damage> for LedgerError {
 }
 
 impl LedgerError {
+    /// Whether something could not be recorded, as opposed to read.
+    pub fn is_of_writing(&self) -> bool {
+        matches!(
+            self,
+            Self::Full | Self::Write { .. } | Self::TimedOut { .. } | Self::Closed | Self::TooLarge { .. }
+        )
+    }
+
     pub(crate) fn file(action: &'static str, path: &Path, source: io::Error) -> Self {
         Self::File { action, path: path.to_owned(), source: Arc::new(source) }
     }

@@ -10,7 +10,7 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{Row, SqliteConnection};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::LedgerError;
 use crate::leaf::{Leaf, Refused, Sealed, What};
@@ -345,26 +345,38 @@ pub async fn rebuild_index(dir: &Path, mut progress: impl FnMut(u64, u64) + Send
     Ok(())
 }
 
-/// Starts the thread that keeps the index up with the leaves.
-pub(crate) fn follow(dir: &Path, written: watch::Receiver<Position>) -> Result<(), LedgerError> {
+/// Starts the thread that keeps the index up with the leaves, until the writer is gone. The sender is
+/// dropped when it ends.
+pub(crate) fn follow(
+    dir: &Path,
+    written: watch::Receiver<Position>,
+    ended: oneshot::Sender<()>,
+) -> Result<(), LedgerError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| LedgerError::file("start a thread for", dir, error))?;
     let folder = dir.to_owned();
-    spawn("ledger-index", dir, move || runtime.block_on(keep_up(&folder, written)))
+    spawn("ledger-index", dir, move || {
+        runtime.block_on(keep_up(&folder, written));
+        drop(runtime);
+        drop(ended);
+    })
 }
 
 async fn keep_up(dir: &Path, mut written: watch::Receiver<Position>) {
     // Weak in time, never in order: behind by this much under load, so that it works in batches.
     const PAUSE: Duration = Duration::from_millis(20);
-    const AGAIN: Duration = Duration::from_secs(1);
+    const AGAIN: Duration = Duration::from_millis(200);
     let mut index = None;
     loop {
         let until = *written.borrow_and_update();
         let outcome = match &index {
             None => match Index::open(dir).await {
-                Ok(opened) => Ok(index = Some(opened)),
+                Ok(opened) => {
+                    index = Some(opened);
+                    Ok(())
+                }
                 Err(error) => Err(error),
             },
             Some(index) => Index::catch_up(index, dir, Some(until), &mut |_| ()).await,
@@ -382,10 +394,10 @@ async fn keep_up(dir: &Path, mut written: watch::Receiver<Position>) {
                 if opened.is_none() {
                     discard(dir);
                 }
-                tokio::time::sleep(AGAIN).await;
                 if written.has_changed().is_err() {
                     break;
                 }
+                tokio::time::sleep(AGAIN).await;
             }
         }
     }

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -74,6 +74,8 @@ pub(crate) struct Inner {
     pub(crate) key: DigestKey,
     status: Arc<Status>,
     written: watch::Receiver<Position>,
+    /// Tells when the index's thread has ended.
+    indexed: Mutex<Option<oneshot::Receiver<()>>>,
 }
 
 impl std::fmt::Debug for Ledger {
@@ -133,10 +135,12 @@ impl Ledger {
         let timeout = writer.settings.write_timeout;
         let (jobs, receiver) = sync_channel(queue.saturating_add(64));
         spawn("ledger", &dir, move || writer.run(&receiver))?;
-        index::follow(&dir, written.clone())?;
+        let (ended, indexed) = oneshot::channel();
+        index::follow(&dir, written.clone(), ended)?;
+        let indexed = Mutex::new(Some(indexed));
         let unit = ROOM.div_ceil(queue);
         let room = Arc::new(Semaphore::new(ROOM));
-        Ok(Self(Arc::new(Inner { jobs, room, unit, timeout, clock, key, status, written })))
+        Ok(Self(Arc::new(Inner { jobs, room, unit, timeout, clock, key, status, written, indexed })))
     }
 
     /// Records a refusal before there was a caller: one leaf, or above the rate of 50 a second and
@@ -164,7 +168,8 @@ impl Ledger {
     }
 
     /// The one answer that may go out without a record: that the record cannot be written. `error` is
-    /// the proof of it; how often that happened is told in the *outage* leaf's metrics and the health.
+    /// the proof of it. `None` if it is an error of reading, or the body is no short refusal (4 KiB): then
+    /// nothing may be said. How often it happened is in the health.
     pub fn unrecorded(
         &self,
         error: &LedgerError,
@@ -172,11 +177,14 @@ impl Ledger {
         status: StatusCode,
         headers: HeaderMap,
         body: Bytes,
-    ) -> Words {
+    ) -> Option<Words> {
+        if !error.is_of_writing() || body.len() > 4096 {
+            return None;
+        }
         tracing::warn!(%exchange, %error, "an exchange was refused without a record");
         metrics::counter!("ledger_unrecorded_refusals_total").increment(1);
         self.0.status.unrecorded.fetch_add(1, Ordering::Relaxed);
-        Words::new(exchange, status, headers, body)
+        Some(Words::new(exchange, status, headers, body))
     }
 
     /// Records that a policy set decides from now on.
@@ -222,7 +230,13 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`] when something could not be sealed; the next start will.
     pub async fn close(self) -> Result<(), LedgerError> {
-        self.0.hand_over(None, Work::Close).await
+        let sealed = self.0.hand_over(None, Work::Close).await;
+        let indexed = self.0.indexed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(indexed) = indexed {
+            // The index is derived: a slow one is no reason to wait longer.
+            let _ = tokio::time::timeout(self.0.timeout, indexed).await;
+        }
+        sealed
     }
 }
 

@@ -64,7 +64,7 @@ pub(crate) fn recover(settings: &Settings, disk: &dyn Disk, created: i64) -> Res
             first_leaf,
             class: series.class.clone(),
         };
-        end.mend(&settings.dir, series, header, disk, durable, &mut torn)
+        end.mend(&Site { ledger: &settings.dir, disk, durable }, series, header, &mut torn)
     };
     let leaves = mend(leaves, leaf_end, count)?;
     let bodies = mend(bodies, body_end, 0)?;
@@ -172,17 +172,23 @@ fn scan(
     Ok(End { at, tail, inside: inside.filter(|damage| damage.file == last) })
 }
 
+/// Where, and how, ends are mended.
+struct Site<'a> {
+    ledger: &'a Path,
+    disk: &'a dyn Disk,
+    durable: bool,
+}
+
 impl End {
     /// Gets the series ready to append to, and notes in `torn` what had to be done.
     fn mend(
         self,
-        ledger: &Path,
+        site: &Site<'_>,
         series: Series,
         mut header: Header,
-        disk: &dyn Disk,
-        durable: bool,
         torn: &mut Vec<Torn>,
     ) -> Result<Log, LedgerError> {
+        let Site { ledger, disk, durable } = *site;
         let numbers = series.numbers().map_err(|error| LedgerError::file("list", &series.dir, error))?;
         let Some(last) = numbers.last().copied() else {
             return Log::begin(disk, series.clone(), header, durable)

@@ -310,12 +310,11 @@ impl SeriesReader {
             return Ok(false);
         }
         // The writer may have finished this segment between our last look and its next segment.
-        if let Ok((_, mut frames)) = self.series.open(segment, at.offset) {
-            if let Ok(Some(_)) = frames.next() {
-                self.next = at;
-                self.current = None;
-                return Ok(true);
-            }
+        let again = self.series.open(segment, at.offset).and_then(|(_, mut frames)| frames.next());
+        if let Ok(Some(_)) = again {
+            self.next = at;
+            self.current = None;
+            return Ok(true);
         }
         self.next = Position { segment: segment.saturating_add(1), offset: HEADER };
         self.current = None;

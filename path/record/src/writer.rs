@@ -66,6 +66,13 @@ pub(crate) struct Trouble {
     failed: u64,
 }
 
+impl Drop for Writer {
+    /// Also after a panic: nothing is written any more, and everyone may know.
+    fn drop(&mut self) {
+        self.status.set(Condition::Closed);
+    }
+}
+
 impl Writer {
     /// The thread: ends when it is told to, or when nobody can give it work any more. The one who told
     /// it learns so once the files and the lock are let go.
@@ -295,7 +302,6 @@ impl Writer {
         self.summarise();
         let sealed = self.seal_all();
         self.mark();
-        self.status.set(Condition::Closed);
         if sealed { Ok(()) } else { Err(self.why()) }
     }
 

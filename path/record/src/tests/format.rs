@@ -50,7 +50,7 @@ fn derived() -> Fields {
                 None => line.split_once('(').unwrap(),
             };
             let rust = rust.trim_end_matches([',', ')']);
-            let inner = rust.split(['<', '>']).filter(|part| !part.is_empty()).next_back().unwrap();
+            let inner = rust.split(['<', '>']).rfind(|part| !part.is_empty()).unwrap();
             let number = attribute.split("tag = \"").nth(1).unwrap().trim_end_matches('"').parse().unwrap();
             let first = attribute.split(',').next().unwrap();
             let base = match first {

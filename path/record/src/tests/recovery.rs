@@ -98,6 +98,7 @@ async fn an_exchange_open_across_a_checkpoint_keeps_its_chains() {
     let killed = Place::new();
     copy(place.root.path(), killed.root.path());
     complete(record).await.unwrap();
+    ledger.close().await.unwrap();
     assert_eq!(reopened(&killed).await[&exchange].as_deref(), Some("interrupted"));
     let sealed = checked(&killed, exchange).await.sealed.unwrap();
     assert_eq!(sealed.response.unwrap().bytes, 5 * (900 << 10));

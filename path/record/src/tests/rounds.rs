@@ -104,12 +104,13 @@ async fn ranges_that_do_not_fit_are_an_error() {
     let ledger = place.open();
     let mut record = opened(&ledger, &*place.clock, "").await;
     let class = || DataClass::new("opaque.image").unwrap();
-    for ranges in [vec![0..9], vec![2..3, 1..2]] {
-        let opaque = ranges.into_iter().map(|range| Opaque { range, class: class() }).collect();
+    for ranges in [&[(0, 9)][..], &[(2, 3), (1, 2)]] {
+        let opaque = ranges.iter().map(|(from, to)| Opaque { range: *from..*to, class: class() }).collect();
         let outcome = put(&mut record, Part::Body { bytes: "12345".into(), opaque }).await;
         assert!(matches!(outcome, Err(LedgerError::Misfit { .. })));
     }
     complete(record).await.unwrap();
+    ledger.close().await.unwrap();
 }
 
 #[tokio::test]
@@ -152,7 +153,7 @@ async fn a_dropped_record_is_sealed_as_cut() {
     let given_up = case(&*place.clock, "ada", "q");
     {
         let opening = ledger.open_exchange(given_up.opening());
-        tokio::select! { biased; _ = opening => panic!(), () = std::future::ready(()) => {} }
+        tokio::select! { biased; record = opening => drop(record), () = std::future::ready(()) => {} }
     }
     eventually(|| ledger.health().open_exchanges == 0 && outcomes(&place.ledger()).len() >= 2).await;
     ledger.close().await.unwrap();
@@ -175,6 +176,25 @@ async fn closing_seals_what_is_open_and_refuses_the_rest() {
     assert!(late.open_exchange(case(&*place.clock, "ada", "q").opening()).await.is_err());
     assert!(!late.health().is_ready());
     assert_eq!(outcomes(&place.ledger())[&record.exchange()].as_deref(), Some("interrupted"));
+}
+
+#[tokio::test]
+async fn only_a_failed_write_lets_an_answer_out_without_a_record() {
+    let place = Place::new();
+    let ledger = place.open();
+    let late = ledger.clone();
+    ledger.close().await.unwrap();
+    let case = case(&*place.clock, "ada", "q");
+    let failed = late.open_exchange(case.opening()).await.unwrap_err();
+    let reading = Reader::open(&place.ledger()).await.unwrap().show(case.exchange).await.unwrap_err();
+    let say = |error: &LedgerError, size| {
+        let body = Bytes::from(vec![b'n'; size]);
+        late.unrecorded(error, case.exchange, StatusCode::SERVICE_UNAVAILABLE, HeaderMap::new(), body)
+    };
+    assert!(say(&failed, 100).is_some());
+    assert!(say(&failed, 5000).is_none());
+    assert!(say(&reading, 100).is_none());
+    assert_eq!(late.health().unrecorded, 1);
 }
 
 #[tokio::test]
@@ -256,4 +276,50 @@ async fn a_flood_of_strangers_is_counted() {
 async fn tick(clock: &FixedClock) {
     tokio::time::sleep(Duration::from_millis(20)).await;
     clock.advance(Duration::from_millis(20));
+}
+
+/// By hand, on a machine with nothing else to do: what an append costs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "measures"]
+async fn measure() {
+    let root = tempfile::tempdir().unwrap();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    let ledger = Ledger::open(settings(root.path()), clock.clone()).unwrap();
+    for (size, count) in [(200usize, 20_000usize), (64 << 10, 10_000)] {
+        let mut record = opened(&ledger, &*clock, "q").await;
+        let bytes = Bytes::from(vec![b'x'; size]);
+        let mut times = Vec::with_capacity(count);
+        let begun = clock.elapsed();
+        for _ in 0..count {
+            let from = clock.elapsed();
+            put(&mut record, data(bytes.clone())).await.unwrap();
+            times.push(clock.elapsed() - from);
+        }
+        let whole = (clock.elapsed() - begun).as_secs_f64();
+        times.sort_unstable();
+        let rate = (size * count) as f64 / whole / 1e6;
+        println!(
+            "{size} bytes: median {:?}, p99 {:?}, {rate:.0} MB/s",
+            times[count / 2],
+            times[count * 99 / 100]
+        );
+        complete(record).await.unwrap();
+    }
+    let begun = clock.elapsed();
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..16 {
+        let (ledger, clock) = (ledger.clone(), clock.clone());
+        tasks.spawn(async move {
+            for _ in 0..500 {
+                let mut record = opened(&ledger, &*clock, "q").await;
+                put(&mut record, head()).await.unwrap();
+                put(&mut record, data("answer")).await.unwrap();
+                complete(record).await.unwrap();
+            }
+        });
+    }
+    while tasks.join_next().await.is_some() {}
+    let each = (clock.elapsed() - begun).as_micros() / (16 * 500);
+    println!("16 at once: {each} us for an exchange of four appends");
+    ledger.close().await.unwrap();
 }
