@@ -132,7 +132,10 @@ pub(crate) async fn unrecorded(gateway: &Gateway, came: &Came, fault: &LedgerErr
         return;
     }
     let (status, headers, body) = came.dialect.refusal(&ledger_unavailable(fault), came.exchange);
-    utter(gateway.ledger.unrecorded(fault, came.exchange, status, headers, body), reply).await;
+    // Without words the reply is dropped, and the caller gets a bare status.
+    if let Some(words) = gateway.ledger.unrecorded(fault, came.exchange, status, headers, body) {
+        utter(words, reply).await;
+    }
 }
 
 async fn utter(words: Words, mut reply: Reply) {

@@ -182,8 +182,8 @@ impl Writer {
         self.count = self.count.saturating_add(stage.count);
         let bytes = as_u64(stage.bodies.len()).saturating_add(as_u64(stage.leaves.len()));
         self.unmarked = self.unmarked.saturating_add(bytes);
-        metrics::counter!("ledger_bytes_total").increment(bytes);
-        metrics::counter!("ledger_leaves_total").increment(stage.count);
+        metrics::counter!("portcullis_ledger_bytes_total").increment(bytes);
+        metrics::counter!("portcullis_ledger_leaves_total").increment(stage.count);
         self.publish(stage.count > 0);
         if rotated || self.unmarked >= CHECKPOINT {
             self.mark();

@@ -75,7 +75,11 @@ impl Status {
     }
 
     pub(crate) fn set(&self, condition: Condition) {
-        metrics::gauge!("ledger_writable").set(if condition == Condition::Writing { 1.0 } else { 0.0 });
+        metrics::gauge!("portcullis_ledger_writable").set(if condition == Condition::Writing {
+            1.0
+        } else {
+            0.0
+        });
         *self.condition.lock().unwrap_or_else(PoisonError::into_inner) = condition;
     }
 

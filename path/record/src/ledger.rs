@@ -182,7 +182,7 @@ impl Ledger {
             return None;
         }
         tracing::warn!(%exchange, %error, "an exchange was refused without a record");
-        metrics::counter!("ledger_unrecorded_refusals_total").increment(1);
+        metrics::counter!("portcullis_ledger_unrecorded_refusals_total").increment(1);
         self.0.status.unrecorded.fetch_add(1, Ordering::Relaxed);
         Some(Words::new(exchange, status, headers, body))
     }

@@ -254,7 +254,7 @@ impl Writer {
     }
 
     fn refused(&mut self, jobs: usize) {
-        metrics::counter!("ledger_failed_total").increment(u64::try_from(jobs).unwrap_or(0));
+        metrics::counter!("portcullis_ledger_failed_total").increment(u64::try_from(jobs).unwrap_or(0));
         if let Some(trouble) = &mut self.trouble {
             trouble.failed = trouble.failed.saturating_add(u64::try_from(jobs).unwrap_or(0));
         }
