@@ -40,7 +40,7 @@ async fn what_a_caller_saw_before_kill_9_is_in_the_ledger() {
     gateway.restart().await;
     let exchange = &gateway.sealed(1).await[0];
     assert_eq!((exchange.id(), exchange.outcome()), (id.as_str(), Some("interrupted")));
-    let recorded = joined(gateway.texts(&id).as_bytes());
+    let recorded = joined(gateway.show(&id)["response"]["body"].as_str().unwrap().as_bytes());
     assert!(recorded.starts_with(&joined(&seen)), "seen: {}\nrecorded: {recorded}", joined(&seen));
     assert_eq!(code(&chat_as_nobody(&gateway).await), "token_missing", "it works again");
 }

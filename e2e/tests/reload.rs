@@ -71,10 +71,10 @@ async fn a_good_set_takes_effect_and_is_in_the_record() {
     fs::write(gateway.file("policies/closed.cedar"), NOBODY).unwrap();
     gateway.reload();
     until_refused(&gateway, &token).await;
-    let exchanges = gateway.exchanges();
-    let last = exchanges.last().unwrap();
-    assert_eq!(last.code(), Some("policy_denied"));
-    let why = gateway.why(last.id()).to_string();
+    let denied = gateway.eventually(|| {
+        gateway.exchanges().into_iter().rev().find(|exchange| exchange.code() == Some("policy_denied"))
+    });
+    let why = gateway.why(denied.await.id()).to_string();
     assert!(why.contains("closed"), "{why}");
 }
 

@@ -1,10 +1,10 @@
 //! Names for one exchange and for what it is addressed to.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
+use uuid::{ContextV7, Uuid};
 
 /// Names one request with its response, in the record, in logs and in the `x-request-id` a caller
 /// sees. A UUIDv7 (RFC 9562), so names sort by the time the request arrived.
@@ -15,10 +15,12 @@ pub struct ExchangeId(Uuid);
 impl ExchangeId {
     /// A new name for a request that arrived at `at`.
     pub fn at(at: jiff::Timestamp) -> Self {
-        let millis = u64::try_from(at.as_millisecond()).unwrap_or(0);
-        let (secs, nanos) = (millis / 1000, u32::try_from(millis % 1000).unwrap_or(0) * 1_000_000);
-        let ctx = uuid::ContextV7::new();
-        Self(Uuid::new_v7(uuid::Timestamp::from_unix(ctx, secs, nanos)))
+        // One counter for the process: names given within one millisecond sort too.
+        static COUNTER: Mutex<ContextV7> = Mutex::new(ContextV7::new());
+        let seconds = u64::try_from(at.as_second()).unwrap_or(0);
+        let nanos = u32::try_from(at.subsec_nanosecond()).unwrap_or(0);
+        let counter = COUNTER.lock().unwrap_or_else(PoisonError::into_inner);
+        Self(Uuid::new_v7(uuid::Timestamp::from_unix(&*counter, seconds, nanos)))
     }
 
     /// The sixteen bytes, as the record stores them.

@@ -7,6 +7,7 @@ use authorize::PolicySet;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use crate::config_verb;
 use crate::failure::Failure;
 use crate::out::{Out, Tone};
 
@@ -18,9 +19,11 @@ pub(crate) enum PolicyVerb {
 
 #[derive(Args)]
 pub(crate) struct Check {
-    /// The folder that holds `*.cedar`
-    #[arg(default_value = "policies")]
-    dir: PathBuf,
+    /// The folder that holds `*.cedar`; taken from the configuration when absent
+    dir: Option<PathBuf>,
+    /// The configuration file
+    #[arg(long, short, default_value = "portcullis.yaml", env = "PORTCULLIS_CONFIG")]
+    config: PathBuf,
     /// Report as JSON
     #[arg(long)]
     json: bool,
@@ -35,7 +38,11 @@ impl PolicyVerb {
 
 impl Check {
     fn run(self, out: &mut Out) -> Result<ExitCode, Failure> {
-        match PolicySet::load(&self.dir) {
+        let dir = match self.dir {
+            Some(dir) => dir,
+            None => config_verb::load(&self.config, out.colour())?.policies.dir,
+        };
+        match PolicySet::load(&dir) {
             Ok(set) => {
                 let report = set.report();
                 if self.json {

@@ -1,7 +1,9 @@
 //! Every way the gateway says no. What it says is recorded like any answer, but for one case: when the
 //! record itself can't be written, it says just that.
 
+use bytes::Bytes;
 use http::request::Parts;
+use http::{HeaderMap, HeaderValue, StatusCode};
 use model::{Code, Decision, Outcome, Question, Refusal, Ruling};
 use record::{LedgerError, Opening, Record, Spoken, Stranger, Words};
 
@@ -19,7 +21,7 @@ pub(crate) async fn stranger(gateway: &Gateway, came: &Came, head: &Parts, refus
         detail = refusal.detail.as_deref(), "refused before there was a caller"
     );
     metrics::counter!("portcullis_refused_strangers_total", "code" => refusal.code.name()).increment(1);
-    let (status, headers, body) = came.dialect.refusal(refusal, came.exchange);
+    let (status, headers, body) = words(came, refusal);
     let stranger = Stranger {
         exchange: came.exchange,
         arrived: came.at,
@@ -111,7 +113,7 @@ pub(crate) async fn say(
     refusal: &Refusal,
     mut reply: Reply,
 ) {
-    let (status, headers, body) = came.dialect.refusal(refusal, came.exchange);
+    let (status, headers, body) = words(came, refusal);
     for words in [Spoken::Head { status, headers }, Spoken::Body(body)] {
         let recorded = match record.say(words).await {
             Ok(recorded) => recorded,
@@ -131,11 +133,18 @@ pub(crate) async fn unrecorded(gateway: &Gateway, came: &Came, fault: &LedgerErr
     if reply.is_committed() {
         return;
     }
-    let (status, headers, body) = came.dialect.refusal(&ledger_unavailable(fault), came.exchange);
+    let (status, headers, body) = words(came, &ledger_unavailable(fault));
     // Without words the reply is dropped, and the caller gets a bare status.
     if let Some(words) = gateway.ledger.unrecorded(fault, came.exchange, status, headers, body) {
         utter(words, reply).await;
     }
+}
+
+/// The refusal in the caller's dialect, with its code in a header too: HEAD has no body to say it in.
+fn words(came: &Came, refusal: &Refusal) -> (StatusCode, HeaderMap, Bytes) {
+    let (status, mut headers, body) = came.dialect.refusal(refusal, came.exchange);
+    headers.insert("x-portcullis-code", HeaderValue::from_static(refusal.code.name()));
+    (status, headers, body)
 }
 
 async fn utter(words: Words, mut reply: Reply) {
