@@ -143,14 +143,19 @@ impl Gateway {
     /// # Panics
     /// When the command's answer holds no list.
     pub fn exchanges(&self) -> Vec<Exchange> {
-        let told = self.cli_json(&["sessions", "list", "--json"]);
-        let list = match &told {
-            Value::Array(list) => Some(list),
-            Value::Object(map) => map.values().find_map(Value::as_array),
-            _ => None,
-        };
-        let mut exchanges: Vec<Exchange> =
-            list.unwrap_or_else(|| panic!("no list in {told}")).iter().cloned().map(Exchange).collect();
+        let mut exchanges = Vec::new();
+        let mut cursor = None;
+        loop {
+            let mut arguments = vec!["sessions", "list", "--json", "--limit", "1000"];
+            arguments.extend(cursor.as_deref().into_iter().flat_map(|cursor| ["--cursor", cursor]));
+            let page = self.cli_json(&arguments);
+            let list = page["exchanges"].as_array().unwrap_or_else(|| panic!("no list in {page}"));
+            exchanges.extend(list.iter().cloned().map(Exchange));
+            match page["next"].as_str() {
+                Some(next) => cursor = Some(next.to_owned()),
+                None => break,
+            }
+        }
         // Ids are time-ordered.
         exchanges.sort_by(|one, other| one.id().cmp(other.id()));
         exchanges

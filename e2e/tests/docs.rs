@@ -64,16 +64,20 @@ fn try_block(block: &Block) -> Result<(), String> {
         file
     };
     match block.kind.as_str() {
-        "yaml" => config::parse(&block.text, &file("portcullis.yaml"))
-            .map(|_| ())
-            .map_err(|faults| format!("{faults:?}")),
+        "yaml" => {
+            fs::create_dir(folder.path().join("policies")).map_err(|error| error.to_string()).and_then(|()| {
+                config::parse(&block.text, &file("portcullis.yaml"))
+                    .map(|_| ())
+                    .map_err(|faults| faults.render(false))
+            })
+        }
         "json" => serde_json::from_str::<serde_json::Value>(&block.text)
             .map(|_| ())
             .map_err(|error| error.to_string()),
         "cedar" => {
             file("example.cedar");
             let mut check = Command::new(portcullis());
-            ran(&check.args(["policy", "check", "--policies"]).arg(folder.path()).output().unwrap())
+            ran(&check.args(["policy", "check"]).arg(folder.path()).output().unwrap())
         }
         "sh" => {
             let beside = portcullis().parent().unwrap().to_owned();
