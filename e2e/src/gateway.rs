@@ -17,6 +17,8 @@ use crate::process::{PATIENCE, Part, eventually, free_address};
 
 /// How often a start is tried: between finding a free port and taking it, another test may be faster.
 const TRIES: usize = 3;
+/// The longest list the command gives. No test makes as many exchanges.
+const LIST_LIMIT: &str = "1000";
 
 /// A running gateway with a folder of its own.
 #[derive(Debug)]
@@ -143,7 +145,7 @@ impl Gateway {
     /// # Panics
     /// When the command's answer holds no list.
     pub fn exchanges(&self) -> Vec<Exchange> {
-        let told = self.cli_json(&["sessions", "list", "--json"]);
+        let told = self.cli_json(&["sessions", "list", "--json", "--limit", LIST_LIMIT]);
         let list = match &told {
             Value::Array(list) => Some(list),
             Value::Object(map) => map.values().find_map(Value::as_array),
