@@ -65,7 +65,26 @@ fn code(answer: &Answer) -> Option<Code> {
 }
 
 #[tokio::test]
-async fn every_operation_leaves_one_sealed_record() {
+async fn every_operation_of_openai_leaves_one_sealed_record() {
+    covers(ServerKind::OpenAi).await;
+}
+
+#[tokio::test]
+async fn every_operation_of_vllm_leaves_one_sealed_record() {
+    covers(ServerKind::Vllm).await;
+}
+
+#[tokio::test]
+async fn every_operation_of_llama_cpp_leaves_one_sealed_record() {
+    covers(ServerKind::LlamaCpp).await;
+}
+
+#[tokio::test]
+async fn every_operation_of_ollama_leaves_one_sealed_record() {
+    covers(ServerKind::Ollama).await;
+}
+
+async fn covers(server: ServerKind) {
     let (provider, upstream) = tokio::join!(
         Provider::start(),
         FakeUpstream::start(|_| Reply::json(&json!({ "object": "list", "data": [], "models": [] })))
@@ -83,8 +102,8 @@ async fn every_operation_leaves_one_sealed_record() {
         [provider.login("bob").await, provider.machine("agent-runner").await, provider.login("alice").await];
     let wanted = [Some(Code::PolicyDenied), Some(Code::ApprovalRequired), None];
 
-    let entries: Vec<&CatalogueEntry> = catalogue().filter(|entry| servers.contains(&entry.server)).collect();
-    assert!(entries.len() > 100, "the catalogue holds only {} operations", entries.len());
+    let entries: Vec<&CatalogueEntry> = catalogue().filter(|entry| entry.server == server).collect();
+    assert!(entries.len() > 10, "the catalogue holds only {} operations", entries.len());
     let mut ids: BTreeMap<String, String> = BTreeMap::new();
     let mut before_policy = Vec::new();
     for entry in &entries {
