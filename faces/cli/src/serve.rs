@@ -41,7 +41,10 @@ impl Serve {
 
 /// A runtime for verbs that wait for the network.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    // At least two, so that a task that a hanging disk holds up never holds up all others.
+    let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores.max(2))
         .enable_all()
         .build()
         .map_err(|fault| Failure::Said(format!("cannot start: {fault}")))

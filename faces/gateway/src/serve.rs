@@ -10,9 +10,10 @@ use hyper::body::Incoming;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::came::Came;
 use crate::reply::{self, ReplyBody};
 use crate::session::Arrival;
-use crate::{Gateway, SetupError, exchange, observe, reload};
+use crate::{Gateway, SetupError, exchange, observe, refuse, reload};
 
 /// A gateway whose doors are open.
 pub struct Running {
@@ -104,14 +105,22 @@ impl Running {
 }
 
 /// Answers one request. The exchange runs in a task of its own; a task that is lost answers nothing
-/// but a status.
+/// but a status, and one that a hanging disk holds up is not waited for.
 async fn answer(gateway: Arc<Gateway>, request: Request<Incoming>, peer: Peer) -> Response<ReplyBody> {
     let arrival = Arrival::new(request, &peer, &*gateway.clock);
-    let exchange = arrival.exchange;
+    let came = Came::from(&arrival);
     let (reply, answered) = reply::channel();
-    tokio::spawn(exchange::carry(gateway, arrival, reply));
-    answered.await.unwrap_or_else(|_| {
-        tracing::error!(request = %exchange, "the exchange was lost");
-        reply::lost()
-    })
+    tokio::spawn(exchange::carry(Arc::clone(&gateway), arrival, reply));
+    tokio::select! {
+        biased;
+        answered = answered => answered.unwrap_or_else(|_| {
+            tracing::error!(request = %came.exchange, "the exchange was lost");
+            reply::lost()
+        }),
+        fault = gateway.ledger.hung() => {
+            let (reply, answered) = reply::channel();
+            refuse::unrecorded(&gateway, &came, &fault, reply).await;
+            answered.await.unwrap_or_else(|_| reply::lost())
+        }
+    }
 }

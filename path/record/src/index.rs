@@ -13,9 +13,9 @@ use sqlx::{Row, SqliteConnection};
 use tokio::sync::{oneshot, watch};
 
 use crate::LedgerError;
-use crate::leaf::{Leaf, Refused, Sealed, What};
+use crate::leaf::Leaf;
 use crate::ledger::spawn;
-use crate::opened::Opened;
+use crate::rows::Rows;
 use crate::segment::{HEADER, Position, Series};
 
 /// Changes whenever the tables do; an index of another version is built anew.
@@ -97,6 +97,22 @@ impl Index {
         place(&mut connection).await
     }
 
+    /// Waits until the index holds what the leaves held just now: whoever asks after a request means that
+    /// request too. Not for longer than a moment; the index may be far behind, and lists what it has.
+    pub(crate) async fn reach(&self, leaves: &Series) {
+        const EVERY: Duration = Duration::from_millis(10);
+        let numbers = leaves.numbers().unwrap_or_default();
+        let Some(segment) = numbers.into_iter().max() else { return };
+        let Ok(file) = fs::metadata(leaves.path(segment)) else { return };
+        let wanted = Position { segment, offset: file.len() };
+        for _ in 0..100 {
+            match self.place().await {
+                Ok((at, _)) if at < wanted && wanted.offset > HEADER => tokio::time::sleep(EVERY).await,
+                _ => return,
+            }
+        }
+    }
+
     /// Indexes the leaves in `dir` from where it stands on, up to `until` if given. Tells `progress` the
     /// place reached after each batch.
     pub(crate) async fn catch_up(
@@ -123,9 +139,11 @@ impl Index {
                 from = stands;
                 continue;
             }
+            let mut rows = Rows::default();
             for (at, leaf) in leaves {
-                enter(&mut all, at, leaf).await.map_err(sql)?;
+                rows.take(at, leaf);
             }
+            rows.enter(&mut all).await.map_err(sql)?;
             sqlx::query("DELETE FROM place").execute(&mut *all).await.map_err(sql)?;
             sqlx::query("INSERT INTO place VALUES (?, ?, ?)")
                 .bind(number(end.segment))
@@ -186,7 +204,7 @@ fn batch(
     (leaves, end, node)
 }
 
-fn number(value: u64) -> i64 {
+pub(crate) fn number(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
@@ -201,122 +219,6 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
-}
-
-async fn enter(all: &mut SqliteConnection, at: Position, leaf: Leaf) -> Result<(), sqlx::Error> {
-    let id = match &leaf.what {
-        Some(What::Opened(opened)) => hex(&opened.exchange),
-        Some(What::Part(part)) => hex(&part.exchange),
-        Some(What::Sealed(sealed)) => hex(&sealed.exchange),
-        Some(What::Refused(refused)) => hex(&refused.exchange),
-        _ => return Ok(()),
-    };
-    sqlx::query("INSERT OR IGNORE INTO leaves VALUES (?, ?, ?)")
-        .bind(&id)
-        .bind(number(at.segment))
-        .bind(number(at.offset))
-        .execute(&mut *all)
-        .await?;
-    match leaf.what {
-        Some(What::Opened(opened)) => enter_opened(all, id, opened).await,
-        Some(What::Sealed(sealed)) => enter_sealed(all, id, sealed).await,
-        Some(What::Refused(refused)) => enter_refused(all, id, refused).await,
-        _ => Ok(()),
-    }
-}
-
-fn json(words: &[impl AsRef<str>]) -> String {
-    let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
-    serde_json::to_string(&words).unwrap_or_default()
-}
-
-/// Words between spaces, each once, so that one can be looked for.
-fn spaced<'a>(words: impl Iterator<Item = &'a str>) -> String {
-    let words: std::collections::BTreeSet<&str> = words.collect();
-    words.into_iter().fold(String::from(" "), |text, word| text + word + " ")
-}
-
-async fn enter_opened(all: &mut SqliteConnection, id: String, opened: Opened) -> Result<(), sqlx::Error> {
-    let caller = opened.caller.unwrap_or_default();
-    let decision = opened.decision.unwrap_or_default();
-    let request = opened.request.unwrap_or_default();
-    let model = opened.operations.iter().map(|o| o.model.clone()).find(|model| !model.is_empty());
-    let reasons = decision.judgements.iter().flat_map(|judgement| &judgement.reasons);
-    let policies: Vec<&str> = reasons.map(|reason| reason.policy.as_str()).collect();
-    sqlx::query(
-        "INSERT INTO exchanges (id, arrived, client, caller, issuer, subject, email, kind, groups, resource,
-           model, classes, operations, method, path, ruling, policies)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-         ON CONFLICT (id) DO NOTHING",
-    )
-    .bind(id)
-    .bind(opened.arrived)
-    .bind(opened.client)
-    .bind(format!("{}#{}", caller.issuer, caller.subject))
-    .bind(caller.issuer)
-    .bind(caller.subject)
-    .bind(caller.email)
-    .bind(caller.kind)
-    .bind(json(&caller.groups))
-    .bind(opened.resource)
-    .bind(model)
-    .bind(spaced(opened.operations.iter().map(|o| o.class.as_str())))
-    .bind(spaced(opened.operations.iter().map(|o| o.name.as_str())))
-    .bind(request.method)
-    .bind(request.path)
-    .bind(decision.ruling)
-    .bind(json(&policies))
-    .execute(all)
-    .await
-    .map(drop)
-}
-
-async fn enter_sealed(all: &mut SqliteConnection, id: String, sealed: Sealed) -> Result<(), sqlx::Error> {
-    let times = sealed.times.unwrap_or_default();
-    let counts = |count: fn(&crate::leaf::Finding) -> u64| {
-        let found = sealed.findings.iter().filter(|finding| count(finding) > 0);
-        serde_json::Value::Object(found.map(|f| (f.class.clone(), count(f).into())).collect()).to_string()
-    };
-    let (masked, revealed) = (counts(|finding| finding.masked), counts(|finding| finding.revealed));
-    sqlx::query(
-        "INSERT INTO exchanges (id, outcome, code, status, first_byte, total, input_tokens, output_tokens,
-           masked, revealed)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-         ON CONFLICT (id) DO UPDATE SET outcome = excluded.outcome, code = excluded.code,
-           status = excluded.status, first_byte = excluded.first_byte, total = excluded.total,
-           input_tokens = excluded.input_tokens, output_tokens = excluded.output_tokens,
-           masked = excluded.masked, revealed = excluded.revealed",
-    )
-    .bind(id)
-    .bind(sealed.outcome)
-    .bind(sealed.refusal.map(|refusal| refusal.code))
-    .bind(sealed.status)
-    .bind(times.first_byte_after)
-    .bind(times.total)
-    .bind(sealed.usage.as_ref().map(|usage| number(usage.input)))
-    .bind(sealed.usage.as_ref().map(|usage| number(usage.output)))
-    .bind(masked)
-    .bind(revealed)
-    .execute(all)
-    .await
-    .map(drop)
-}
-
-async fn enter_refused(all: &mut SqliteConnection, id: String, refused: Refused) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "INSERT INTO exchanges (id, arrived, client, method, path, outcome, code, status)
-         VALUES (?, ?, ?, ?, ?, 'refused', ?, ?) ON CONFLICT (id) DO NOTHING",
-    )
-    .bind(id)
-    .bind(refused.arrived)
-    .bind(refused.client)
-    .bind(refused.method)
-    .bind(refused.path)
-    .bind(refused.refusal.map(|refusal| refusal.code))
-    .bind(refused.status)
-    .execute(all)
-    .await
-    .map(drop)
 }
 
 /// Builds the index of the ledger in `dir` anew from its leaves. Works beside a running gateway.
@@ -366,7 +268,7 @@ pub(crate) fn follow(
 
 async fn keep_up(dir: &Path, mut written: watch::Receiver<Position>) {
     // Weak in time, never in order: behind by this much under load, so that it works in batches.
-    const PAUSE: Duration = Duration::from_millis(20);
+    const PAUSE: Duration = Duration::from_millis(100);
     const AGAIN: Duration = Duration::from_millis(200);
     let mut index = None;
     loop {

@@ -16,6 +16,7 @@ use model::{Clock, ExchangeId, PolicySetHash, Refusal};
 use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::describe::{self, nanoseconds};
+use crate::desk::Desk;
 use crate::digest::DigestKey;
 use crate::disk::{Disk, RealDisk};
 use crate::health::Status;
@@ -27,7 +28,7 @@ use crate::segment::Position;
 use crate::strangers::Strangers;
 use crate::work::{Job, Work};
 use crate::writer::Writer;
-use crate::{LedgerError, LedgerHealth, Settings, index};
+use crate::{Condition, LedgerError, LedgerHealth, Settings, index};
 
 /// Bytes that may wait in the queue, in all.
 const ROOM: usize = 64 << 20;
@@ -66,6 +67,7 @@ pub struct Ledger(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
     jobs: SyncSender<Job>,
+    desk: Arc<Desk>,
     room: Arc<Semaphore>,
     /// What the smallest job takes of the room, so that no more than `queue` jobs wait.
     unit: usize,
@@ -134,13 +136,15 @@ impl Ledger {
         let queue = writer.settings.queue.clamp(1, ROOM);
         let timeout = writer.settings.write_timeout;
         let (jobs, receiver) = sync_channel(queue.saturating_add(64));
-        spawn("ledger", &dir, move || writer.run(&receiver))?;
+        let desk = Arc::new(Desk::new(writer));
+        let at_desk = Arc::clone(&desk);
+        spawn("ledger", &dir, move || at_desk.run(&receiver))?;
         let (ended, indexed) = oneshot::channel();
         index::follow(&dir, written.clone(), ended)?;
         let indexed = Mutex::new(Some(indexed));
         let unit = ROOM.div_ceil(queue);
         let room = Arc::new(Semaphore::new(ROOM));
-        Ok(Self(Arc::new(Inner { jobs, room, unit, timeout, clock, key, status, written, indexed })))
+        Ok(Self(Arc::new(Inner { jobs, desk, room, unit, timeout, clock, key, status, written, indexed })))
     }
 
     /// Records a refusal before there was a caller: one leaf, or above the rate of 50 a second and
@@ -219,6 +223,17 @@ impl Ledger {
         self.0.status.health(self.0.clock.elapsed(), self.0.timeout)
     }
 
+    /// Resolves, with the reason to refuse, once a write has not come back for longer than the write
+    /// timeout: whoever waits for an exchange that is held up by it need not wait longer.
+    pub async fn hung(&self) -> LedgerError {
+        loop {
+            tokio::time::sleep(self.0.timeout).await;
+            if matches!(self.health().condition, Condition::Hanging { .. }) {
+                return LedgerError::TimedOut { after: self.0.timeout };
+            }
+        }
+    }
+
     /// Where the next leaf will begin.
     pub fn end(&self) -> Position {
         *self.0.written.borrow()
@@ -289,7 +304,7 @@ pub(crate) fn spawn(
 }
 
 impl Inner {
-    /// Hands work to the writer's thread and waits until it is written.
+    /// Writes work at once, or hands it to the writer's thread and waits until it is written.
     pub(crate) async fn hand_over(
         &self,
         exchange: Option<ExchangeId>,
@@ -304,6 +319,10 @@ impl Inner {
         exchange: Option<ExchangeId>,
         work: Work,
     ) -> Result<(), LedgerError> {
+        let work = match self.desk.now(exchange, work) {
+            Ok(outcome) => return outcome,
+            Err(work) => work,
+        };
         let (bodies, leaves) = work.size();
         let charge = bodies.saturating_add(leaves).clamp(self.unit, ROOM);
         let charge = u32::try_from(charge).unwrap_or(u32::MAX);

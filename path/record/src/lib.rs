@@ -6,6 +6,7 @@
 pub mod body;
 mod checkpoint;
 mod describe;
+mod desk;
 mod digest;
 mod disk;
 mod error;
@@ -23,6 +24,7 @@ mod record;
 mod recorded;
 mod recover;
 mod reserve;
+mod rows;
 mod segment;
 mod settings;
 mod strangers;

@@ -176,7 +176,10 @@ impl Reader {
         fs::metadata(&leaves.dir)
             .map_err(|error| LedgerError::file("find the ledger", &leaves.dir, error))?;
         let index = match Index::open(dir).await {
-            Ok(index) if is_written(dir) => index,
+            Ok(index) if is_written(dir) => {
+                index.reach(&leaves).await;
+                index
+            }
             Ok(index) => match index.catch_up(dir, None, &mut |_| ()).await {
                 Ok(()) => index,
                 Err(_) => Self::in_memory(dir).await?,
@@ -192,8 +195,7 @@ impl Reader {
         Ok(index)
     }
 
-    /// The exchanges that fit `filter`, newest first. Beside a running gateway the newest may be missing
-    /// for some tens of milliseconds.
+    /// The exchanges that fit `filter`, newest first: what was recorded when the ledger was opened.
     ///
     /// # Errors
     /// [`LedgerError`] when the index cannot be read.

@@ -1,6 +1,6 @@
-//! The ledger's thread: takes work off the queue, writes it in groups, and tells who waits.
+//! The writing end of a ledger: writes work in groups and tells who waits.
 //!
-//! It alone writes. When a write fails it says no to everyone in the group and tries again by itself;
+//! Whoever is at the [`crate::desk::Desk`] has it, one at a time. When a write fails it says no to everyone in the group and tries again by itself;
 //! exchanges whose task has vanished, or whose seal failed, it seals as soon as it can.
 
 use std::fs::File;
@@ -8,7 +8,6 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use model::Clock;
@@ -16,6 +15,7 @@ use tokio::sync::watch;
 
 use crate::checkpoint::Checkpoint;
 use crate::describe::nanoseconds;
+use crate::desk::GROUP_JOBS;
 use crate::disk::Disk;
 use crate::health::Condition;
 use crate::leaf::{Leaf, Outage, What};
@@ -26,13 +26,6 @@ use crate::strangers::Strangers;
 use crate::table::Table;
 use crate::work::{Job, Shared, Work};
 use crate::{Durability, LedgerError, Settings};
-
-/// How often the thread looks around when nothing comes.
-const TICK: Duration = Duration::from_millis(250);
-/// A group is closed at this many bytes,
-const GROUP_BYTES: usize = 4 << 20;
-/// or jobs.
-const GROUP_JOBS: usize = 1024;
 
 /// The writing end of a ledger.
 pub(crate) struct Writer {
@@ -74,51 +67,23 @@ impl Drop for Writer {
 }
 
 impl Writer {
-    /// The thread: ends when it is told to, or when nobody can give it work any more. The one who told
-    /// it learns so once the files and the lock are let go.
-    pub(crate) fn run(mut self, queue: &Receiver<Job>) {
-        if let Some((last, outcome)) = self.serve(queue) {
-            drop(self);
-            last.done(outcome);
+    /// Does what is due beside the work that comes: `ticked` is when it last did everything.
+    pub(crate) fn look_around(&mut self, ticked: &mut Duration, every: Duration) {
+        if self.status.noted.swap(false, Ordering::SeqCst) {
+            self.sweep();
         }
-    }
-
-    fn serve(&mut self, queue: &Receiver<Job>) -> Option<(Job, Result<(), LedgerError>)> {
-        let mut ticked = self.clock.elapsed();
-        loop {
-            let (mut jobs, mut bytes, mut end) = (Vec::new(), 0usize, None);
-            match queue.recv_timeout(TICK) {
-                Ok(job) => self.gather(job, &mut jobs, &mut bytes, &mut end),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => {
-                    let _ = self.end();
-                    return None;
-                }
-            }
-            while end.is_none() && bytes < GROUP_BYTES && jobs.len() < GROUP_JOBS {
-                let Ok(job) = queue.try_recv() else { break };
-                self.gather(job, &mut jobs, &mut bytes, &mut end);
-            }
-            self.group(jobs);
-            if let Some(last) = end {
-                return Some((last, self.end()));
-            }
-            if self.status.noted.swap(false, Ordering::SeqCst) {
-                self.sweep();
-            }
-            let now = self.clock.elapsed();
-            if self.strangers.is_due(now) {
-                self.summarise();
-            }
-            if now.saturating_sub(ticked) >= TICK || now < ticked {
-                ticked = now;
-                self.tick();
-            }
+        let now = self.clock.elapsed();
+        if self.strangers.is_due(now) {
+            self.summarise();
+        }
+        if now.saturating_sub(*ticked) >= every || now < *ticked {
+            *ticked = now;
+            self.tick();
         }
     }
 
     /// Puts a job where it belongs.
-    fn gather(&mut self, job: Job, jobs: &mut Vec<Job>, bytes: &mut usize, end: &mut Option<Job>) {
+    pub(crate) fn gather(&mut self, job: Job, jobs: &mut Vec<Job>, bytes: &mut usize, end: &mut Option<Job>) {
         let now = self.clock.elapsed();
         match &job.work {
             Work::Close => *end = Some(job),
@@ -298,7 +263,7 @@ impl Writer {
         self.group_in_pieces(jobs)
     }
 
-    fn end(&mut self) -> Result<(), LedgerError> {
+    pub(crate) fn end(&mut self) -> Result<(), LedgerError> {
         self.summarise();
         let sealed = self.seal_all();
         self.mark();

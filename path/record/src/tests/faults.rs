@@ -216,27 +216,38 @@ async fn on_a_full_disk_the_reserve_seals_what_is_open() {
     assert_eq!(outcomes(&place.ledger())[&first].as_deref(), Some("completed"));
 }
 
-#[tokio::test]
+/// One task is held up in the write itself; whoever comes after it is told so in time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hanging_disk_times_out() {
     let place = Place::new();
     let disk = Faulty::new(true);
     let mut settings = place.settings();
     settings.write_timeout = Duration::from_millis(200);
     let ledger = Ledger::open_on(settings, place.clock.clone(), disk.clone()).unwrap();
-    let mut record = opened(&ledger, &*place.clock, "q").await;
+    let mut first = opened(&ledger, &*place.clock, "q").await;
+    let mut second = opened(&ledger, &*place.clock, "q").await;
+    let (held_up, exchange) = (first.exchange(), second.exchange());
     disk.set(Weather::Hanging);
-    assert!(matches!(put(&mut record, data("x")).await, Err(LedgerError::TimedOut { .. })));
+    let held = tokio::spawn(async move {
+        let outcome = put(&mut first, data("x")).await;
+        (first, outcome)
+    });
+    eventually(|| matches!(ledger.health().condition, Condition::Hanging { .. })).await;
+    assert!(matches!(ledger.hung().await, LedgerError::TimedOut { .. }));
+    assert!(matches!(put(&mut second, data("x")).await, Err(LedgerError::TimedOut { .. })));
     // This one never left the queue: whoever waited is gone, so it is not written later.
     let late = case(&*place.clock, "ada", "q");
     assert!(matches!(ledger.open_exchange(late.opening()).await, Err(LedgerError::TimedOut { .. })));
-    eventually(|| matches!(ledger.health().condition, Condition::Hanging { .. })).await;
-    let exchange = record.exchange();
-    drop(record);
+    drop(second);
     disk.set(Weather::Fine);
+    let (first, outcome) = held.await.unwrap();
+    outcome.expect("what was held up is written once the disk comes back");
+    drop(first);
     eventually(|| ledger.health().is_ready() && ledger.health().open_exchanges == 0).await;
     ledger.close().await.unwrap();
     let outcomes = outcomes(&place.ledger());
     assert_eq!(outcomes.get(&exchange), Some(&Some("cut".to_owned())));
+    assert_eq!(outcomes.get(&held_up), Some(&Some("cut".to_owned())));
     assert!(!outcomes.contains_key(&late.exchange));
 }
 

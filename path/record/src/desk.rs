@@ -1,0 +1,105 @@
+//! Who writes: the ledger's thread, or, while it has nothing to do, whoever has something to write.
+//!
+//! Handing a few hundred bytes to another thread and being woken again costs several times what writing
+//! them does. So a task that finds the desk free writes by itself, where a write is a copy into the
+//! kernel's memory ([`crate::Durability::Process`]). Whoever finds it taken queues for the thread, with a
+//! limit to its patience: a hanging disk holds up one task, never the others.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use model::ExchangeId;
+use tokio::sync::oneshot;
+
+use crate::work::{Job, Work};
+use crate::writer::Writer;
+use crate::{Durability, LedgerError};
+
+/// How often the thread looks around when nothing comes.
+const TICK: Duration = Duration::from_millis(250);
+/// A group is closed at this many bytes,
+const GROUP_BYTES: usize = 4 << 20;
+/// or jobs.
+pub(crate) const GROUP_JOBS: usize = 1024;
+/// More than this goes by way of the thread: copying it takes long enough to matter to other tasks.
+const LITTLE: usize = 256 << 10;
+
+/// Where the writer is, until the ledger is closed.
+pub(crate) struct Desk {
+    writer: Mutex<Option<Writer>>,
+    /// Whether tasks may write by themselves.
+    shared: bool,
+}
+
+/// Lets the writer go, with its files and its lock, when the thread ends; also by a panic.
+struct Leaving<'a>(&'a Desk);
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        self.0.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+impl Desk {
+    pub(crate) fn new(writer: Writer) -> Self {
+        let shared = writer.settings.durability == Durability::Process;
+        Self { writer: Mutex::new(Some(writer)), shared }
+    }
+
+    /// Writes now, if nobody else does and nothing is wrong; else gives the work back.
+    pub(crate) fn now(&self, exchange: Option<ExchangeId>, work: Work) -> Result<Outcome, Work> {
+        let (bodies, leaves) = work.size();
+        let fits = matches!(work, Work::Open { .. } | Work::Append { .. } | Work::Seal);
+        if !self.shared || !fits || bodies.saturating_add(leaves) > LITTLE {
+            return Err(work);
+        }
+        let Ok(mut desk) = self.writer.try_lock() else { return Err(work) };
+        let Some(writer) = desk.as_mut().filter(|writer| writer.trouble.is_none()) else { return Err(work) };
+        let (ack, mut done) = oneshot::channel();
+        writer.group(vec![Job { exchange, work, ack: Some(ack), room: None }]);
+        Ok(done.try_recv().unwrap_or(Err(LedgerError::Closed)))
+    }
+
+    /// The thread: ends when it is told to, or when nobody can give it work any more. The one who told
+    /// it learns so once the files and the lock are let go.
+    pub(crate) fn run(&self, queue: &Receiver<Job>) {
+        let leaving = Leaving(self);
+        let last = self.serve(queue);
+        drop(leaving);
+        if let Some((last, outcome)) = last {
+            last.done(outcome);
+        }
+    }
+
+    fn serve(&self, queue: &Receiver<Job>) -> Option<(Job, Outcome)> {
+        let mut ticked = Duration::ZERO;
+        loop {
+            let first = queue.recv_timeout(TICK);
+            // A task that panicked at the desk left it in disorder: nothing more is written.
+            let mut desk = self.writer.lock().ok()?;
+            let writer = desk.as_mut()?;
+            let (mut jobs, mut bytes, mut end) = (Vec::new(), 0usize, None);
+            match first {
+                Ok(job) => writer.gather(job, &mut jobs, &mut bytes, &mut end),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    let _ = writer.end();
+                    return None;
+                }
+            }
+            while end.is_none() && bytes < GROUP_BYTES && jobs.len() < GROUP_JOBS {
+                let Ok(job) = queue.try_recv() else { break };
+                writer.gather(job, &mut jobs, &mut bytes, &mut end);
+            }
+            writer.group(jobs);
+            if let Some(last) = end {
+                return Some((last, writer.end()));
+            }
+            writer.look_around(&mut ticked, TICK);
+        }
+    }
+}
+
+/// Whether something was written.
+pub(crate) type Outcome = Result<(), LedgerError>;
