@@ -12,6 +12,7 @@ use model::{Clock, Decision, Identity, Operation, ResourceName, Ruling, Usage};
 use crate::facts::{Moment, Scene};
 use crate::fault::AuthorizeError;
 use crate::judge::{self, Cast};
+use crate::players::Known;
 use crate::proof::{Denied, Permit};
 use crate::recent::{self, Slots, Tallies};
 use crate::set::PolicySet;
@@ -53,6 +54,7 @@ pub struct Authorizer {
     clock: Arc<dyn Clock>,
     tallies: Tallies,
     pub(crate) sights: Sights,
+    known: Known,
 }
 
 impl Authorizer {
@@ -74,6 +76,7 @@ impl Authorizer {
             clock,
             tallies: Tallies::new(recent::CALLERS),
             sights: Sights::new(SIGHTS),
+            known: Known::new(),
         }))
     }
 
@@ -132,7 +135,7 @@ impl Authorizer {
             recent: self.tallies.take(identity, slots),
         };
         let mut faults = Vec::new();
-        match Cast::new(identity, &resource.name, resource.kind) {
+        match Cast::new(identity, &resource.name, resource.kind).map(|cast| cast.with_known(&self.known)) {
             Ok(cast) => {
                 for operation in operations {
                     match judge::operation(set, &cast, operation, &scene) {

@@ -3,10 +3,13 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::num::NonZeroUsize;
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use cedar_policy::{EntityUid, RestrictedExpression};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use lru::LruCache;
 use model::{Facts, Identity, TokenFacts};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -50,16 +53,41 @@ impl Value {
                     fields.into_iter().map(|(k, v)| Ok((k.to_owned(), v.expression()?))).collect();
                 RestrictedExpression::new_record(fields?).map_err(|e| e.to_string())?
             }
-            Self::Address(address) => RestrictedExpression::new_ip(address.to_string()),
-            Self::Moment(at) => RestrictedExpression::new_datetime(datetime(at)),
+            Self::Address(address) => extension(Extension::Address(address)),
+            Self::Moment(at) => extension(Extension::Moment(at.as_second())),
             Self::Entity(uid) => RestrictedExpression::new_entity_uid(uid),
         })
     }
 }
 
-/// Cedar's spelling of an instant, to the millisecond.
+/// Cedar's spelling of an instant, to the second.
 fn datetime(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// A call of one of Cedar's extension functions.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Extension {
+    Address(IpAddr),
+    /// Seconds since the epoch.
+    Moment(i64),
+}
+
+/// The expression of such a call. Those of late are kept: Cedar parses the function's name each time one
+/// is made, which costs more than the rest of a context together.
+fn extension(call: Extension) -> RestrictedExpression {
+    const KEPT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1024 - 1);
+    static MADE: LazyLock<Mutex<LruCache<Extension, RestrictedExpression>>> =
+        LazyLock::new(|| Mutex::new(LruCache::new(KEPT)));
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    made.get_or_insert(call, || match call {
+        Extension::Address(address) => RestrictedExpression::new_ip(address.to_string()),
+        Extension::Moment(second) => {
+            let at = Timestamp::from_second(second).unwrap_or(Timestamp::UNIX_EPOCH);
+            RestrictedExpression::new_datetime(datetime(at))
+        }
+    })
+    .clone()
 }
 
 /// An entity's id in Cedar's JSON.

@@ -1,13 +1,14 @@
 //! One question to the policies: may this caller do this, here, with these facts?
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
-use cedar_policy::{Context, Entities, Entity, EntityUid, Request, RestrictedExpression};
+use cedar_policy::{Context, Entities, EntityUid, Request, RestrictedExpression};
 use model::{Class, DataClass, Identity, Judgement, Operation, ResourceName, Ruling};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::facts::{self, Scene, UidJson, Value};
+use crate::facts::{self, Scene, Value};
+use crate::players::{Known, Other, Players};
 use crate::schema::{Vocabulary, vocabulary};
 use crate::set::PolicySet;
 
@@ -18,13 +19,9 @@ static CEDAR: LazyLock<cedar_policy::Authorizer> = LazyLock::new(cedar_policy::A
 
 /// A question in Cedar's terms, and as the record keeps it.
 pub(crate) struct Inquiry {
-    /// The caller, then its groups.
-    pub(crate) principals: Vec<EntityUid>,
+    pub(crate) players: Arc<Players>,
     pub(crate) action: EntityUid,
-    /// The resource, then everything it is in.
-    pub(crate) resources: Vec<EntityUid>,
     pub(crate) context: Context,
-    pub(crate) entities: Entities,
 }
 
 /// What the policies say to one inquiry.
@@ -54,31 +51,13 @@ pub(crate) struct Ruled {
     pub(crate) errors: Vec<String>,
 }
 
-/// An entity in Cedar's JSON.
-#[derive(Serialize)]
-struct EntityJson<'a> {
-    uid: UidJson<'a>,
-    attrs: serde_json::Value,
-    parents: Vec<UidJson<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tags: Option<&'a std::collections::BTreeMap<String, String>>,
-}
-
-/// An entity on its way to both forms.
-struct Other {
-    uid: EntityUid,
-    attrs: Vec<(&'static str, Value)>,
-    parents: Vec<EntityUid>,
-}
-
 /// The caller and what it asks for, as entities; shared by the operations of an exchange.
 pub(crate) struct Cast<'a> {
     words: &'static Vocabulary,
     identity: &'a Identity,
     resource: &'a ResourceName,
     kind: &'a str,
-    principals: Vec<EntityUid>,
-    caller: Entity,
+    known: Option<&'a Known>,
 }
 
 impl<'a> Cast<'a> {
@@ -87,19 +66,12 @@ impl<'a> Cast<'a> {
         resource: &'a ResourceName,
         kind: &'a str,
     ) -> Result<Self, String> {
-        let words = vocabulary()?;
-        let uid = words.caller(&identity.entity_id());
-        let groups: Vec<EntityUid> = identity.groups.iter().map(|g| words.group(g)).collect();
-        let tags = identity
-            .token
-            .claims
-            .iter()
-            .map(|(name, text)| (name.clone(), RestrictedExpression::new_string(text.clone())));
-        let caller =
-            Entity::new_with_tags(uid.clone(), attributes(facts::caller(identity))?, groups.clone(), tags)
-                .map_err(|e| e.to_string())?;
-        let principals = std::iter::once(uid).chain(groups).collect();
-        Ok(Self { words, identity, resource, kind, principals, caller })
+        Ok(Self { words: vocabulary()?, identity, resource, kind, known: None })
+    }
+
+    /// The same, looking first among the players that are known already.
+    pub(crate) fn with_known(self, known: &'a Known) -> Self {
+        Self { known: Some(known), ..self }
     }
 
     /// The inquiry for one operation, with its record. Judged on the model if it names one.
@@ -108,18 +80,27 @@ impl<'a> Cast<'a> {
         operation: &Operation,
         scene: &Scene,
     ) -> Result<(Inquiry, Judgement), String> {
+        let model = operation.facts.model.as_str();
+        let make = || self.players_for_model(model);
+        let players = match self.known {
+            Some(known) => known.get_or_make(self.identity, self.resource, self.kind, model, make)?,
+            None => Arc::new(make()?),
+        };
+        let context = facts::operation(self.identity, &operation.facts, scene);
+        self.inquiry(self.words.class(operation.class), players, context)
+    }
+
+    fn players_for_model(&self, model: &str) -> Result<Players, String> {
         let home = self.home();
         let mut resources = vec![home.uid.clone()];
         let mut others = vec![home];
-        let name = &operation.facts.model;
-        if !name.is_empty() {
-            let uid = self.words.model(self.resource, name);
-            let attrs = vec![("name", Value::Text(name.clone()))];
+        if !model.is_empty() {
+            let uid = self.words.model(self.resource, model);
+            let attrs = vec![("name", Value::Text(model.to_owned()))];
             others.push(Other { uid: uid.clone(), attrs, parents: resources.clone() });
             resources.insert(0, uid);
         }
-        let context = facts::operation(self.identity, &operation.facts, scene);
-        self.inquiry(self.words.class(operation.class), resources, others, context)
+        Players::new(self.words, self.identity, resources, others)
     }
 
     /// The inquiry for seeing a data class.
@@ -136,7 +117,8 @@ impl<'a> Cast<'a> {
             others.push(Other { uid: uid.clone(), attrs: Vec::new(), parents });
             resources.push(uid);
         }
-        self.inquiry(self.words.action("reveal"), resources, others, context)
+        let players = Players::new(self.words, self.identity, resources, others)?;
+        self.inquiry(self.words.action("reveal"), Arc::new(players), context)
     }
 
     fn home(&self) -> Other {
@@ -147,59 +129,32 @@ impl<'a> Cast<'a> {
     fn inquiry(
         &self,
         action: EntityUid,
-        resources: Vec<EntityUid>,
-        others: Vec<Other>,
+        players: Arc<Players>,
         context: Value,
     ) -> Result<(Inquiry, Judgement), String> {
-        let me = self.principals.first().ok_or("a caller has an id")?;
-        let target = resources.first().ok_or("an operation has a resource")?;
-        let json = |fields: &[(&'static str, Value)]| {
-            serde_json::to_value(
-                fields.iter().map(|(k, v)| (*k, v)).collect::<std::collections::BTreeMap<_, _>>(),
-            )
-            .map_err(|e| e.to_string())
-        };
-        let mut written = vec![EntityJson {
-            uid: UidJson::of(me),
-            attrs: json(&facts::caller(self.identity))?,
-            parents: self.principals.iter().skip(1).map(UidJson::of).collect(),
-            tags: Some(&self.identity.token.claims),
-        }];
-        for Other { uid, attrs, parents } in &others {
-            written.push(EntityJson {
-                uid: UidJson::of(uid),
-                attrs: json(attrs)?,
-                parents: parents.iter().map(UidJson::of).collect(),
-                tags: None,
-            });
-        }
         let judgement = Judgement {
             ruling: Ruling::Denied,
             reasons: Vec::new(),
             errors: Vec::new(),
-            principal: me.to_string(),
+            principal: players.principal()?.to_string(),
             action: action.to_string(),
-            resource: target.to_string(),
+            resource: players.resource()?.to_string(),
             context: raw(&context)?,
-            entities: raw(&written)?,
+            entities: players.written.clone(),
         };
-        let mut entities = vec![self.caller.clone()];
-        for Other { uid, attrs, parents } in others {
-            let attrs = attributes(attrs)?;
-            entities.push(Entity::new_with_tags(uid, attrs, parents, []).map_err(|e| e.to_string())?);
-        }
-        let entities = self.words.actions.clone().add_entities(entities, None).map_err(|e| e.to_string())?;
         let Value::Record(fields) = context else { return Err("a context is a record".to_owned()) };
         let context = Context::from_pairs(attributes(fields)?).map_err(|e| e.to_string())?;
-        Ok((Inquiry { principals: self.principals.clone(), action, resources, context, entities }, judgement))
+        Ok((Inquiry { players, action, context }, judgement))
     }
 }
 
-fn attributes(fields: Vec<(&'static str, Value)>) -> Result<Vec<(String, RestrictedExpression)>, String> {
+pub(crate) fn attributes(
+    fields: Vec<(&'static str, Value)>,
+) -> Result<Vec<(String, RestrictedExpression)>, String> {
     fields.into_iter().map(|(name, value)| Ok((name.to_owned(), value.expression()?))).collect()
 }
 
-fn raw(value: &impl Serialize) -> Result<Box<RawValue>, String> {
+pub(crate) fn raw(value: &impl Serialize) -> Result<Box<RawValue>, String> {
     serde_json::value::to_raw_value(value).map_err(|e| e.to_string())
 }
 
@@ -219,7 +174,9 @@ impl Inquiry {
             let above: Vec<_> = entities.ancestors(&uid).into_iter().flatten().cloned().collect();
             std::iter::once(uid).chain(above).collect::<Vec<_>>()
         };
-        Ok(Self { principals: above(principal), resources: above(resource), action, context, entities })
+        let (principals, resources) = (above(principal), above(resource));
+        let players = Players { principals, resources, entities, written: judgement.entities.clone() };
+        Ok(Self { players: Arc::new(players), action, context })
     }
 
     /// The request as Cedar takes it, with so many consents.
@@ -232,9 +189,7 @@ impl Inquiry {
             Context::from_pairs(others.chain([("approvals".to_owned(), consents)]))
                 .map_err(|e| e.to_string())?
         };
-        let (Some(principal), Some(resource)) = (self.principals.first(), self.resources.first()) else {
-            return Err("the request names nobody or nothing".to_owned());
-        };
+        let (principal, resource) = (self.players.principal()?, self.players.resource()?);
         Request::new(principal.clone(), self.action.clone(), resource.clone(), context, None)
             .map_err(|e| e.to_string())
     }
@@ -245,7 +200,7 @@ impl Inquiry {
 
     /// The policies of `set` that may have a say.
     pub(crate) fn candidates(&self, set: &PolicySet) -> Vec<usize> {
-        let mut found = set.index.candidates(&self.principals, &self.action, &self.resources);
+        let mut found = set.index.candidates(&self.players.principals, &self.action, &self.players.resources);
         if self.is_unknown() {
             found.retain(|at| set.policy(*at).is_some_and(|p| p.forbids() || p.names_unknown));
         }
@@ -263,7 +218,7 @@ impl Inquiry {
         let mut verdict = Verdict::default();
         for at in candidates {
             let policy = set.policy(*at).ok_or("the index is not of this set")?;
-            let response = CEDAR.is_authorized(&request, &policy.alone, &self.entities);
+            let response = CEDAR.is_authorized(&request, &policy.alone, &self.players.entities);
             verdict.errors.extend(response.diagnostics().errors().map(ToString::to_string));
             if response.diagnostics().reason().next().is_some() {
                 if policy.forbids() { verdict.forbids.push(*at) } else { verdict.permits.push(*at) }

@@ -14,6 +14,7 @@ mod index;
 mod judge;
 mod lint;
 mod parse;
+mod players;
 mod proof;
 mod recent;
 #[cfg(test)]

@@ -91,7 +91,7 @@ pub fn explain(set: &PolicySet, judgement: &Judgement) -> Explanation {
             return explanation;
         }
     };
-    let groups = inquiry.principals.iter().skip(1);
+    let groups = inquiry.players.principals.iter().skip(1);
     explanation.groups = groups.map(|uid| uid.id().unescaped().to_owned()).collect();
     explanation.groups.sort();
     inquiry.action.id().unescaped().clone_into(&mut explanation.action);

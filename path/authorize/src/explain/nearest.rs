@@ -128,8 +128,8 @@ fn scope(policy: &Policy, inquiry: &Inquiry) -> Vec<Failing> {
         ResourceConstraint::Is(kind) => Wanted::Kind(kind),
         ResourceConstraint::IsIn(kind, uid) => Wanted::KindInside(kind, uid),
     };
-    check("principal", "the caller", &inquiry.principals, principal);
-    check("resource", "the resource", &inquiry.resources, resource);
+    check("principal", "the caller", &inquiry.players.principals, principal);
+    check("resource", "the resource", &inquiry.players.resources, resource);
     failing
 }
 
@@ -145,7 +145,7 @@ enum Wanted {
 fn examine(policy: &Policy, scope: Vec<Failing>, inquiry: &Inquiry) -> Option<Nearest> {
     // With every consent there could be, only what consent does not mend is left.
     let request = inquiry.request(if policy.reads_approvals { MAX_APPROVALS } else { 0 }).ok()?;
-    let witness = Witness { request: &request, entities: &inquiry.entities };
+    let witness = Witness { request: &request, entities: &inquiry.players.entities };
     let mut plain = scope.is_empty();
     let mut failing = scope;
     let body = policy.cedar.to_pst().ok()?;

@@ -71,16 +71,16 @@ fn permit(
     if !facts.get("matches")?.as_array()?.is_empty() {
         return None;
     }
-    let groups = inquiry.principals.get(1..).unwrap_or(&[]);
+    let groups = inquiry.players.principals.get(1..).unwrap_or(&[]);
     let near = nearest.and_then(|near| near.group.as_ref()).filter(|group| groups.contains(group));
     let mut sorted: Vec<&EntityUid> = groups.iter().collect();
     sorted.sort();
-    let me = inquiry.principals.first()?;
+    let me = inquiry.players.principals.first()?;
     let (principal, who) = match near.or(sorted.first().copied()) {
         Some(group) => (format!("principal in {group}"), format!("Group {:?}", group.id().unescaped())),
         None => (format!("principal == {me}"), format!("Caller {:?}", me.id().unescaped())),
     };
-    let target = inquiry.resources.first()?;
+    let target = inquiry.players.resources.first()?;
     let is_model = target.type_name().basename() == "Model";
     let resource =
         if is_model { format!("resource == {target}") } else { format!("resource is Resource in {target}") };

@@ -107,7 +107,7 @@ fn whole(set: &PolicySet, inquiry: &Inquiry, approvals: u8) -> (bool, BTreeSet<S
     for policy in &set.policies {
         all.add(policy.cedar.clone()).unwrap();
     }
-    let response = CEDAR.is_authorized(&inquiry.request(approvals).unwrap(), &all, &inquiry.entities);
+    let response = CEDAR.is_authorized(&inquiry.request(approvals).unwrap(), &all, &inquiry.players.entities);
     let ids = response.diagnostics().reason().map(ToString::to_string).collect();
     let allowed = response.decision() == cedar_policy::Decision::Allow;
     (allowed, ids, response.diagnostics().errors().count())
@@ -177,7 +177,7 @@ proptest! {
         let (live, blank) = cast.operation(&op, &scene).unwrap();
         let read = Inquiry::recorded(&blank).unwrap();
         prop_assert_eq!(&read.context, &live.context);
-        prop_assert!(read.entities.deep_eq(&live.entities));
+        prop_assert!(read.players.entities.deep_eq(&live.players.entities));
         let judged = super::operation(&set, &cast, &op, &scene).unwrap();
         let again = judge_again(&set, &judged).unwrap();
         prop_assert_eq!(again.ruling, judged.ruling);
@@ -194,8 +194,8 @@ fn a_reveal_question_fits_the_schema() {
     let (live, blank) = cast.reveal(&DataClass::new("pii.passport.number").unwrap()).unwrap();
     let read = Inquiry::recorded(&blank).unwrap();
     assert_eq!(read.context, live.context);
-    assert!(read.entities.deep_eq(&live.entities));
-    assert_eq!(live.resources.len(), 3);
+    assert!(read.players.entities.deep_eq(&live.players.entities));
+    assert_eq!(live.players.resources.len(), 3);
 }
 
 #[test]
