@@ -75,7 +75,7 @@ fn a_default_deny_shows_what_failed_and_what_would_do() {
       recent.tokens_hour         0
       request_bytes              0
       stream                     true
-      time.at                    2026-11-18T12:30:00.000Z
+      time.at                    2026-11-18T12:30:00Z
       time.minute                750
       time.weekday               "wed"
       token.age_seconds          300
