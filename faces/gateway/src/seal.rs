@@ -31,14 +31,7 @@ impl Ending {
 pub(crate) async fn seal(gateway: &Gateway, record: Record, came: &Came, ending: Ending) {
     let took = gateway.clock.elapsed().saturating_sub(came.began);
     let code = ending.refusal.as_ref().map(|refusal| refusal.code);
-    tracing::info!(
-        request = %came.exchange,
-        outcome = ending.outcome.as_str(),
-        code = code.map(model::Code::name),
-        detail = ending.refusal.as_ref().and_then(|refusal| refusal.detail.as_deref()),
-        took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-        "exchange sealed"
-    );
+    tell(came, &ending, code, took);
     metrics::counter!("portcullis_exchanges_total", "outcome" => ending.outcome.as_str(), "code" => code.map_or("", model::Code::name)).increment(1);
     metrics::histogram!("portcullis_exchange_seconds").record(took.as_secs_f64());
     for (class, count) in &ending.findings.masked {
@@ -53,4 +46,16 @@ pub(crate) async fn seal(gateway: &Gateway, record: Record, came: &Came, ending:
     if let Err(fault) = record.seal(sealing).await {
         tracing::error!(request = %came.exchange, %fault, "the record could not be sealed");
     }
+}
+
+/// What went as it should is told at debug level only: the record holds it, and a line for each would
+/// cost more than the record does.
+fn tell(came: &Came, ending: &Ending, code: Option<model::Code>, took: std::time::Duration) {
+    let (outcome, request) = (ending.outcome.as_str(), came.exchange);
+    let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    if ending.outcome == Outcome::Completed {
+        return tracing::debug!(%request, outcome, took_us, "exchange sealed");
+    }
+    let detail = ending.refusal.as_ref().and_then(|refusal| refusal.detail.as_deref());
+    tracing::info!(%request, outcome, code = code.map(model::Code::name), detail, took_us, "exchange sealed");
 }

@@ -100,6 +100,7 @@ impl Carrier<'_> {
         self.head = Some(self.masker.head(&head));
         if head_now {
             self.write_head().await?;
+            self.reply.flush().map_err(|CallerGone| Stop::CallerGone)?;
         }
         let mut trailers = None;
         let deadline = self.token_deadline(sight);
@@ -203,6 +204,9 @@ async fn cut(
 ) {
     if !reply.is_committed() {
         return refuse::say(gateway, record, came, refusal, reply).await;
+    }
+    if reply.flush().is_err() {
+        return;
     }
     let Some(event) = came.dialect.cut(kind, refusal, came.exchange) else { return };
     if let Ok(recorded) = record.say(Spoken::Body(event)).await {
