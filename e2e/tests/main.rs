@@ -20,6 +20,7 @@ mod ledger;
 mod masking;
 mod observe;
 mod operate;
+mod operator;
 mod parts;
 mod reload;
 mod sdk_anthropic;
