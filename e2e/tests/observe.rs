@@ -61,7 +61,7 @@ async fn it_is_not_ready_before_any_issuer_was_reached_and_says_so() {
 #[tokio::test]
 async fn the_log_tells_every_request_and_no_secret() {
     let (provider, upstream) = tokio::join!(Provider::start(), upstream());
-    let plan = Plan::before(&provider, &upstream.url()).environment("RUST_LOG", "trace");
+    let plan = Plan::before(&provider, &upstream.url()).environment("PORTCULLIS_LOG", "trace");
     let mut gateway = plan.start().await;
     let (alice, bob) = (provider.login("alice").await, provider.login("bob").await);
     let touched = format!("{}x", &alice[..alice.len() - 1]);

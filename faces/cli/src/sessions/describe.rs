@@ -192,7 +192,9 @@ pub(crate) fn print(
             out.line(format_args!("times      first byte after {first}, whole after {total}"))?;
         }
     }
-    out.line(out.tone(Tone::Faint, "— request as forwarded"))?;
+    let refused = exchange.sealed.as_ref().is_some_and(|sealed| sealed.outcome == "refused");
+    let asked = if refused { "— request as asked" } else { "— request as forwarded" };
+    out.line(out.tone(Tone::Faint, asked))?;
     out.line(String::from_utf8_lossy(&bodies.request))?;
     out.line(out.tone(Tone::Faint, "— answer as the caller saw it"))?;
     out.line(String::from_utf8_lossy(&bodies.response))?;
