@@ -38,6 +38,11 @@ impl Gateway {
     /// # Panics
     /// When it does not come up, with what it said.
     pub async fn start(plan: Plan) -> Self {
+        Self::start_until(plan, "/readyz").await
+    }
+
+    /// The same, but waits until `page` of the operator's listener answers 200.
+    pub(crate) async fn start_until(plan: Plan, page: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let ledger = plan.ledger.clone().unwrap_or_else(|| folder.path().join("ledger"));
         write(folder.path(), &plan);
@@ -45,7 +50,7 @@ impl Gateway {
             let (address, observe) = (free_address(), free_address());
             configure(folder.path(), &plan, &ledger, address, observe);
             let mut part = Part::start("the gateway", &mut serve(folder.path(), &plan));
-            if came_up(&mut part, observe, rest == 0).await {
+            if came_up(&mut part, &format!("http://{observe}{page}"), rest == 0).await {
                 return Self { address, observe, ledger, folder, plan, part };
             }
         }
@@ -60,7 +65,8 @@ impl Gateway {
 
     /// The URL of a path.
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        let scheme = if self.plan.tls.is_null() { "http" } else { "https" };
+        format!("{scheme}://{}{path}", self.address)
     }
 
     /// The URL of a path of the operator's listener.
@@ -102,6 +108,23 @@ impl Gateway {
     /// Asks it to read its files again.
     pub fn reload(&self) {
         self.part.signal(Signal::HUP);
+    }
+
+    /// Waits until `/readyz` answers with this status, and gives what it says.
+    ///
+    /// # Panics
+    /// When that does not come.
+    pub async fn readiness(&self, status: http::StatusCode) -> Value {
+        let start = std::time::Instant::now();
+        while start.elapsed() < PATIENCE {
+            if let Ok(answer) = client::try_get(&self.observe_url("/readyz")).await
+                && answer.status == status
+            {
+                return answer.json();
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("/readyz never answered {status}; the gateway said:\n{}", self.log());
     }
 
     /// Its metrics, as text.
@@ -235,10 +258,9 @@ impl Exchange {
     }
 }
 
-async fn came_up(part: &mut Part, observe: SocketAddr, last: bool) -> bool {
-    let url = format!("http://{observe}/readyz");
+async fn came_up(part: &mut Part, url: &str, last: bool) -> bool {
     if last {
-        part.answers(&url).await;
+        part.answers(url).await;
         return true;
     }
     let start = std::time::Instant::now();
@@ -247,7 +269,7 @@ async fn came_up(part: &mut Part, observe: SocketAddr, last: bool) -> bool {
             // Only a taken port is worth another try; anything else fails the same way, and says why.
             return false;
         }
-        if client::try_get(&url).await.is_ok_and(|answer| answer.status == http::StatusCode::OK) {
+        if client::try_get(url).await.is_ok_and(|answer| answer.status == http::StatusCode::OK) {
             return true;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -274,8 +296,12 @@ fn write(folder: &Path, plan: &Plan) {
 }
 
 fn configure(folder: &Path, plan: &Plan, ledger: &Path, address: SocketAddr, observe: SocketAddr) {
+    let mut listener = json!({ "address": address.to_string() });
+    if !plan.tls.is_null() {
+        listener["tls"] = plan.tls.clone();
+    }
     let mut config = json!({
-        "listeners": [{ "address": address.to_string() }],
+        "listeners": [listener],
         "observe": observe.to_string(),
         "policies": "policies",
         "ledger": ledger,

@@ -30,6 +30,8 @@ pub struct Plan {
     pub environment: Vec<(String, String)>,
     /// Further files beside the configuration: name and text.
     pub files: Vec<(String, String)>,
+    /// How its listener is secured; plain when null.
+    pub tls: Value,
     /// Where the ledger lies, if not in the gateway's own folder.
     pub ledger: Option<PathBuf>,
 }
@@ -41,6 +43,7 @@ impl Default for Plan {
             policies: Vec::new(),
             environment: Vec::new(),
             files: Vec::new(),
+            tls: Value::Null,
             ledger: None,
         }
     }
@@ -122,6 +125,13 @@ impl Plan {
         self
     }
 
+    /// The same behind TLS, as the listener's `tls` has it.
+    #[must_use]
+    pub fn secured(mut self, tls: Value) -> Self {
+        self.tls = tls;
+        self
+    }
+
     /// The same with other settings, as deep as `change` names them.
     #[must_use]
     pub fn with(mut self, change: Value) -> Self {
@@ -132,6 +142,11 @@ impl Plan {
     /// Starts it and waits until it is ready.
     pub async fn start(self) -> Gateway {
         Gateway::start(self).await
+    }
+
+    /// Starts it and waits only until it lives.
+    pub async fn start_unready(self) -> Gateway {
+        Gateway::start_until(self, "/healthz").await
     }
 
     fn section(&mut self, name: &str) -> &mut Map<String, Value> {

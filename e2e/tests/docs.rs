@@ -114,6 +114,63 @@ fn every_marked_example_holds() {
     assert!(tested > 0, "no example is marked as tested");
 }
 
+/// The `portcullis …` lines of every shell block, with where they stand.
+fn commands(page: &str, text: &str) -> Vec<(String, Vec<String>)> {
+    let mut found = Vec::new();
+    let mut shell = false;
+    for (index, line) in text.lines().enumerate() {
+        match line.trim_start().strip_prefix("```") {
+            Some(info) => shell = !shell && info.starts_with("sh"),
+            None if shell && line.starts_with("portcullis ") => {
+                let words = line.split(" #").next().unwrap_or_default().split_whitespace().skip(1);
+                found.push((format!("{page}:{}", index + 1), words.map(str::to_owned).collect()));
+            }
+            None => {}
+        }
+    }
+    found
+}
+
+/// With `--help` behind them, arguments are read and nothing is done.
+fn reads(arguments: &[String]) -> Result<(), String> {
+    ran(&Command::new(portcullis()).args(arguments).arg("--help").output().unwrap())
+}
+
+#[test]
+fn every_command_in_the_docs_is_one() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut files = vec![root.join("README.md"), root.join("CONTRIBUTING.md")];
+    pages(&root.join("docs"), &mut files);
+    let mut read = 0;
+    for file in files {
+        let page = file.strip_prefix(root).unwrap().display().to_string();
+        for (place, arguments) in commands(&page, &fs::read_to_string(&file).unwrap()) {
+            reads(&arguments).unwrap_or_else(|fault| panic!("{place}: {fault}"));
+            read += 1;
+        }
+    }
+    assert!(read > 5, "only {read} commands were found");
+    assert!(reads(&["sessions".to_owned(), "list".to_owned(), "--colour".to_owned()]).is_err());
+}
+
+#[test]
+fn the_readme_shows_what_init_writes() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let readme = fs::read_to_string(root.join("README.md")).unwrap();
+    let written = config::starter(&config::StarterAnswers {
+        issuer: "https://login.example.test",
+        audience: "portcullis",
+        resource: &model::ResourceName::new("llama").unwrap(),
+        server: config::ServerKind::Vllm,
+        upstream: "http://127.0.0.1:8000",
+        credential: Some("env:MODEL_KEY"),
+        group: Some("ml-engineers"),
+    });
+    for text in [&written.yaml, &written.policy] {
+        assert!(readme.contains(text.as_str()), "README.md does not hold:\n{text}");
+    }
+}
+
 #[test]
 fn blocks_are_found_by_their_mark() {
     let text = "```sh tested\ntrue\n```\n\n```sh\nfalse\n```\n\n```yaml not-tested\na: 1\n```\n";

@@ -151,3 +151,36 @@ async fn an_opaque_value_is_hidden_from_those_who_may_not_see_its_kind() {
     assert!(!answer.text().contains(&vector), "{}", answer.text());
     assert!(answer.json()["data"][0]["embedding"].is_string());
 }
+
+/// Ollama's own interface streams a JSON object a line.
+#[tokio::test]
+async fn a_secret_split_over_lines_of_json_never_arrives() {
+    let line = |text: &str, done: bool| {
+        let line = json!({ "model": "tiny-llama", "created_at": "2026-01-01T00:00:00Z",
+            "message": { "role": "assistant", "content": text }, "done": done });
+        format!("{line}\n")
+    };
+    let text = format!("{BEFORE}{}{AFTER}", secret());
+    let upstream = FakeUpstream::start(move |_| {
+        let letters = text.chars().map(|letter| line(&letter.to_string(), false));
+        let lines = letters.chain([line("", true)]);
+        lines.fold(Reply::of_type("application/x-ndjson"), |reply, line| reply.send(line))
+    });
+    let (provider, upstream) = tokio::join!(Provider::start(), upstream);
+    let gateway = Plan::before(&provider, &upstream.url())
+        .with(json!({ "resources": { "llama": { "server": "ollama" } } }))
+        .start()
+        .await;
+    let body = json!({ "model": "tiny-llama", "messages": [{ "role": "user", "content": "hello" }] });
+    let url = gateway.url("/llama/api/chat");
+    let answer = client::post(&url, &provider.login("alice").await, &body).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+    let lines: Vec<Value> =
+        answer.text().lines().map(|line| serde_json::from_str(line).expect("a JSON object a line")).collect();
+    let said: String = lines.iter().filter_map(|line| line["message"]["content"].as_str()).collect();
+    assert!(!leaks(answer.text().as_bytes()) && !leaks(said.as_bytes()), "{said}");
+    assert_eq!(said, format!("{BEFORE}[credential.aws]{AFTER}"));
+    assert_eq!(lines.last().unwrap()["done"], true);
+    let exchanges = gateway.sealed(1).await;
+    assert_eq!(exchanges[0].0["masked"]["credential.aws"], 1, "{:?}", exchanges[0]);
+}

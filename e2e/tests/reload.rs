@@ -4,6 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use e2e::ask::{chat, code};
+use e2e::client;
 use e2e::gateway::Gateway;
 use e2e::plan::Plan;
 use e2e::provider::Provider;
@@ -84,4 +85,34 @@ async fn a_folder_without_policies_denies_everything() {
     fs::write(gateway.file("policies/engineers.cedar"), "// nobody may do anything\n").unwrap();
     gateway.reload();
     until_refused(&gateway, &token).await;
+}
+
+#[tokio::test]
+async fn a_changed_configuration_is_taken_whole_or_not_at_all() {
+    let (_provider, _upstream, gateway, token) = stand().await;
+    let file = gateway.file("portcullis.yaml");
+    let mut config: serde_json::Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    let second = config["resources"]["llama"].clone();
+    config["resources"]["second"] = second;
+    let faulty = config.to_string().replacen("\"second\"", "\"second\":{},\"llama2\"", 1);
+    fs::write(&file, faulty).unwrap();
+    // No signal: the file is watched.
+    says(&gateway, "resources.second").await;
+    let models = gateway.url("/llama2/v1/models");
+    assert_eq!(client::get(&models, &token).await.status, StatusCode::NOT_FOUND, "half a file counts");
+    assert_eq!(chat(&gateway, &token).await.status, StatusCode::OK, "the old file serves on");
+    let metrics = gateway.metrics().await;
+    assert!(metrics.contains(r#"portcullis_reloads_total{result="refused"} 1"#), "{metrics}");
+
+    fs::write(&file, config.to_string()).unwrap();
+    gateway.reload();
+    for _ in 0..200 {
+        let answer = client::get(&gateway.url("/second/v1/models"), &token).await;
+        if answer.status != StatusCode::NOT_FOUND {
+            assert_eq!(code(&answer), "policy_denied", "no policy names the new resource");
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the new file never took effect:\n{}", gateway.log());
 }

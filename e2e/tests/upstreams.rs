@@ -92,6 +92,25 @@ async fn an_upstream_that_is_down_is_said_to_be() {
 }
 
 #[tokio::test]
+async fn of_several_upstreams_the_living_answers() {
+    let (provider, live) = tokio::join!(Provider::start(), FakeUpstream::start(|_| whole()));
+    let dead = format!("http://{}", free_address());
+    let plan = Plan::before(&provider, &live.url());
+    let gateway =
+        plan.with(json!({ "resources": { "llama": { "upstreams": [dead, live.url()] } } })).start().await;
+    let token = provider.login("alice").await;
+    for _ in 0..12 {
+        assert_eq!(chat(&gateway, &token).await.status, StatusCode::OK);
+    }
+    assert_eq!(live.received().len(), 12, "each was asked once");
+    let report = client::try_get(&gateway.observe_url("/readyz")).await.unwrap().json();
+    let told = &report["upstreams"]["llama"];
+    assert!(told[0]["failures"].as_u64().unwrap() > 0 && !told[0]["last_failure"].is_null(), "{told}");
+    assert_eq!(told[1]["failures"], 0, "{told}");
+    gateway.sealed(12).await;
+}
+
+#[tokio::test]
 async fn a_redirect_from_upstream_is_not_followed() {
     let elsewhere = FakeUpstream::start(|_| whole()).await;
     let target = format!("{}/steal", elsewhere.url());

@@ -279,7 +279,7 @@ const DENY_LIST: Section = Section {
             name: "words",
             shape: Shape::Many(0, &Shape::One(Kind::Text)),
             absent: Absent::Is("[]"),
-            doc: "Plain words of at most 200 bytes, at most 10,000 in all lists, matched whole and without regard to case.",
+            doc: "Plain words of at most 200 bytes, at most 10,000 in all lists, found also inside longer words, without regard to case.",
         },
     ],
 };

@@ -165,7 +165,7 @@ pub struct DenyList {
     pub name: String,
     /// Regular expressions, compiled once already so that they are known to be good.
     pub patterns: Vec<String>,
-    /// Plain words, matched whole and without regard to case.
+    /// Plain words, found also inside longer words, without regard to case.
     pub words: Vec<String>,
 }
 

@@ -67,7 +67,7 @@ impl Check {
                 let file = self.config.display();
                 let good = out.tone(Tone::Good, "ok");
                 let (resources, policies) = (config.resources.len(), set.report().policies.len());
-                out.line(format_args!("{good}: {file}: {resources} resources, {policies} policies"))?;
+                out.line(format_args!("{good}: {file}: resources {resources}, policies {policies}"))?;
             }
             Err(faults) if self.json => {
                 out.json(&json!({ "ok": false, "faults": faults }))?;

@@ -64,7 +64,7 @@ impl Init {
             audience: &self.audience,
             resource: &self.name,
             server: server.unwrap_or(ServerKind::Openai),
-            upstream: &self.upstream.to_string(),
+            upstream: &self.base(),
             credential: self.upstream_key.as_deref(),
             group: self.group.as_deref(),
         });
@@ -111,8 +111,7 @@ impl Init {
 
     /// What the model server is, by what only that kind answers.
     async fn probe(&self, fetcher: &Fetcher) -> Option<ServerKind> {
-        let base = self.upstream.to_string();
-        let base = base.trim_end_matches('/').trim_end_matches("/v1");
+        let base = self.base();
         let headers = self.upstream_headers();
         for (path, tell) in PROBES {
             let Ok(uri) = format!("{base}{path}").parse::<Uri>() else { continue };
@@ -125,6 +124,11 @@ impl Init {
             }
         }
         None
+    }
+
+    /// The model server without the `/v1` that SDKs want in their base URL: every path forwarded has it.
+    fn base(&self) -> String {
+        self.upstream.to_string().trim_end_matches('/').trim_end_matches("/v1").to_owned()
     }
 
     fn upstream_headers(&self) -> HeaderMap {

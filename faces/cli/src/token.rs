@@ -8,6 +8,7 @@ use std::sync::Arc;
 use authenticate::{Authenticator, Inspection, Verdict};
 use clap::{Args, Subcommand};
 use model::SystemClock;
+use serde_json::Value;
 
 use crate::failure::Failure;
 use crate::out::{Out, Tone};
@@ -62,16 +63,27 @@ impl Inspect {
 }
 
 fn print(out: &mut Out, inspection: &Inspection) -> Result<(), Failure> {
+    let mut rest = Vec::new();
     for checked in &inspection.checks {
         let (mark, why) = match &checked.verdict {
             Verdict::Passed => (out.tone(Tone::Good, "✓"), None),
             Verdict::Failed { why } => (out.tone(Tone::Bad, "✗"), Some(why)),
-            Verdict::NotReached => (out.tone(Tone::Faint, "·"), None),
+            Verdict::NotReached => {
+                rest.push(checked.check);
+                continue;
+            }
         };
         out.line(format_args!("{mark} {:<12} {}", checked.check, checked.asks))?;
         if let Some(why) = why {
             out.line(format_args!("  {:<12} {}", "", out.tone(Tone::Bad, why)))?;
         }
+    }
+    if !rest.is_empty() {
+        let rest = format!("· not reached: {}", rest.join(", "));
+        out.line(out.tone(Tone::Faint, rest))?;
+    }
+    for (claim, text) in told(inspection.claims.as_ref()) {
+        out.line(format_args!("{claim:<8} {text}"))?;
     }
     if let Some(issuer) = &inspection.issuer {
         out.line(format_args!("issuer   {issuer}"))?;
@@ -88,6 +100,17 @@ fn print(out: &mut Out, inspection: &Inspection) -> Result<(), Failure> {
         Some(code) => out.tone(Tone::Bad, format_args!("this token is refused with {code}")),
     };
     Ok(out.line(verdict)?)
+}
+
+/// The claims that most refusals turn on, as the token has them. Escaped: a token is a stranger's text.
+fn told(claims: Option<&Value>) -> Vec<(&'static str, String)> {
+    let shown = ["iss", "sub", "aud", "exp"].into_iter().filter_map(|claim| {
+        let value = claims?.get(claim)?;
+        let time = if claim == "exp" { value.as_i64() } else { None };
+        let time = time.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+        Some((claim, time.map_or_else(|| value.to_string(), |time| format!("{value} ({time})"))))
+    });
+    shown.collect()
 }
 
 fn read_token() -> Result<String, Failure> {

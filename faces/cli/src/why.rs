@@ -66,6 +66,9 @@ impl Why {
             out.line(explanation.render())?;
         }
         if let Some(refusal) = refusal {
+            if !explained.is_empty() {
+                out.line("")?;
+            }
             out.line(format_args!(
                 "refused with {}: {}",
                 out.tone(Tone::Bad, &refusal.code),

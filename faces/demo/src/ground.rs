@@ -29,6 +29,8 @@ pub(crate) struct Ground {
     pub(crate) observe: String,
     /// The model to ask for.
     pub(crate) model: String,
+    /// This program, as one would run it.
+    program: PathBuf,
 }
 
 /// The policy that scene three edits, and the line it edits.
@@ -64,8 +66,17 @@ impl Ground {
         );
         gateway.start().await?;
         let base = format!("http://{callers}/demo/v1");
-        let mut ground =
-            Self { dir, temporary, issuer, model_server, gateway, base, observe, model: MODEL.to_owned() };
+        let mut ground = Self {
+            dir,
+            temporary,
+            issuer,
+            model_server,
+            gateway,
+            base,
+            observe,
+            model: MODEL.to_owned(),
+            program: options.program.clone(),
+        };
         if !ground.model_server.embedded {
             ground.model = ground.first_model().await?;
         }
@@ -105,25 +116,34 @@ impl Ground {
             .ok_or_else(|| DemoError::new("asking your model server for its models", &list))
     }
 
-    /// What a person may type next.
+    /// What a person may type next, in another terminal. Every part can be pasted as it stands.
     pub(crate) fn lines_to_try(&self) -> Vec<String> {
         let (base, issuer, model) = (&self.base, &self.issuer.url, &self.model);
-        vec![
-            format!("  TOKEN=$(curl -s '{issuer}/token?user=alice')      # or bob"),
-            format!(
-                "  curl -sN {base}/chat/completions -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' \\"
-            ),
-            format!(
-                "    -d '{{\"model\":\"{model}\",\"stream\":true,\"messages\":[{{\"role\":\"user\",\"content\":\"Hello\"}}]}}'"
-            ),
-            String::new(),
-            format!("  from openai import OpenAI      # pip install openai; export TOKEN first"),
-            format!("  client = OpenAI(base_url=\"{base}\", api_key=os.environ[\"TOKEN\"])"),
-            format!("  client.chat.completions.create(model=\"{model}\", messages=[{{\"role\": \"user\", \"content\": \"Hello\"}}])"),
-            String::new(),
-            format!("  portcullis sessions list --ledger {}", self.ledger().display()),
-            "  portcullis init --issuer https://login.your.company --upstream http://127.0.0.1:8000   # your own model".to_owned(),
-        ]
+        let program = self.program.display();
+        let ledger = self.ledger();
+        let text = format!(
+            "export TOKEN=$(curl -s '{issuer}/token?user=alice')   # or bob; good for ten minutes
+
+             curl -sN {base}/chat/completions \\
+               -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' \\
+               -d '{{\"model\":\"{model}\",\"stream\":true,\"messages\":[{{\"role\":\"user\",\"content\":\"Hello\"}}]}}'
+
+             python3 - <<'END'                # after: pip install openai
+             import os
+             from openai import OpenAI
+             client = OpenAI(base_url=\"{base}\", api_key=os.environ[\"TOKEN\"])
+             ask = [{{\"role\": \"user\", \"content\": \"Hello\"}}]
+             print(client.chat.completions.create(model=\"{model}\", messages=ask).choices[0].message.content)
+             END
+
+             {program} sessions list --ledger {ledger}
+
+             Your own issuer and model:
+             {program} init --issuer https://login.example.com --upstream http://127.0.0.1:8000",
+            ledger = ledger.display(),
+        );
+        // No margin: an indented END would not end what Python reads.
+        text.lines().map(|line| line.strip_prefix("             ").unwrap_or(line).to_owned()).collect()
     }
 
     /// Stops everything; a temporary folder goes with it.

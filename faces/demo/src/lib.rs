@@ -19,6 +19,7 @@ use std::path::PathBuf;
 pub use error::DemoError;
 use ground::Ground;
 use screen::Screen;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// What the demo is asked for.
 #[derive(Debug)]
@@ -44,26 +45,42 @@ pub struct Options {
 pub async fn run(options: Options, output: &mut (dyn Write + Send)) -> Result<(), DemoError> {
     let mut screen = Screen::new(output, options.terminal);
     let mut ground = Ground::prepare(&options).await?;
+    let shown = tokio::select! {
+        shown = show(&options, &mut ground, &mut screen) => shown,
+        told = told_to_end() => told,
+    };
+    // The gateway's process and the temporary folder go in any case.
+    let ended = ground.end().await;
+    shown.and(ended)
+}
+
+async fn show(options: &Options, ground: &mut Ground, screen: &mut Screen<'_>) -> Result<(), DemoError> {
     screen.title("Portcullis stands between callers and a model.")?;
     screen.faint(&format!("Everything of this demo lies in {}", ground.dir().display()))?;
     for (number, scene) in scenes::ALL.iter().enumerate() {
         screen.scene(number + 1, scene.title, scene.explains)?;
-        (scene.play)(&mut ground, &mut screen).await.map_err(|fault| fault.in_scene(number + 1))?;
-        screen.gap()?;
+        (scene.play)(ground, screen).await.map_err(|fault| fault.in_scene(number + 1))?;
     }
+    screen.gap()?;
     if options.check {
-        screen.good("All scenes passed.")?;
-        return ground.end().await;
+        return Ok(screen.good("All scenes passed.")?);
     }
-    stay(&ground, &mut screen).await?;
-    ground.end().await
-}
-
-async fn stay(ground: &Ground, screen: &mut Screen<'_>) -> Result<(), DemoError> {
-    screen.title("It stays up. Try it:")?;
+    screen.title("It stays up. Try it, in another terminal:")?;
+    screen.gap()?;
     for line in ground.lines_to_try() {
         screen.plain(&line)?;
     }
+    screen.gap()?;
     screen.faint("Ctrl-C ends it.")?;
-    tokio::signal::ctrl_c().await.map_err(|fault| DemoError::new("waiting for Ctrl-C", fault))
+    std::future::pending().await
+}
+
+/// Waits for Ctrl-C, or for being asked to end.
+async fn told_to_end() -> Result<(), DemoError> {
+    let failed = |fault: std::io::Error| DemoError::new("waiting for Ctrl-C", fault);
+    let mut asked = signal(SignalKind::terminate()).map_err(failed)?;
+    tokio::select! {
+        pressed = tokio::signal::ctrl_c() => pressed.map_err(failed),
+        _ = asked.recv() => Ok(()),
+    }
 }

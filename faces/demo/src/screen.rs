@@ -92,6 +92,10 @@ fn wrap(text: &str) -> Vec<String> {
         }
         for letter in word.chars() {
             let full = lines.last().is_none_or(|line| line.chars().count() >= WIDTH);
+            if full && letter == ' ' {
+                // A line's end is space enough.
+                continue;
+            }
             if full || letter == '\n' {
                 lines.push(String::new());
             }
@@ -112,7 +116,9 @@ mod tests {
         let text = "one two three ".repeat(12) + &"x".repeat(100);
         let lines = wrap(&text);
         assert!(lines.iter().all(|line| line.chars().count() <= WIDTH));
-        assert_eq!(lines.concat(), text);
+        assert!(lines.iter().all(|line| !line.starts_with(' ')), "{lines:?}");
+        let bare = |text: &str| text.replace(' ', "");
+        assert_eq!(bare(&lines.concat()), bare(&text));
     }
 
     #[test]

@@ -31,7 +31,8 @@ pub(crate) async fn pass(
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| failed(&e))?;
     tokio::spawn(connection);
-    let base = real.path().trim_end_matches('/');
+    // SDKs want `/v1` in their base URL, so many will give it; the paths that are asked for have it.
+    let base = real.path().trim_end_matches('/').trim_end_matches("/v1");
     let target = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
     let mut request = Request::builder().method(head.method.clone()).uri(format!("{base}{target}"));
     for (name, value) in head.headers.iter().filter(|(name, _)| *name != header::HOST) {

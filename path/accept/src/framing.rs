@@ -62,7 +62,9 @@ fn no_tunnel(head: &Parts) -> Result<(), Refusal> {
         return not_supported("CONNECT is not supported.");
     }
     if head.headers.contains_key(header::UPGRADE) {
-        return not_supported("Changing the protocol (`upgrade`) is not supported.");
+        return not_supported(
+            "WebSockets, and other changes of the protocol (`upgrade`), are not supported yet.",
+        );
     }
     Ok(())
 }

@@ -41,7 +41,7 @@ fn approval_required(permit: &Permit, needed: u8) -> Refusal {
     let policies = permit.decision().judgements.iter().flat_map(|judgement| &judgement.reasons);
     Refusal::new(Code::ApprovalRequired)
         .because(format!(
-            "Policy allows this only when {people} approve it, and this gateway cannot collect approvals yet."
+            "Policy allows this only with the approval of {people}, and this gateway cannot collect approvals yet."
         ))
         .by_policies(policies.map(|reason| reason.policy.clone()).collect())
 }

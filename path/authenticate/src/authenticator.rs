@@ -20,7 +20,7 @@ use crate::provider::Held;
 use crate::{AuthenticateError, Check, IssuerHealth, bearer, claims};
 
 /// How often [`Authenticator::keep_fresh`] looks after the keys.
-const FRESHEN_EVERY: Duration = Duration::from_secs(60);
+const FRESHEN_EVERY: Duration = Duration::from_secs(1);
 
 /// Knows the configured issuers, their keys, and the tokens verified of late. A new configuration is a
 /// new authenticator, which remembers nothing of the old one.

@@ -21,9 +21,10 @@ fn the_reference_is_current() {
 
 #[test]
 fn the_schema_is_current() {
-    let schema = format!("{:#}\n", crate::json_schema());
     let name = "portcullis.schema.json";
-    assert!(published(name) == schema, "docs/{name} is out of date: {HOW}");
+    // Compared as values: the order of members is that of the build's other crates' choosing.
+    let published: serde_json::Value = serde_json::from_str(&published(name)).unwrap();
+    assert!(published == crate::json_schema(), "docs/{name} is out of date: {HOW}");
 }
 
 #[test]

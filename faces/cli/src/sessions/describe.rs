@@ -139,9 +139,10 @@ pub(crate) fn print(
         }
         out.line(format_args!("resource   {}", opened.resource))?;
         for operation in &opened.operations {
+            let model = if operation.model.is_empty() { "-" } else { operation.model.as_str() };
             out.line(format_args!(
-                "operation  {} ({}) model {:?} batch {}",
-                operation.name, operation.class, operation.model, operation.batch
+                "operation  {} ({}), model {model}, batch {}",
+                operation.name, operation.class, operation.batch
             ))?;
         }
         for judgement in exchange.judgements() {
@@ -151,11 +152,13 @@ pub(crate) fn print(
                 .map(|PolicyReason { policy, .. }| policy.as_str())
                 .collect::<Vec<_>>();
             let tone = if judgement.ruling == Ruling::Allowed { Tone::Good } else { Tone::Bad };
-            let ruling = out.tone(tone, format_args!("{:?}", judgement.ruling));
-            out.line(format_args!(
-                "ruling     {ruling} by {}",
-                if reasons.is_empty() { "no policy".to_owned() } else { reasons.join(", ") }
-            ))?;
+            let ruling = match (judgement.ruling, reasons.is_empty()) {
+                (Ruling::Allowed, _) => format!("allowed by {}", reasons.join(", ")),
+                (Ruling::NeedsApprovals(n), _) => format!("needs {n} approval(s), by {}", reasons.join(", ")),
+                (Ruling::Denied, true) => "denied: no policy permits it".to_owned(),
+                (Ruling::Denied, false) => format!("denied by {}", reasons.join(", ")),
+            };
+            out.line(format_args!("ruling     {}", out.tone(tone, ruling)))?;
         }
         if let Some(head) = &opened.request {
             out.line(format_args!("request    {} {}", head.method, head.path))?;
@@ -183,10 +186,23 @@ pub(crate) fn print(
         if let Some(usage) = &sealed.usage {
             out.line(format_args!("tokens     {} in, {} out", usage.input, usage.output))?;
         }
+        if let Some(times) = &sealed.times {
+            let took = |span: Option<i64>| span.map_or_else(|| "-".to_owned(), milliseconds);
+            let (first, total) = (took(times.first_byte_after), took(times.total));
+            out.line(format_args!("times      first byte after {first}, whole after {total}"))?;
+        }
     }
-    out.line(out.tone(Tone::Faint, "— request as forwarded"))?;
+    let refused = exchange.sealed.as_ref().is_some_and(|sealed| sealed.outcome == "refused");
+    let asked = if refused { "— request as asked" } else { "— request as forwarded" };
+    out.line(out.tone(Tone::Faint, asked))?;
     out.line(String::from_utf8_lossy(&bodies.request))?;
     out.line(out.tone(Tone::Faint, "— answer as the caller saw it"))?;
     out.line(String::from_utf8_lossy(&bodies.response))?;
     Ok(())
+}
+
+/// A span of nanoseconds, for people.
+fn milliseconds(nanoseconds: i64) -> String {
+    let micros = nanoseconds.max(0) / 1000;
+    format!("{}.{:03} ms", micros / 1000, micros % 1000)
 }

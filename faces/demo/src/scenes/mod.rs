@@ -25,7 +25,7 @@ pub(crate) struct Scene {
 pub(crate) const ALL: &[Scene] = &[
     Scene {
         title: "A secret split over the stream vanishes",
-        explains: "Alice, of the research group, asks. The model's answer holds a key and an address, three letters a chunk.",
+        explains: "Alice, of the research group, asks for something that holds a key. It comes in pieces of a few letters.",
         play: |ground, screen| Box::pin(vanish::play(ground, screen)),
     },
     Scene {
