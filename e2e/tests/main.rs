@@ -15,6 +15,7 @@ mod catalogue;
 mod cli;
 mod demo;
 mod docs;
+mod hostile;
 mod identity;
 mod ledger;
 mod masking;

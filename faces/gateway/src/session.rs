@@ -73,10 +73,25 @@ pub(crate) async fn enter(setup: &Setup, arrival: &Arrival) -> Result<Entered, R
         .caller(arrival.exchange, &arrival.head.headers)
         .await
         .map_err(|fault| fault.refusal())?;
+    no_token_in_query(&arrival.head)?;
     let path = NormalPath::parse(arrival.head.uri.path()).map_err(|fault| fault.refusal())?;
     let found =
         setup.table.find(host(&arrival.head), &path).ok_or_else(|| Refusal::new(Code::ResourceUnknown))?;
     Ok(Entered { caller, place: Arc::clone(found.target), path: found.rest })
+}
+
+/// A token in the address (RFC 6750, section 2.3) would go upstream and into the record with it.
+fn no_token_in_query(head: &Parts) -> Result<(), Refusal> {
+    let query = head.uri.query().unwrap_or_default();
+    let named = query.split('&').any(|pair| pair.starts_with("access_token="));
+    let names = [http::header::AUTHORIZATION.as_str(), "x-api-key", "api-key"];
+    let tokens =
+        names.into_iter().filter_map(|name| head.headers.get(name)?.to_str().ok()?.split(' ').next_back());
+    if !query.is_empty() && (named || tokens.into_iter().any(|token| query.contains(token))) {
+        return Err(Refusal::new(Code::HeaderRefused)
+            .because("The address holds a token. A token belongs in the header `authorization` only."));
+    }
+    Ok(())
 }
 
 /// The host a request names: the authority of HTTP/2, or the `Host` header.
@@ -132,6 +147,8 @@ pub(crate) async fn hear(
 
 /// One permit of the memory semaphore stands for this many bytes.
 pub(crate) const MEMORY_UNIT: usize = 1024;
+/// What every body is charged at once, in bytes.
+const FIRST_CHARGE: usize = 64 << 10;
 
 async fn read_body(
     mut body: Incoming,
@@ -150,8 +167,9 @@ async fn read_body(
     if stated.is_some_and(|bytes| bytes > limit) {
         return Err(too_large());
     }
-    // A body of unknown length is charged its limit: what was not asked for can't be taken later.
-    let permit = reserve(memory, stated.unwrap_or(limit))?;
+    // Charged as it arrives: what is only announced holds no memory, and must take none from others.
+    let mut charged = FIRST_CHARGE.min(limit);
+    let mut permit = reserve(memory, charged)?;
     let mut whole = Bytes::new();
     let mut rest: Option<BytesMut> = None;
     let all = async {
@@ -163,6 +181,13 @@ async fn read_body(
             let have = rest.as_ref().map_or(whole.len(), BytesMut::len);
             if have.saturating_add(data.len()) > limit {
                 return Err(too_large());
+            }
+            let needed = have.saturating_add(data.len());
+            if needed > charged {
+                // Twice as much each time, as the buffer below grows.
+                let next = needed.max(charged.saturating_mul(2)).min(limit);
+                permit.merge(reserve(memory, next - charged)?);
+                charged = next;
             }
             if have == 0 {
                 whole = data;

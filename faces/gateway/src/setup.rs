@@ -159,6 +159,11 @@ impl Setup {
 }
 
 impl Place {
+    /// How long a caller may read nothing of an answer that waits for it.
+    pub(crate) fn patience(&self) -> Duration {
+        self.made_from.0.timeouts.idle
+    }
+
     fn build(
         resource: &config::Resource,
         made_from: (config::Resource, Vec<config::DenyList>),

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderValue, header};
 use mask::{Masked, Masker, Part};
 use model::{Code, Identity, LayoutFault, Outcome, Question, Refusal, Reveal, Usable};
 use record::{LedgerError, Record, Spoken};
+use tokio::time::timeout;
 
 use crate::Gateway;
 use crate::came::Came;
@@ -16,6 +17,9 @@ use crate::refuse;
 use crate::reply::{CallerGone, Reply};
 use crate::seal::Ending;
 use crate::setup::Place;
+
+/// How long a caller that reads slowly has to take the reason why its answer is cut.
+const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// What outlives the permit: what the caller may see, and until when.
 pub(crate) struct Sight {
@@ -62,16 +66,16 @@ pub(crate) async fn carry(
     let kind = answer.head.headers.get(header::CONTENT_TYPE).cloned();
     let layout = place.adapter.layout(question, &answer.head, Arc::clone(&sight.usable));
     let masker = Masker::begin(came.exchange, Arc::clone(&gateway.rules), Arc::clone(&sight.viewer), layout);
-    let mut carrier = Carrier { gateway, record: &mut *record, masker, reply, head: None };
+    let mut carrier = Carrier { gateway, record: &mut *record, masker, reply, place, head: None };
 
     let result = carrier.run(&sight, answer).await;
     let usage = carrier.masker.usage();
     gateway.authorizer.spent(&sight.identity, usage.unwrap_or_default());
     let Carrier { masker, reply, .. } = carrier;
     let (outcome, refusal) = match result {
-        Ok(()) => match reply.end().await {
-            Ok(()) => (Outcome::Completed, None),
-            Err(CallerGone) => (Outcome::CallerGone, None),
+        Ok(()) => match timeout(place.patience(), reply.end()).await {
+            Ok(Ok(())) => (Outcome::Completed, None),
+            Ok(Err(CallerGone)) | Err(_) => (Outcome::CallerGone, None),
         },
         Err(stop) => {
             let (outcome, refusal) = stop.verdict();
@@ -89,6 +93,7 @@ struct Carrier<'a> {
     record: &'a mut Record,
     masker: Masker,
     reply: Reply,
+    place: &'a Place,
     /// The answer's head, while a refusal could still take its place.
     head: Option<Masked>,
 }
@@ -118,7 +123,9 @@ impl Carrier<'_> {
                     let masked = self.masker.push(unmasked).map_err(Stop::Layout)?;
                     self.pass(masked).await?;
                 }
-                Some(Ok(Arrived::Trailers(map))) => trailers = Some(map),
+                Some(Ok(Arrived::Trailers(map))) => {
+                    trailers = Some(adapt_http::response_headers(&map, &self.place.return_headers));
+                }
                 Some(Err(fault)) => return Err(Stop::Upstream(fault)),
                 None => break,
             }
@@ -127,6 +134,7 @@ impl Carrier<'_> {
         self.pass(masked).await?;
         self.write_head().await?;
         match trailers {
+            Some(trailers) if trailers.is_empty() => Ok(()),
             Some(trailers) => {
                 let masked = self.masker.trailers(&trailers);
                 self.write(masked).await
@@ -150,10 +158,14 @@ impl Carrier<'_> {
         }
     }
 
-    /// Into the ledger, then to the caller; never the other way round.
+    /// Into the ledger, then to the caller; never the other way round. A caller that stops reading is
+    /// taken for gone: it would hold the exchange, and its place among the others, for ever.
     async fn write(&mut self, masked: Masked) -> Result<(), Stop> {
         let recorded = self.record.append(masked).await.map_err(Stop::Ledger)?;
-        self.reply.write(recorded).await.map_err(|_| Stop::CallerGone)
+        match timeout(self.place.patience(), self.reply.write(recorded)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(CallerGone)) | Err(_) => Err(Stop::CallerGone),
+        }
     }
 
     fn token_deadline(&self, sight: &Sight) -> impl Future<Output = ()> + use<> {
@@ -211,7 +223,7 @@ async fn cut(
     let Some(event) = came.dialect.cut(kind, refusal, came.exchange) else { return };
     if let Ok(recorded) = record.say(Spoken::Body(event)).await {
         // The body is aborted right after; a caller that left hears neither.
-        let _ = reply.write(recorded).await;
+        let _ = timeout(LAST_WORD, reply.write(recorded)).await;
     }
 }
 

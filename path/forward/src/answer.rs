@@ -11,6 +11,7 @@ use tokio::time::{Sleep, timeout};
 
 use crate::ForwardError;
 use crate::decode::Decoder;
+use crate::echo::Echo;
 use crate::headers::strip;
 use crate::line::Line;
 use crate::upstreams::Busy;
@@ -57,6 +58,7 @@ pub struct AnswerBody {
 struct Open {
     incoming: Incoming,
     decoder: Option<Decoder>,
+    echo: Option<Echo>,
     /// Trailers that wait until the decoder is empty.
     trailers: Option<HeaderMap>,
     /// Nothing more comes from upstream.
@@ -79,6 +81,7 @@ impl Answer {
         line: Line,
         busy: Busy,
         deadline: Deadline,
+        echo: Option<Echo>,
     ) -> Result<Self, ForwardError> {
         let (parts, incoming) = response.into_parts();
         let (status, mut headers) = (parts.status, parts.headers);
@@ -86,9 +89,12 @@ impl Answer {
             return Err(ForwardError::Unreadable("it changes the protocol, unasked".to_owned()));
         }
         strip(&mut headers);
+        if let Some(echo) = &echo {
+            echo.headers(&mut headers);
+        }
         // Answers to HEAD, and those with status 204 and 304, only say how a body would be packed.
         let decoder = if incoming.is_end_stream() { None } else { Decoder::for_answer(&mut headers)? };
-        let open = Open { incoming, decoder, trailers: None, ended: false, line, busy };
+        let open = Open { incoming, decoder, echo, trailers: None, ended: false, line, busy };
         let body = AnswerBody { exchange, deadline, open: Some(open) };
         Ok(Self { head: AnswerHead { status, headers }, body })
     }
@@ -131,9 +137,15 @@ impl Open {
             if let Some(decoder) = &mut self.decoder
                 && let Some(piece) = decoder.next()?
             {
-                return bytes(piece);
+                match self.without_echo(piece) {
+                    piece if piece.is_empty() => continue,
+                    piece => return bytes(piece),
+                }
             }
             if self.ended {
+                if let Some(rest) = self.echo.as_mut().and_then(Echo::finish) {
+                    return bytes(rest);
+                }
                 return Ok(self.trailers.take().map(Arrived::Trailers));
             }
             let frame =
@@ -147,16 +159,29 @@ impl Open {
                 Ok(data) if data.is_empty() => {}
                 Ok(data) => match &mut self.decoder {
                     Some(decoder) => decoder.feed(data),
-                    None => return bytes(data),
+                    None => match self.without_echo(data) {
+                        data if data.is_empty() => {}
+                        data => return bytes(data),
+                    },
                 },
                 Err(frame) => {
                     self.trailers = frame.into_trailers().ok().map(|mut trailers| {
                         strip(&mut trailers);
+                        if let Some(echo) = &self.echo {
+                            echo.headers(&mut trailers);
+                        }
                         trailers
                     });
                     self.end();
                 }
             }
+        }
+    }
+
+    fn without_echo(&mut self, bytes: Bytes) -> Bytes {
+        match &mut self.echo {
+            Some(echo) => echo.push(bytes),
+            None => bytes,
         }
     }
 

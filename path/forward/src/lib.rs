@@ -7,6 +7,7 @@
 mod answer;
 mod credential;
 mod decode;
+mod echo;
 mod error;
 mod headers;
 mod health;

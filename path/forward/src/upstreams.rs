@@ -16,6 +16,7 @@ use rustls::ClientConfig;
 use tokio::time::sleep;
 
 use crate::answer::{Answer, Deadline};
+use crate::echo::Echo;
 use crate::headers::outgoing;
 use crate::health::{Health, UpstreamHealth};
 use crate::line::{Line, Outgoing};
@@ -58,6 +59,15 @@ struct Upstream {
 pub(crate) struct Busy {
     upstream: Arc<Upstream>,
     tries: bool,
+}
+
+/// A request that was answered.
+struct Asked {
+    response: Response<Incoming>,
+    line: Line,
+    busy: Busy,
+    /// Looks for the credential that went with it.
+    echo: Option<Echo>,
 }
 
 impl Busy {
@@ -137,11 +147,11 @@ impl Upstreams {
         let resource = self.resource.to_string();
         metrics::counter!("portcullis_upstream_requests_total", "resource" => resource, "outcome" => outcome)
             .increment(1);
-        let (response, line, busy) = answered?;
+        let Asked { response, line, busy, echo } = answered?;
         let took = self.clock.0.elapsed().saturating_sub(began);
         metrics::histogram!("portcullis_upstream_first_byte_seconds").record(took.as_secs_f64());
         let deadline = Deadline { idle: self.timeouts.idle, exchange: self.timeouts.exchange, end };
-        Answer::begin(asked, response, line, busy, deadline)
+        Answer::begin(asked, response, line, busy, deadline, echo)
     }
 
     /// How each upstream does.
@@ -151,11 +161,12 @@ impl Upstreams {
     }
 
     /// Asks one upstream after another until one takes the request.
-    async fn answered(&self, question: &Question) -> Result<(Response<Incoming>, Line, Busy), ForwardError> {
+    async fn answered(&self, question: &Question) -> Result<Asked, ForwardError> {
         let credential = match &self.credential {
             Some(credential) => Some((&credential.header, credential::read(credential).await?)),
             None => None,
         };
+        let mut echo = credential.as_ref().and_then(|(_, value)| Echo::of(value));
         let headers = outgoing(question, credential);
         let mut tried = Vec::new();
         let mut last = ForwardError::NoUpstream;
@@ -173,7 +184,7 @@ impl Upstreams {
             match sent.await {
                 Ok((response, line)) => {
                     upstream.health.reached();
-                    return Ok((response, line, busy));
+                    return Ok(Asked { response, line, busy, echo: echo.take() });
                 }
                 Err(Unanswered::Sent(error)) => {
                     upstream.health.reached();

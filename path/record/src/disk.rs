@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 /// What the ledger asks of a disk.
@@ -27,7 +27,12 @@ impl Disk for RealDisk {
     }
 
     fn write(&self, file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        file.write_all_at(bytes, offset)
+        file.write_all_at(bytes, offset)?;
+        // Into a file without a name one may write for ever, and nobody will read it.
+        if file.metadata()?.nlink() == 0 {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "the ledger's file was removed"));
+        }
+        Ok(())
     }
 
     fn truncate(&self, file: &File, length: u64) -> io::Result<()> {
@@ -42,4 +47,19 @@ impl Disk for RealDisk {
 /// Makes a new entry of `dir` survive a power cut.
 pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_removed_takes_nothing_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        let file = RealDisk.create(&path).unwrap();
+        RealDisk.write(&file, 0, b"seen").unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert!(RealDisk.write(&file, 4, b"lost").is_err());
+    }
 }

@@ -54,7 +54,11 @@ impl Layout for BodyLayout {
     }
 
     fn finish(&mut self, out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
-        let raw = self.held.split().freeze();
+        let mut raw = self.held.split().freeze();
+        if raw.starts_with(BYTE_ORDER_MARK) {
+            // Clients skip it, and read what follows.
+            out.push(Piece::Syntax(raw.split_to(BYTE_ORDER_MARK.len())));
+        }
         if raw.is_empty() {
             return Ok(());
         }
@@ -76,11 +80,8 @@ impl Layout for BodyLayout {
             Err(JsonFault { flaw: Flaw::TooDeep | Flaw::TooMany | Flaw::TooLong, at }) => {
                 return Err(LayoutFault::Malformed(format!("JSON beyond what is read here, at byte {at}")));
             }
-            Err(_) if is_lines(&raw) => {
-                let mut lines = HeldStream::new(Framing::Lines, self.limit);
-                lines.push(&raw, out)?;
-                lines.finish(out)?;
-            }
+            Err(_) if is_lines(&raw) => held(Framing::Lines, &raw, out)?,
+            Err(_) if is_events(&raw) => held(Framing::Sse, &raw, out)?,
             Err(_) => text(raw, out),
         }
         Ok(())
@@ -89,6 +90,24 @@ impl Layout for BodyLayout {
     fn usage(&self) -> Option<Usage> {
         self.usage
     }
+}
+
+/// A byte order mark in UTF-8.
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// A stream under another content type.
+fn held(framing: Framing, raw: &Bytes, out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
+    let mut stream = HeldStream::new(framing, raw.len());
+    stream.push(raw, out)?;
+    stream.finish(out)
+}
+
+/// Whether a body is server-sent events and nothing else, whatever its content type. A text in which
+/// some lines only look so is none: read line by line, a value of several lines would be missed.
+fn is_events(raw: &Bytes) -> bool {
+    let fields = [&b"data:"[..], b"event:", b"id:", b"retry:", b":"];
+    let mut lines = raw.split(|byte| matches!(byte, b'\n' | b'\r')).filter(|line| !line.is_empty());
+    lines.all(|line| fields.iter().any(|field| line.starts_with(field)))
 }
 
 /// Whether a body is JSON texts, one a line, whatever its content type.

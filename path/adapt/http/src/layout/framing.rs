@@ -125,11 +125,13 @@ pub(crate) struct Message {
     pub(crate) data: Vec<Range<usize>>,
     /// Texts beside the data: comments, ids, unknown fields.
     pub(crate) beside: Vec<Mark>,
+    /// Why it can't be read as every client would.
+    pub(crate) odd: Option<&'static str>,
 }
 
 impl Message {
     /// Takes a message apart.
-    pub(crate) fn parse(framing: Framing, raw: &[u8]) -> Self {
+    pub(crate) fn parse(framing: Framing, raw: &[u8], first: bool) -> Self {
         let mut message = Self::default();
         match framing {
             Framing::Lines => {
@@ -140,7 +142,7 @@ impl Message {
                 }
             }
             Framing::Sse => {
-                let mut start = if raw.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+                let mut start = if first && raw.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
                 while start < raw.len() {
                     let rest = raw.get(start..).unwrap_or_default();
                     let length = memchr::memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
@@ -163,6 +165,12 @@ impl Message {
         let content = raw.get(value.clone()).unwrap_or_default();
         match text.get(..colon) {
             Some(b"data") => self.data.push(value),
+            // Some clients skip the mark, others skip the line.
+            _ if text.starts_with(b"\xef\xbb\xbf") => self.odd = Some("a byte order mark inside the stream"),
+            // Some clients read it as an answer of its own.
+            _ if matches!(text.trim_ascii_start().first(), Some(b'{' | b'[' | b'"')) => {
+                self.odd = Some("JSON outside the events of the stream");
+            }
             Some(b"event") if is_word(content) => {}
             Some(b"retry") if content.iter().all(u8::is_ascii_digit) => {}
             Some(b"" | b"event" | b"id" | b"retry") if content.is_empty() => {}
@@ -197,8 +205,12 @@ impl Message {
     /// beside it.
     ///
     /// # Errors
-    /// [`LayoutFault::Malformed`] when a value spans lines of data.
+    /// [`LayoutFault::Malformed`] when a value spans lines of data, or clients would read the message in
+    /// different ways.
     pub(crate) fn place(self, mut marks: Vec<Mark>) -> Result<Vec<Mark>, LayoutFault> {
+        if let Some(odd) = self.odd {
+            return Err(LayoutFault::Malformed(odd.to_owned()));
+        }
         let (mut line, mut before) = (0, 0);
         for mark in &mut marks {
             loop {

@@ -61,11 +61,12 @@ impl Layout for HeldStream {
         let mut splitter = Splitter::new(self.framing, usize::MAX);
         splitter.push(&self.held.split());
         let (mut lanes, mut last) = (Lanes::default(), HashMap::<Lane, usize>::new());
+        let mut first = true;
         loop {
             let next = splitter.next()?;
             let is_last = next.is_none();
             let raw = next.unwrap_or_else(|| splitter.rest());
-            let message = Message::parse(self.framing, &raw);
+            let message = Message::parse(self.framing, &raw, std::mem::take(&mut first));
             let mut marks = self.marks(&message, &raw);
             let is_json = lenient_json(&message.joined(&raw)).is_ok();
             lanes.settle(&mut marks, &Closes::Nothing)?;

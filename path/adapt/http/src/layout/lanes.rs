@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
-use model::{Lane, LayoutFault};
+use model::{Lane, LayoutFault, Piece};
 
 use super::marks::{Kind, LaneUse, Mark, Template};
+use super::nested::Unfold;
 
 /// The most lanes of one answer: more than any model writes, few enough to keep.
 const MAX_LANES: usize = 1024;
@@ -32,15 +33,26 @@ struct Open {
 pub(crate) struct Lanes {
     numbers: HashMap<String, u32>,
     open: Vec<Option<Open>>,
+    /// Those whose text is JSON once more.
+    nested: HashMap<Lane, Unfold>,
 }
 
 impl Lanes {
     /// The lane that `lane` continues, open from now on.
-    fn continues(&mut self, lane: LaneUse) -> Result<Lane, LayoutFault> {
+    ///
+    /// # Errors
+    /// [`LayoutFault`] when text comes after the lane's end: clients join it to what went out, where
+    /// nothing could be found in the two together any more.
+    fn continues(&mut self, lane: LaneUse, is_empty: bool) -> Result<Lane, LayoutFault> {
         let open = Open { group: lane.group, template: lane.template };
         if let Some(number) = self.numbers.get(&lane.key).copied() {
-            if let Some(place) = self.open.get_mut(number as usize) {
-                *place = Some(open);
+            match self.open.get_mut(number as usize) {
+                Some(None) if is_empty => {}
+                Some(None) => {
+                    return Err(LayoutFault::Malformed("a text goes on after its end".to_owned()));
+                }
+                Some(place) => *place = Some(open),
+                None => {}
             }
             return Ok(Lane(number));
         }
@@ -48,6 +60,9 @@ impl Lanes {
             return Err(LayoutFault::Malformed(format!("more than {MAX_LANES} texts in one answer")));
         }
         let number = u32::try_from(self.open.len()).unwrap_or(u32::MAX);
+        if ["arguments", "partial_json"].iter().any(|field| lane.key.contains(field)) {
+            self.nested.insert(Lane(number), Unfold::default());
+        }
         self.numbers.insert(lane.key, number);
         self.open.push(Some(open));
         Ok(Lane(number))
@@ -67,7 +82,7 @@ impl Lanes {
         let mut last: HashMap<Lane, usize> = HashMap::new();
         for (place, mark) in marks.iter_mut().enumerate() {
             if let Kind::Use(lane) = &mark.kind {
-                let lane = self.continues(lane.clone())?;
+                let lane = self.continues(lane.clone(), mark.range.is_empty())?;
                 mark.kind = Kind::Text { lane, ends: false };
                 last.insert(lane, place);
             }
@@ -80,6 +95,29 @@ impl Lanes {
             }
         }
         Ok(before)
+    }
+
+    /// Writes out inner escapes in the texts that are JSON once more. What such a text ends with inside an
+    /// escape is left out when its lane ends: nobody can read it.
+    pub(crate) fn unfold(&mut self, pieces: &mut [Piece]) {
+        if self.nested.is_empty() {
+            return;
+        }
+        for piece in pieces {
+            match piece {
+                Piece::Text { lane, raw, .. } => {
+                    if let Some(unfold) = self.nested.get_mut(lane) {
+                        *raw = unfold.push(raw);
+                    }
+                }
+                Piece::End { lane, .. } => {
+                    if let Some(unfold) = self.nested.get_mut(lane) {
+                        unfold.finish();
+                    }
+                }
+                Piece::Syntax(_) | Piece::Whole { .. } | Piece::Classed { .. } => {}
+            }
+        }
     }
 
     /// Whether some lane has not ended.

@@ -18,6 +18,7 @@ mod framing;
 mod held;
 mod lanes;
 mod marks;
+mod nested;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -77,6 +78,8 @@ pub(crate) fn begin(reading: Reading<'_>) -> Box<dyn Layout> {
     }
     let Some((kind, subtype)) = media.essence.split_once('/') else { return body() };
     match (kind, subtype) {
+        // An error is short, and not always of the type it was asked in.
+        ("text", "event-stream") if !succeeded => body(),
         ("text", "event-stream") => stream(&reading, Framing::Sse, &media.essence),
         ("application", "x-ndjson" | "ndjson" | "jsonl" | "x-jsonlines" | "jsonlines") => {
             stream(&reading, Framing::Lines, &media.essence)

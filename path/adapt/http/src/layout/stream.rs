@@ -7,7 +7,10 @@ use super::form::{self, Form};
 use super::framing::{Framing, Message, Splitter};
 use super::lanes::{Closes, Lanes};
 use super::marks::{self, Mark, Treat};
-use crate::json::lenient_json;
+use crate::json::{Node, lenient_json};
+
+/// Up to so many keys of an object are compared without sorting them.
+const FEW: usize = 12;
 
 /// What the messages of a stream are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +33,8 @@ pub(crate) struct StreamLayout {
     splitter: Splitter,
     lanes: Lanes,
     usage: Option<Usage>,
+    /// No message has come yet.
+    first: bool,
 }
 
 impl StreamLayout {
@@ -41,11 +46,13 @@ impl StreamLayout {
             splitter: Splitter::new(framing, limit),
             lanes: Lanes::default(),
             usage: None,
+            first: true,
         }
     }
 
     fn message(&mut self, raw: &Bytes, out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
-        let message = Message::parse(self.framing, raw);
+        let begin = out.len();
+        let message = Message::parse(self.framing, raw, std::mem::take(&mut self.first));
         let data = message.joined(raw);
         let mut marks = Vec::new();
         if data.trim_ascii() == b"[DONE]" {
@@ -54,6 +61,7 @@ impl StreamLayout {
             marks = self.json(&data, out)?;
         }
         marks::emit(raw, message.place(marks)?, out);
+        self.lanes.unfold(out.get_mut(begin..).unwrap_or_default());
         Ok(())
     }
 
@@ -61,6 +69,10 @@ impl StreamLayout {
         let root = lenient_json(data).map_err(|fault| {
             LayoutFault::Malformed(format!("a message of the stream is not JSON, {fault}"))
         })?;
+        if says_twice(&root) {
+            // Clients keep one of the two texts, and join it to what came before.
+            return Err(LayoutFault::Malformed("a key stands twice in a message of the stream".to_owned()));
+        }
         form::read_usage(&root, &mut self.usage);
         let mut marks = Vec::new();
         if self.messages == Messages::Complete {
@@ -118,6 +130,19 @@ impl Layout for StreamLayout {
     fn usage(&self) -> Option<Usage> {
         self.usage
     }
+}
+
+/// Whether some object has a key twice.
+fn says_twice(node: &Node<'_>) -> bool {
+    let members = node.members();
+    let twice = if members.len() <= FEW {
+        (1..).zip(members).any(|(next, one)| members.iter().skip(next).any(|other| other.key == one.key))
+    } else {
+        let mut keys: Vec<&str> = members.iter().map(|member| &*member.key).collect();
+        keys.sort_unstable();
+        keys.windows(2).any(|pair| pair.first() == pair.last())
+    };
+    twice || members.iter().any(|member| says_twice(&member.node)) || node.items().iter().any(says_twice)
 }
 
 /// What becomes of a value when every string of a stream may continue the one at the same place.

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use model::{Encoding, Lane, Layout, LayoutFault, Piece, Usable};
 
-use super::body::BodyLayout;
+use super::body::{BYTE_ORDER_MARK, BodyLayout};
 use super::opaque;
 use crate::catalogue::AnswerShape;
 
 /// How much white space is skipped in search of a text's first character.
 const SNIFF: usize = 256;
 
-/// Text of one lane, in any chunking. Text that begins like JSON is held and read as JSON, for its
-/// reader may do so whatever its content type: only there are escapes seen for what they spell.
+/// Text of one lane, in any chunking. Text that begins like JSON or like server-sent events is held and
+/// read as such, for its reader may do so whatever its content type: only there are escapes seen for
+/// what they spell, and pieces of one text joined.
 pub(crate) struct TextLayout {
     state: State,
     usable: Arc<dyn Usable>,
@@ -53,9 +54,9 @@ impl Layout for TextLayout {
             State::Begin(held) => {
                 held.extend_from_slice(bytes);
                 let all = held.clone().freeze();
-                match all.trim_ascii_start().first() {
-                    None if all.len() < SNIFF => {}
-                    Some(b'{') => {
+                match looks(&all) {
+                    Looks::Unclear if all.len() < SNIFF => {}
+                    Looks::Structured => {
                         let shape = AnswerShape::Foreign;
                         let mut body = BodyLayout::new(shape, Arc::clone(&self.usable), false, self.limit);
                         body.push(&all, out)?;
@@ -84,6 +85,27 @@ impl Layout for TextLayout {
         }
         out.push(Piece::End { lane: Lane(0), before: Bytes::new(), after: Bytes::new() });
         Ok(())
+    }
+}
+
+enum Looks {
+    /// More must arrive.
+    Unclear,
+    /// Like JSON or server-sent events.
+    Structured,
+    Plain,
+}
+
+fn looks(bytes: &[u8]) -> Looks {
+    let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes).trim_ascii_start();
+    let fields = [&b"data:"[..], b"event:", b"id:", b"retry:"];
+    match text.first() {
+        None => Looks::Unclear,
+        Some(b'{' | b'[' | b'"' | b':') => Looks::Structured,
+        _ if fields.iter().any(|field| text.starts_with(field)) => Looks::Structured,
+        _ if fields.iter().any(|field| field.starts_with(text)) => Looks::Unclear,
+        _ if BYTE_ORDER_MARK.starts_with(bytes) => Looks::Unclear,
+        _ => Looks::Plain,
     }
 }
 

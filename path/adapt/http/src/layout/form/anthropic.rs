@@ -15,7 +15,7 @@ pub(super) fn treat<'n>(root: &'n Node<'n>, path: &[Step<'n>], node: &'n Node<'n
     node.text()?;
     match path {
         // Opaque to everyone but the server that made it: a changed one would be refused there.
-        [.., Key("signature")] => Some(Treat::Syntax),
+        [Key("delta" | "content_block"), Key("signature")] => Some(Treat::Syntax),
         [Key("content_block"), Key("data")] => Some(Treat::Classed("opaque.binary")),
         [Key("delta"), Key("type" | "stop_reason")] => None,
         // A message's end says more than a block's: its delta is not text.

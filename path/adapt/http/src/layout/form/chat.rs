@@ -33,12 +33,13 @@ pub(super) fn treat<'n>(root: &'n Node<'n>, path: &[Step<'n>], node: &'n Node<'n
             r#"","logprobs":null,"finish_reason":null}]}"#.to_owned(),
         ),
         // Names and kinds come whole: held back in part, they would be others.
-        [Key("delta"), .., Key(key)] if is_kind(key) => return Some(Treat::Whole),
-        [Key("delta"), within @ ..] => {
-            let (key, before, after) = nest(within, choice.and_then(|choice| choice.get("delta")));
+        [Key("delta" | "message"), .., Key(key)] if is_kind(key) => return Some(Treat::Whole),
+        // Some servers stream pieces of a `message`.
+        [Key(carrier @ ("delta" | "message")), within @ ..] => {
+            let (key, before, after) = nest(within, choice.and_then(|choice| choice.get(carrier)));
             (
-                key,
-                format!(r#"{{{head}"choices":[{{"index":{index},"delta":{before}"#),
+                format!("{carrier}.{key}"),
+                format!(r#"{{{head}"choices":[{{"index":{index},"{carrier}":{before}"#),
                 format!(r#"{after},"finish_reason":null}}]}}"#),
             )
         }

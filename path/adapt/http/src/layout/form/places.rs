@@ -130,7 +130,10 @@ fn opaque(above: &[Step<'_>], key: &str, node: &Node<'_>) -> Option<&'static str
 }
 
 fn is_protocol(above: &[Step<'_>], key: &str) -> bool {
-    IDS.contains(&key)
+    // Some models write the ids of their calls themselves.
+    let is_call = key == "id" && above.contains(&Step::Key("tool_calls"));
+    !is_call
+        && IDS.contains(&key)
         && above.iter().all(|step| match step {
             Step::Key(key) => CONTAINERS.contains(key),
             Step::At(_) => true,

@@ -13,7 +13,7 @@ fn json(path: &str, answer: &str) -> String {
 #[test]
 fn a_chat_completion_is_marked_value_by_value() {
     let answer = r#"{"id":"chatcmpl-1","object":"chat.completion","created":1731000000,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"a\nb","tool_calls":[{"id":"call_1","type":"function","function":{"name":"f","arguments":"{}"}}]},"logprobs":{"content":[{"token":"a"}]},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":2},"note":4111111111111111}"#;
-    let expected = r#"{"id":"chatcmpl-1","object":"chat.completion","created":1731000000,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"«a\nb»","tool_calls":[{"id":"call_1","type":"function","function":{"name":"«f»","arguments":"«{}»"}}]},"logprobs":⟦model.logprobs:{"content":[{"token":"a"}]}⟧,"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":2},"«note»":«4111111111111111»}"#;
+    let expected = r#"{"id":"chatcmpl-1","object":"chat.completion","created":1731000000,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"«a\nb»","tool_calls":[{"id":"«call_1»","type":"function","function":{"name":"«f»","arguments":"«{}»"}}]},"logprobs":⟦model.logprobs:{"content":[{"token":"a"}]}⟧,"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":2},"«note»":«4111111111111111»}"#;
     assert_eq!(json("/v1/chat/completions", answer), expected);
 }
 

@@ -4,6 +4,7 @@
 //! as `‹/0 before|after›`, a text of its own `«…»`, a value of a known class `⟦class:…⟧`; syntax as it is.
 
 mod bodies;
+mod disguises;
 mod properties;
 mod streams;
 

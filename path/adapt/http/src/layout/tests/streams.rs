@@ -52,7 +52,7 @@ fn every_choice_and_tool_call_has_a_lane_of_its_own() {
     let first = "\"id\":\"call_1\",\"type\":\"function\",";
     let answer = call(0, 0, first, "") + &call(0, 1, "", "{\\\"a\\\":") + &call(1, 0, "", "x");
     let laid = sse("/v1/chat/completions", &answer);
-    assert!(laid.contains("\"id\":\"call_1\",\"type\":\"function\",\"function\":{\"name\":\"«read»\",\"arguments\":\"‹0:›\"}"), "{laid}");
+    assert!(laid.contains("\"id\":\"«call_1»\",\"type\":\"function\",\"function\":{\"name\":\"«read»\",\"arguments\":\"‹0:›\"}"), "{laid}");
     assert!(laid.contains("\"arguments\":\"‹1:{\\\"a\\\":›\""), "{laid}");
     assert!(laid.contains("\"arguments\":\"‹2:x›\""), "{laid}");
     let end = "‹/1 data: {\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":1,\"function\":{\"arguments\":\"|\"}}]},\"finish_reason\":null}]}\n\n›";
