@@ -178,3 +178,46 @@ async fn an_answer_whose_record_was_removed_is_cut() {
     assert_eq!(chat(&gateway, &token).await.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(upstream.received().len(), asked, "what can't be recorded is not sent");
 }
+
+/// Answers every request with these bytes.
+async fn raw_upstream(answer: &'static str) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut seen = Vec::new();
+                while !seen.ends_with(b"}") && stream.read_buf(&mut seen).await.unwrap_or(0) > 0 {}
+                let _ = stream.write_all(answer.as_bytes()).await;
+            });
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn trailers_come_back_by_the_same_list_as_headers() {
+    use http_body_util::BodyExt;
+    use hyper_util::client::legacy::Client;
+    use hyper_util::rt::TokioExecutor;
+
+    let url = raw_upstream(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntrailer: x-note, set-cookie, server\r\n\
+         transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nx-note: passes\r\nset-cookie: a=b\r\nserver: inside\r\n\r\n",
+    )
+    .await;
+    let provider = Provider::start().await;
+    let plan = Plan::before(&provider, &url);
+    let gateway =
+        plan.with(json!({ "resources": { "llama": { "return_headers": ["x-note"] } } })).start().await;
+    let token = provider.login("alice").await;
+    let url = gateway.url("/llama/v1/chat/completions");
+    let request = client::request(Method::POST, &url, Some(&token), Some(&chat_body("hello")));
+    // Only HTTP/2 carries trailers that were not announced.
+    let client = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
+    let answer = client.request(request).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    let body = http_body_util::Limited::new(answer.into_body(), 1 << 20).collect().await.unwrap();
+    let trailers = body.trailers().cloned().unwrap_or_default();
+    assert_eq!(trailers.keys().map(http::HeaderName::as_str).collect::<Vec<_>>(), ["x-note"]);
+}
