@@ -51,6 +51,23 @@ async fn chat_as_nobody(gateway: &e2e::gateway::Gateway) -> client::Answer {
 }
 
 #[tokio::test]
+async fn a_known_caller_at_an_unknown_resource_is_recorded_by_name() {
+    let (provider, upstream) =
+        tokio::join!(Provider::start(), FakeUpstream::start(|_| Reply::json(&json!({}))));
+    let gateway = Plan::before(&provider, &upstream.url()).start().await;
+    let token = provider.login("alice").await;
+    for path in ["/elsewhere/v1/models", "/llama/v1//models"] {
+        let refused = client::send(Method::GET, &gateway.url(path), Some(&token), None).await;
+        assert!(refused.status.is_client_error(), "{path}: {}", refused.status);
+    }
+    for exchange in gateway.sealed(2).await {
+        let shown = gateway.show(exchange.id());
+        assert_eq!(shown["outcome"], "refused");
+        assert_eq!(shown["caller"]["email"], "alice@example.test", "{shown}");
+    }
+}
+
+#[tokio::test]
 async fn a_stranger_leaves_one_record_without_a_body() {
     let (provider, upstream) =
         tokio::join!(Provider::start(), FakeUpstream::start(|_| Reply::json(&json!({}))));

@@ -16,7 +16,7 @@ use crate::came::Came;
 use crate::refuse::Unjudged;
 use crate::reply::Reply;
 use crate::seal::{Ending, seal};
-use crate::session::{self, Arrival, Entered, Heard};
+use crate::session::{self, Arrival, Entered, Heard, Turned};
 use crate::setup::{Place, Setup};
 use crate::stream::Sight;
 use crate::{refuse, stream};
@@ -26,11 +26,12 @@ pub(crate) async fn carry(gateway: Arc<Gateway>, arrival: Arrival, reply: Reply)
     let came = Came::from(&arrival);
     let setup = gateway.setup();
     let Some(_room) = gateway.room_for_one() else {
-        return refuse::stranger(&gateway, &came, &arrival.head, &refuse::overloaded(), reply).await;
+        let turned = Turned { refusal: refuse::overloaded(), identity: None };
+        return refuse::stranger(&gateway, &came, &arrival.head, &turned, reply).await;
     };
     match session::enter(&setup, &arrival).await {
         Ok(entered) => hear(&gateway, &setup, entered, came, arrival, reply).await,
-        Err(refusal) => refuse::stranger(&gateway, &came, &arrival.head, &refusal, reply).await,
+        Err(turned) => refuse::stranger(&gateway, &came, &arrival.head, &turned, reply).await,
     }
 }
 

@@ -90,7 +90,7 @@ fn readiness(gateway: &Gateway) -> (bool, Value) {
     let mut missing = Vec::new();
     let ledger = gateway.ledger.health();
     if !ledger.is_ready() {
-        missing.push(format!("ledger: {:?}", ledger.condition));
+        missing.push(format!("ledger: {}", ledger.condition));
     }
     let issuers = setup.authenticator.issuers();
     if !issuers.is_empty() && issuers.iter().all(|issuer| !issuer.usable) {

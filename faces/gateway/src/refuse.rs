@@ -11,11 +11,12 @@ use crate::Gateway;
 use crate::came::Came;
 use crate::reply::Reply;
 use crate::seal::{Ending, seal};
-use crate::session;
+use crate::session::{self, Turned};
 use crate::setup::Place;
 
-/// Refuses somebody not known yet: one sealed record without a body.
-pub(crate) async fn stranger(gateway: &Gateway, came: &Came, head: &Parts, refusal: &Refusal, reply: Reply) {
+/// Refuses somebody at the door: one sealed record without a body.
+pub(crate) async fn stranger(gateway: &Gateway, came: &Came, head: &Parts, turned: &Turned, reply: Reply) {
+    let Turned { refusal, identity } = turned;
     tracing::info!(
         request = %came.exchange, client = %came.client, code = refusal.code.name(),
         detail = refusal.detail.as_deref(), "refused before there was a caller"
@@ -27,6 +28,7 @@ pub(crate) async fn stranger(gateway: &Gateway, came: &Came, head: &Parts, refus
         arrived: came.at,
         client: came.client,
         listener: came.listener,
+        caller: identity.as_deref(),
         method: head.method.as_str(),
         path: head.uri.path(),
         host: session::host(head).unwrap_or_default(),

@@ -15,7 +15,7 @@ use http::request::Parts;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use jiff::Timestamp;
-use model::{Code, ExchangeId, Question, QuestionParts, Refusal};
+use model::{Code, ExchangeId, Identity, Question, QuestionParts, Refusal};
 use resolve::NormalPath;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -62,22 +62,33 @@ pub(crate) struct Entered {
     pub(crate) path: String,
 }
 
+/// Somebody turned away at the door, and who it is if the token was good.
+pub(crate) struct Turned {
+    pub(crate) refusal: Refusal,
+    pub(crate) identity: Option<Arc<Identity>>,
+}
+
 /// Greets, authenticates and resolves.
 ///
 /// # Errors
 /// A refusal to a stranger: nothing of the request is trusted yet.
-pub(crate) async fn enter(setup: &Setup, arrival: &Arrival) -> Result<Entered, Refusal> {
-    accept::framing(&arrival.head)?;
-    let caller = setup
-        .authenticator
-        .caller(arrival.exchange, &arrival.head.headers)
-        .await
-        .map_err(|fault| fault.refusal())?;
-    no_token_in_query(&arrival.head)?;
-    let path = NormalPath::parse(arrival.head.uri.path()).map_err(|fault| fault.refusal())?;
-    let found =
-        setup.table.find(host(&arrival.head), &path).ok_or_else(|| Refusal::new(Code::ResourceUnknown))?;
-    Ok(Entered { caller, place: Arc::clone(found.target), path: found.rest })
+pub(crate) async fn enter(setup: &Setup, arrival: &Arrival) -> Result<Entered, Turned> {
+    let nobody = |refusal| Turned { refusal, identity: None };
+    accept::framing(&arrival.head).map_err(nobody)?;
+    let caller = setup.authenticator.caller(arrival.exchange, &arrival.head.headers).await;
+    let caller = caller.map_err(|fault| nobody(fault.refusal()))?;
+    match resolve(setup, &arrival.head) {
+        Ok((place, path)) => Ok(Entered { caller, place, path }),
+        Err(refusal) => Err(Turned { refusal, identity: Some(Arc::clone(caller.identity())) }),
+    }
+}
+
+/// The resource a request names, and the normalised path below it.
+fn resolve(setup: &Setup, head: &Parts) -> Result<(Arc<Place>, String), Refusal> {
+    no_token_in_query(head)?;
+    let path = NormalPath::parse(head.uri.path()).map_err(|fault| fault.refusal())?;
+    let found = setup.table.find(host(head), &path).ok_or_else(|| Refusal::new(Code::ResourceUnknown))?;
+    Ok((Arc::clone(found.target), found.rest))
 }
 
 /// A token in the address (RFC 6750, section 2.3) would go upstream and into the record with it.

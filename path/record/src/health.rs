@@ -1,5 +1,6 @@
 //! Whether the ledger can be written, as `/readyz` and an operator see it.
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -23,6 +24,20 @@ pub enum Condition {
     },
     /// It was closed, or its thread ended.
     Closed,
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Writing => f.write_str("it can be written"),
+            Self::Full => f.write_str("the disk is full; exchanges are sealed, none is opened"),
+            Self::Failing { cause } => write!(f, "the last write failed ({cause}); it is tried again"),
+            Self::Hanging { since } => {
+                write!(f, "a write has not come back for {} s; the disk hangs", since.as_secs())
+            }
+            Self::Closed => f.write_str("it is closed; the gateway must be started again"),
+        }
+    }
 }
 
 /// The ledger's state.

@@ -2,7 +2,7 @@
 //!
 //! A test keeps these structs and the published file the same.
 
-use crate::opened::Opened;
+use crate::opened::{Caller, Opened};
 
 /// One entry of `leaves/`. Hashed as stored, never encoded again.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -241,6 +241,9 @@ pub struct Refused {
     /// Status.
     #[prost(uint32, tag = "9")]
     pub status: u32,
+    /// If the token was good, and what it asked for was not there.
+    #[prost(message, optional, tag = "10")]
+    pub caller: Option<Caller>,
 }
 
 /// Refusals beyond the rate, counted.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
-use model::{Clock, ExchangeId, PolicySetHash, Refusal};
+use model::{Clock, ExchangeId, Identity, PolicySetHash, Refusal};
 use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::describe::{self, nanoseconds};
@@ -44,6 +44,8 @@ pub struct Stranger<'a> {
     pub client: SocketAddr,
     /// At which listener: each has its own rate.
     pub listener: SocketAddr,
+    /// Who it is, if the token was good and what it asked for was not there.
+    pub caller: Option<&'a Identity>,
     /// The method as sent.
     pub method: &'a str,
     /// The path as sent; 1024 bytes of it are kept.
@@ -163,6 +165,7 @@ impl Ledger {
             host: describe::clipped(stranger.host, 255),
             refusal: Some(describe::refusal(stranger.refusal)),
             status: u32::from(stranger.status.as_u16()),
+            caller: stranger.caller.map(describe::caller),
         };
         let work = Work::Refuse { listener: stranger.listener, refused: Box::new(refused) };
         // A counted one waits for its summary.

@@ -38,8 +38,10 @@ FROM json_each(?) WHERE true ON CONFLICT (id) DO UPDATE SET outcome = excluded.o
   revealed = excluded.revealed";
 
 const REFUSED: &str = "
-INSERT INTO exchanges (id, arrived, client, method, path, outcome, code, status)
-SELECT value->>0, value->>1, value->>2, value->>3, value->>4, 'refused', value->>5, value->>6
+INSERT INTO exchanges (id, arrived, client, method, path, outcome, code, status, caller, issuer, subject,
+  email, kind, groups)
+SELECT value->>0, value->>1, value->>2, value->>3, value->>4, 'refused', value->>5, value->>6, value->>7,
+  value->>8, value->>9, value->>10, value->>11, value->>12
 FROM json_each(?) WHERE true ON CONFLICT (id) DO NOTHING";
 
 impl Rows {
@@ -126,7 +128,22 @@ fn sealed(id: &str, sealed: &Sealed) -> Value {
 
 fn refused(id: &str, refused: &Refused) -> Value {
     let code = refused.refusal.as_ref().map(|refusal| &refusal.code);
-    json!([id, refused.arrived, refused.client, refused.method, refused.path, code, refused.status])
+    let caller = refused.caller.as_ref();
+    json!([
+        id,
+        refused.arrived,
+        refused.client,
+        refused.method,
+        refused.path,
+        code,
+        refused.status,
+        caller.map(|caller| format!("{}#{}", caller.issuer, caller.subject)),
+        caller.map(|caller| &caller.issuer),
+        caller.map(|caller| &caller.subject),
+        caller.and_then(|caller| caller.email.as_ref()),
+        caller.map(|caller| &caller.kind),
+        caller.map(|caller| json!(caller.groups).to_string()),
+    ])
 }
 
 /// Words between spaces, each once, so that one can be looked for.

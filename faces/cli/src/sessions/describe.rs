@@ -83,6 +83,12 @@ pub(crate) fn frame(began: i64, frame: &Body) -> Value {
     })
 }
 
+/// Who asked, also where it came no further than the door.
+fn caller(exchange: &Exchange) -> Option<&record::opened::Caller> {
+    let opened = exchange.opened.as_ref().and_then(|opened| opened.caller.as_ref());
+    opened.or_else(|| exchange.refused.as_ref()?.caller.as_ref())
+}
+
 /// Everything of one exchange.
 pub(crate) fn shown(id: ExchangeId, exchange: &Exchange, bodies: &Bodies) -> Value {
     let sealed = exchange.sealed.as_ref();
@@ -92,7 +98,7 @@ pub(crate) fn shown(id: ExchangeId, exchange: &Exchange, bodies: &Bodies) -> Val
     json!({
         "exchange": id.to_string(),
         "open": sealed.is_none() && exchange.refused.is_none(),
-        "caller": exchange.opened.as_ref().and_then(|opened| opened.caller.as_ref()).map(|caller| json!({
+        "caller": caller(exchange).map(|caller| json!({
             "issuer": caller.issuer, "subject": caller.subject, "kind": caller.kind, "groups": caller.groups,
             "email": caller.email,
         })),

@@ -213,6 +213,7 @@ fn stranger<'a>(refusal: &'a Refusal, clock: &dyn Clock, client: &str) -> Strang
         arrived: clock.now(),
         client: client.parse().unwrap(),
         listener: "127.0.0.1:8443".parse().unwrap(),
+        caller: None,
         method: "POST",
         path: "/x",
         host: "gateway",
