@@ -20,7 +20,6 @@ pub struct Leaf {
 
 /// What a leaf says.
 #[derive(Clone, PartialEq, prost::Oneof)]
-#[expect(clippy::large_enum_variant, reason = "lives a moment between the file and its reader")]
 pub enum What {
     /// See [`Opened`].
     #[prost(message, tag = "3")]

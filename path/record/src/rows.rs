@@ -2,47 +2,63 @@
 //! statement costs a trip to the database's thread.
 
 use serde_json::{Value, json};
-use sqlx::SqliteConnection;
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use crate::index::{hex, number};
 use crate::leaf::{Finding, Leaf, Refused, Sealed, What};
 use crate::opened::Opened;
 use crate::segment::Position;
 
-/// Rows, each as the array of its columns.
-#[derive(Default)]
-pub(crate) struct Rows {
-    leaves: Vec<Value>,
-    opened: Vec<Value>,
-    sealed: Vec<Value>,
-    refused: Vec<Value>,
+/// One column of a row.
+enum Cell {
+    Text(Option<String>),
+    Number(Option<i64>),
 }
 
-const LEAVES: &str = "INSERT OR IGNORE INTO leaves SELECT value->>0, value->>1, value->>2 FROM json_each(?)";
+type Row = Vec<Cell>;
 
-const OPENED: &str = "
-INSERT INTO exchanges (id, arrived, client, caller, issuer, subject, email, kind, groups, resource, model,
-  classes, operations, method, path, ruling, policies)
-SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8,
-  value->>9, value->>10, value->>11, value->>12, value->>13, value->>14, value->>15, value->>16
-FROM json_each(?) WHERE true ON CONFLICT (id) DO NOTHING";
+/// Rows for each table.
+#[derive(Default)]
+pub(crate) struct Rows {
+    leaves: Vec<Row>,
+    opened: Vec<Row>,
+    sealed: Vec<Row>,
+    refused: Vec<Row>,
+}
 
-const SEALED: &str = "
-INSERT INTO exchanges (id, outcome, code, status, first_byte, total, input_tokens, output_tokens, masked,
-  revealed)
-SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8,
-  value->>9
-FROM json_each(?) WHERE true ON CONFLICT (id) DO UPDATE SET outcome = excluded.outcome,
-  code = excluded.code, status = excluded.status, first_byte = excluded.first_byte, total = excluded.total,
-  input_tokens = excluded.input_tokens, output_tokens = excluded.output_tokens, masked = excluded.masked,
-  revealed = excluded.revealed";
+/// A statement around its rows.
+struct Statement {
+    before: &'static str,
+    after: &'static str,
+}
 
-const REFUSED: &str = "
-INSERT INTO exchanges (id, arrived, client, method, path, outcome, code, status, caller, issuer, subject,
-  email, kind, groups)
-SELECT value->>0, value->>1, value->>2, value->>3, value->>4, 'refused', value->>5, value->>6, value->>7,
-  value->>8, value->>9, value->>10, value->>11, value->>12
-FROM json_each(?) WHERE true ON CONFLICT (id) DO NOTHING";
+const LEAVES: Statement = Statement { before: "INSERT OR IGNORE INTO leaves ", after: "" };
+
+const OPENED: Statement = Statement {
+    before:
+        "INSERT INTO exchanges (id, arrived, client, caller, issuer, subject, email, kind, groups, resource,
+      model, classes, operations, method, path, ruling, policies) ",
+    after: " ON CONFLICT (id) DO NOTHING",
+};
+
+const SEALED: Statement = Statement {
+    before:
+        "INSERT INTO exchanges (id, outcome, code, status, first_byte, total, input_tokens, output_tokens,
+      masked, revealed) ",
+    after: " ON CONFLICT (id) DO UPDATE SET outcome = excluded.outcome, code = excluded.code,
+      status = excluded.status, first_byte = excluded.first_byte, total = excluded.total,
+      input_tokens = excluded.input_tokens, output_tokens = excluded.output_tokens,
+      masked = excluded.masked, revealed = excluded.revealed",
+};
+
+const REFUSED: Statement = Statement {
+    before: "INSERT INTO exchanges (id, arrived, client, method, path, outcome, code, status, caller, issuer,
+      subject, email, kind, groups) ",
+    after: " ON CONFLICT (id) DO NOTHING",
+};
+
+/// Rows in one statement: SQLite takes 32,766 values in one, and no row here has more than 17.
+const AT_ONCE: usize = 1000;
 
 impl Rows {
     /// Adds what `leaf`, which lies at `at`, says of its exchange.
@@ -54,7 +70,7 @@ impl Rows {
             Some(What::Refused(refused)) => hex(&refused.exchange),
             _ => return,
         };
-        self.leaves.push(json!([id, number(at.segment), number(at.offset)]));
+        self.leaves.push(vec![text(&*id), count(number(at.segment)), count(number(at.offset))]);
         match leaf.what {
             Some(What::Opened(leaf)) => self.opened.push(opened(&id, &leaf)),
             Some(What::Sealed(leaf)) => self.sealed.push(sealed(&id, &leaf)),
@@ -67,17 +83,39 @@ impl Rows {
     pub(crate) async fn enter(self, all: &mut SqliteConnection) -> Result<(), sqlx::Error> {
         let tables =
             [(LEAVES, self.leaves), (OPENED, self.opened), (SEALED, self.sealed), (REFUSED, self.refused)];
-        for (statement, rows) in tables {
-            if !rows.is_empty() {
-                let rows = Value::Array(rows).to_string();
-                sqlx::query(statement).bind(rows).execute(&mut *all).await?;
+        for (statement, mut rows) in tables {
+            while !rows.is_empty() {
+                let rest = rows.split_off(rows.len().min(AT_ONCE));
+                let mut query = QueryBuilder::<Sqlite>::new(statement.before);
+                query.push_values(rows, |mut into, row| {
+                    for cell in row {
+                        match cell {
+                            Cell::Text(text) => into.push_bind(text),
+                            Cell::Number(number) => into.push_bind(number),
+                        };
+                    }
+                });
+                query.push(statement.after).build().execute(&mut *all).await?;
+                rows = rest;
             }
         }
         Ok(())
     }
 }
 
-fn opened(id: &str, opened: &Opened) -> Value {
+fn text(text: impl Into<String>) -> Cell {
+    Cell::Text(Some(text.into()))
+}
+
+fn maybe(text: Option<&String>) -> Cell {
+    Cell::Text(text.cloned())
+}
+
+fn count(value: impl Into<i64>) -> Cell {
+    Cell::Number(Some(value.into()))
+}
+
+fn opened(id: &str, opened: &Opened) -> Row {
     let caller = opened.caller.clone().unwrap_or_default();
     let request = opened.request.clone().unwrap_or_default();
     let decision = opened.decision.as_ref();
@@ -85,65 +123,66 @@ fn opened(id: &str, opened: &Opened) -> Value {
     let judgements = decision.into_iter().flat_map(|decision| &decision.judgements);
     let policies: Vec<&str> =
         judgements.flat_map(|judgement| &judgement.reasons).map(|reason| reason.policy.as_str()).collect();
-    json!([
-        id,
-        opened.arrived,
-        opened.client,
-        format!("{}#{}", caller.issuer, caller.subject),
-        caller.issuer,
-        caller.subject,
-        caller.email,
-        caller.kind,
-        json!(caller.groups).to_string(),
-        opened.resource,
-        model,
-        spaced(opened.operations.iter().map(|o| o.class.as_str())),
-        spaced(opened.operations.iter().map(|o| o.name.as_str())),
-        request.method,
-        request.path,
-        decision.map(|decision| &decision.ruling),
-        json!(policies).to_string(),
-    ])
+    vec![
+        text(id),
+        count(opened.arrived),
+        text(&*opened.client),
+        text(format!("{}#{}", caller.issuer, caller.subject)),
+        text(caller.issuer),
+        text(caller.subject),
+        Cell::Text(caller.email),
+        text(caller.kind),
+        text(json!(caller.groups).to_string()),
+        text(&*opened.resource),
+        maybe(model),
+        text(spaced(opened.operations.iter().map(|o| o.class.as_str()))),
+        text(spaced(opened.operations.iter().map(|o| o.name.as_str()))),
+        text(request.method),
+        text(request.path),
+        maybe(decision.map(|decision| &decision.ruling)),
+        text(json!(policies).to_string()),
+    ]
 }
 
-fn sealed(id: &str, sealed: &Sealed) -> Value {
+fn sealed(id: &str, sealed: &Sealed) -> Row {
     let times = sealed.times.clone().unwrap_or_default();
     let counts = |count: fn(&Finding) -> u64| {
         let found = sealed.findings.iter().filter(|finding| count(finding) > 0);
         Value::Object(found.map(|f| (f.class.clone(), count(f).into())).collect()).to_string()
     };
-    json!([
-        id,
-        sealed.outcome,
-        sealed.refusal.as_ref().map(|refusal| &refusal.code),
-        sealed.status,
-        times.first_byte_after,
-        times.total,
-        sealed.usage.as_ref().map(|usage| number(usage.input)),
-        sealed.usage.as_ref().map(|usage| number(usage.output)),
-        counts(|finding| finding.masked),
-        counts(|finding| finding.revealed),
-    ])
+    let usage = sealed.usage.as_ref();
+    vec![
+        text(id),
+        text(&*sealed.outcome),
+        maybe(sealed.refusal.as_ref().map(|refusal| &refusal.code)),
+        count(sealed.status),
+        Cell::Number(times.first_byte_after),
+        Cell::Number(times.total),
+        Cell::Number(usage.map(|usage| number(usage.input))),
+        Cell::Number(usage.map(|usage| number(usage.output))),
+        text(counts(|finding| finding.masked)),
+        text(counts(|finding| finding.revealed)),
+    ]
 }
 
-fn refused(id: &str, refused: &Refused) -> Value {
-    let code = refused.refusal.as_ref().map(|refusal| &refusal.code);
+fn refused(id: &str, refused: &Refused) -> Row {
     let caller = refused.caller.as_ref();
-    json!([
-        id,
-        refused.arrived,
-        refused.client,
-        refused.method,
-        refused.path,
-        code,
-        refused.status,
-        caller.map(|caller| format!("{}#{}", caller.issuer, caller.subject)),
-        caller.map(|caller| &caller.issuer),
-        caller.map(|caller| &caller.subject),
-        caller.and_then(|caller| caller.email.as_ref()),
-        caller.map(|caller| &caller.kind),
-        caller.map(|caller| json!(caller.groups).to_string()),
-    ])
+    vec![
+        text(id),
+        count(refused.arrived),
+        text(&*refused.client),
+        text(&*refused.method),
+        text(&*refused.path),
+        text("refused"),
+        maybe(refused.refusal.as_ref().map(|refusal| &refusal.code)),
+        count(refused.status),
+        Cell::Text(caller.map(|caller| format!("{}#{}", caller.issuer, caller.subject))),
+        maybe(caller.map(|caller| &caller.issuer)),
+        maybe(caller.map(|caller| &caller.subject)),
+        maybe(caller.and_then(|caller| caller.email.as_ref())),
+        maybe(caller.map(|caller| &caller.kind)),
+        Cell::Text(caller.map(|caller| json!(caller.groups).to_string())),
+    ]
 }
 
 /// Words between spaces, each once, so that one can be looked for.
