@@ -145,7 +145,7 @@ pub(crate) async fn hear(
     };
     let read = async {
         parts.headers = adapt_http::request_headers(&head.headers, &place.forward_headers)?;
-        read_body(body, place.max_request_bytes, memory, setup.body_timeout).await
+        read_body(body, place.max_request_bytes, memory, setup.config.limits.body_timeout).await
     };
     match read.await {
         Ok((bytes, permit)) => {

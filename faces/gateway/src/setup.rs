@@ -25,8 +25,6 @@ pub(crate) struct Setup {
     /// Keeps the issuers' keys fresh, for as long as some setup uses the authenticator.
     freshening: Arc<AbortOnDropHandle<()>>,
     pub(crate) table: Table<Arc<Place>>,
-    /// How long a request body may take to arrive.
-    pub(crate) body_timeout: Duration,
 }
 
 /// A resource, ready to be asked.
@@ -149,7 +147,7 @@ impl Setup {
             })
             .collect();
         let table = Table::build(places?.into_iter())?;
-        Ok(Self { authenticator, freshening, table, body_timeout: config.limits.body_timeout, config })
+        Ok(Self { authenticator, freshening, table, config })
     }
 
     /// Every place by name.
