@@ -1,6 +1,7 @@
 //! From what is written to what is used: every section is checked and becomes its struct.
 
 mod identity;
+mod masking;
 mod resource;
 
 use std::collections::BTreeMap;
@@ -72,6 +73,7 @@ pub(crate) fn config(text: &str, base: Base, faults: &Gathered) -> Option<Config
         fits(&file, &resources, limits);
     }
     let deny_lists = deny_lists(&file);
+    let masking = masking::masking(&file);
     if faults.any() {
         return None;
     }
@@ -84,6 +86,7 @@ pub(crate) fn config(text: &str, base: Base, faults: &Gathered) -> Option<Config
         ledger: ledger?,
         limits: limits?,
         deny_lists,
+        masking,
         base_dir: base.0,
     })
 }

@@ -1,9 +1,11 @@
 //! Every key of the file. What stands here is what can be written.
 
 mod identity;
+mod masking;
 mod resource;
 
 use identity::ISSUER;
+use masking::MASKING;
 use resource::RESOURCE;
 
 use crate::table::{Absent, Key, Kind, Section, Shape, Word};
@@ -62,6 +64,12 @@ pub(crate) const FILE: Section = Section {
             shape: Shape::Named(Kind::Name, &Shape::Section(&DENY_LIST)),
             absent: Absent::Is("{}"),
             doc: "Named patterns. A policy sees in `context.matches` which of them a request holds.",
+        },
+        Key {
+            name: "masking",
+            shape: Shape::Section(&MASKING),
+            absent: Absent::Is("{}"),
+            doc: "Values of your own that are masked too.",
         },
     ],
 };

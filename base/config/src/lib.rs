@@ -35,6 +35,7 @@ pub use usable::{
     Ledger, Limits, Listener, Mfa, OnTokenExpiry, Policies, Resource, ResourceKind, Route, ServerKind,
     Timeouts, Tls, UnknownStreams, UpstreamTls,
 };
+pub use usable::{Masking, MaskingRule, MaskingWords};
 pub use watch::Watched;
 
 /// The largest file, in bytes.

@@ -2,6 +2,7 @@
 //! here is usable as it stands: paths are resolved, URLs parsed, durations within their bounds.
 
 mod identity;
+mod masking;
 mod resource;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use identity::{ClaimRule, ClaimTest, GroupRule, Groups, Issuer, IssuerKind, Mfa};
+pub use masking::{Masking, MaskingRule, MaskingWords};
 pub use resource::{
     Credential, OnTokenExpiry, Resource, ResourceKind, Route, ServerKind, Timeouts, UnknownStreams,
     UpstreamTls,
@@ -35,6 +37,8 @@ pub struct Config {
     pub limits: Limits,
     /// Named patterns that policies see in `context.matches`.
     pub deny_lists: Vec<DenyList>,
+    /// What a team has masked besides.
+    pub masking: Masking,
     /// The folder of the configuration file, absolute. Every other path is resolved against it already.
     pub base_dir: PathBuf,
 }

@@ -9,6 +9,7 @@ mod demo_verb;
 mod failure;
 mod init;
 mod log;
+mod mask_verb;
 mod out;
 mod policy;
 mod serve;
@@ -46,6 +47,9 @@ enum Verb {
     /// Check policies
     #[command(subcommand)]
     Policy(policy::PolicyVerb),
+    /// List the masking rules, try them on a text, measure them on labelled samples
+    #[command(subcommand)]
+    Mask(mask_verb::MaskVerb),
     /// Look into a token: which check fails, which groups it gives
     #[command(subcommand)]
     Token(token::TokenVerb),
@@ -75,6 +79,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Serve(verb) => verb.run(&mut out),
         Verb::Config(verb) => verb.run(&mut out),
         Verb::Policy(verb) => verb.run(&mut out),
+        Verb::Mask(verb) => verb.run(&mut out),
         Verb::Token(verb) => verb.run(&mut out),
         Verb::Sessions(verb) => verb.run(&mut out),
         Verb::Why(verb) => verb.run(&mut out),

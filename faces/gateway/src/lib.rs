@@ -7,6 +7,7 @@
 mod came;
 mod exchange;
 mod observe;
+mod own_rules;
 mod refuse;
 mod reload;
 mod reply;
@@ -24,6 +25,7 @@ use model::Clock;
 use record::Ledger;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+pub use own_rules::own_rules;
 pub use reply::{CutShort, ReplyBody};
 pub use serve::Running;
 pub use setup::SetupError;
@@ -36,7 +38,6 @@ pub struct Gateway {
     setup: ArcSwap<Setup>,
     authorizer: Arc<Authorizer>,
     ledger: Ledger,
-    rules: Arc<mask::Rules>,
     clock: Arc<dyn Clock>,
     /// Requests in flight.
     room: Arc<Semaphore>,

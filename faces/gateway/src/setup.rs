@@ -25,6 +25,8 @@ pub(crate) struct Setup {
     /// Keeps the issuers' keys fresh, for as long as some setup uses the authenticator.
     freshening: Arc<AbortOnDropHandle<()>>,
     pub(crate) table: Table<Arc<Place>>,
+    /// What is masked: the rules that ship and a team's own.
+    pub(crate) rules: Arc<mask::Rules>,
 }
 
 /// A resource, ready to be asked.
@@ -99,13 +101,11 @@ impl Gateway {
         let room = Arc::new(Semaphore::new(limits.requests_in_flight));
         let memory = Arc::new(Semaphore::new(limits.body_bytes_in_flight / session::MEMORY_UNIT));
         let authorizer = Authorizer::new(policies, &config.policies.timezone, Arc::clone(&clock))?;
-        let rules = mask::Rules::standard()?;
         let setup = Setup::build(config, None, &clock)?;
         Ok(Arc::new(Self {
             setup: arc_swap::ArcSwap::from_pointee(setup),
             authorizer,
             ledger,
-            rules,
             clock,
             room,
             memory,
@@ -147,7 +147,11 @@ impl Setup {
             })
             .collect();
         let table = Table::build(places?.into_iter())?;
-        Ok(Self { authenticator, freshening, table, config })
+        let rules = match before {
+            Some(before) if before.config.masking == config.masking => Arc::clone(&before.rules),
+            _ => crate::own_rules::build(&config.masking)?,
+        };
+        Ok(Self { authenticator, freshening, table, rules, config })
     }
 
     /// Every place by name.

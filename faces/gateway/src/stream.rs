@@ -65,7 +65,8 @@ pub(crate) async fn carry(
     answer.head.headers = returned_headers(&answer.head.headers, place, came);
     let kind = answer.head.headers.get(header::CONTENT_TYPE).cloned();
     let layout = place.adapter.layout(question, &answer.head, Arc::clone(&sight.usable));
-    let masker = Masker::begin(came.exchange, Arc::clone(&gateway.rules), Arc::clone(&sight.viewer), layout);
+    let masker =
+        Masker::begin(came.exchange, Arc::clone(&gateway.setup().rules), Arc::clone(&sight.viewer), layout);
     let mut carrier = Carrier { gateway, record: &mut *record, masker, reply, place, head: None };
 
     let result = carrier.run(&sight, answer).await;
