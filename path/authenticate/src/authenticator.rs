@@ -16,7 +16,7 @@ use crate::issuer::Issuer;
 use crate::keys::{Algorithm, Fingerprint, KeyFault};
 use crate::mapping::Bearer;
 use crate::provider::Held;
-use crate::standing::{Standing, Who};
+use crate::standing::{Seen, Standing};
 use crate::{AuthenticateError, Check, IssuerHealth, bearer, claims};
 
 /// How often [`Authenticator::keep_fresh`] looks after the keys.
@@ -34,8 +34,7 @@ pub struct Authenticator {
 /// The proof that a token was verified for this exchange. Only [`Authenticator::caller`] makes one.
 pub struct Caller {
     exchange: ExchangeId,
-    identity: Arc<Identity>,
-    who: Who,
+    seen: Arc<Seen>,
 }
 
 impl Caller {
@@ -46,18 +45,18 @@ impl Caller {
 
     /// Who the caller is.
     pub fn identity(&self) -> &Arc<Identity> {
-        &self.identity
+        &self.seen.identity
     }
 
-    /// What `standing` judges by.
-    pub(crate) fn who(&self) -> Who {
-        self.who
+    /// What [`Standing`] judges by.
+    pub(crate) fn seen(&self) -> &Arc<Seen> {
+        &self.seen
     }
 }
 
 impl fmt::Debug for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Caller({} for {})", self.identity.entity_id(), self.exchange)
+        write!(f, "Caller({} for {})", self.identity().entity_id(), self.exchange)
     }
 }
 
@@ -108,7 +107,7 @@ impl Authenticator {
             Ok(token) => self.identity(token, &mut reading).await,
             Err(error) => Err(error),
         };
-        let identity = identity.and_then(|verified| match self.standing.judge(&verified.who) {
+        let identity = identity.and_then(|verified| match self.standing.judge(&verified.seen.who) {
             None => Ok(verified),
             Some(ended) => Err(AuthenticateError::shut_out(ended)),
         });
@@ -117,12 +116,12 @@ impl Authenticator {
             Err(error) => error.check().map_or("settings", Check::name),
         };
         let issuer = match &identity {
-            Ok(verified) => &verified.identity.issuer_name,
+            Ok(verified) => &verified.seen.identity.issuer_name,
             Err(_) => self.named(reading.issuer),
         };
         metrics::counter!("portcullis_tokens_total", "issuer" => issuer.to_owned(), "result" => result)
             .increment(1);
-        identity.map(|Verified { identity, who, .. }| Caller { exchange, identity, who })
+        identity.map(|Verified { seen, .. }| Caller { exchange, seen })
     }
 
     /// Every check of `token`, and what it says. Asks the same questions as [`Authenticator::caller`], of
@@ -135,7 +134,7 @@ impl Authenticator {
         } else {
             reading.pass(Check::Presented);
             let verified = self.verify(token, &digest::of(token), &mut reading).await;
-            verified.and_then(|verified| match self.standing.judge(&verified.who) {
+            verified.and_then(|verified| match self.standing.judge(&verified.seen.who) {
                 Some(ended) => Err(AuthenticateError::shut_out(ended)),
                 None => {
                     reading.pass(Check::Standing);
@@ -149,7 +148,7 @@ impl Authenticator {
             _ => None,
         };
         let name = issuer.map(|issuer| issuer.name.clone());
-        let outcome = outcome.map(|verified| Identity::clone(&verified.identity));
+        let outcome = outcome.map(|verified| Identity::clone(&verified.seen.identity));
         Inspection { issuer: name, groups, ..Inspection::new(reading, outcome) }
     }
 
@@ -192,7 +191,7 @@ impl Authenticator {
         let digest = digest::of(token);
         if let Some(verified) = self.cache.get(&digest) {
             if self.stands(&verified).await {
-                let issuer = verified.identity.issuer_name.clone();
+                let issuer = verified.seen.identity.issuer_name.clone();
                 metrics::counter!("portcullis_token_cache_hits_total", "issuer" => issuer).increment(1);
                 verified.seen.again(self.clock.now());
                 return Ok(verified);
@@ -235,11 +234,10 @@ impl Authenticator {
             audiences: claims::audiences(&compact.claims)?,
             times: &times,
         };
-        let identity = Arc::new(issuer.mapping.identity(bearer, &compact.claims, reading)?);
+        let identity = issuer.mapping.identity(bearer, &compact.claims, reading)?;
         let session = compact.claims.get("sid").and_then(serde_json::Value::as_str);
-        let who = Who::new(&identity, session);
-        let seen = self.standing.saw(&identity, self.clock.now());
-        Ok(Verified { identity, who, seen, issuer: at, key, window: times.window })
+        let seen = self.standing.saw(identity, session, self.clock.now());
+        Ok(Verified { seen, issuer: at, key, window: times.window })
     }
 
     /// The configured issuer that the token claims to be of: by `iss`, then by `aud` among those that

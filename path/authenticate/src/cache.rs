@@ -4,20 +4,16 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lru::LruCache;
-use model::Identity;
 
 use crate::claims::Window;
 use crate::digest::Digest;
 use crate::keys::Fingerprint;
-use crate::standing::{Seen, Who};
+use crate::standing::Seen;
 
 /// What verifying a token gave, and what it rested on: it counts only while that stands.
 #[derive(Clone)]
 pub(crate) struct Verified {
-    pub(crate) identity: Arc<Identity>,
-    /// What the rules on who is shut out need to know of it.
-    pub(crate) who: Who,
-    /// Where its last use is noted.
+    /// Who bears it.
     pub(crate) seen: Arc<Seen>,
     /// Which of the configured issuers.
     pub(crate) issuer: usize,

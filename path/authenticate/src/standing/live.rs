@@ -1,12 +1,13 @@
 //! The bearer of one token, for as long as an exchange of theirs lives.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use jiff::Timestamp;
 use model::Identity;
 use tokio::sync::watch;
 
-use super::Standing;
+use super::{Seen, Standing};
 use crate::digest::{Digest, of_pair};
 use crate::{AuthenticateError, Caller};
 
@@ -38,7 +39,7 @@ impl Who {
 /// Says whether, and when, the bearer of a token is shut out while an exchange of theirs lives.
 pub struct Live<'s> {
     standing: &'s Standing,
-    who: Who,
+    bearer: Arc<Seen>,
     /// The rules' generation that was last looked at.
     seen: u64,
     changes: Option<watch::Receiver<()>>,
@@ -48,23 +49,23 @@ impl Standing {
     /// Says when `caller` is shut out while an exchange of theirs lives.
     pub fn live(&self, caller: &Caller) -> Live<'_> {
         // Ahead of every generation there will be: the first look is always taken.
-        Live { standing: self, who: caller.who(), seen: u64::MAX, changes: None }
+        Live { standing: self, bearer: Arc::clone(caller.seen()), seen: u64::MAX, changes: None }
     }
 }
 
 impl Live<'_> {
     /// Why the exchange must end now, if it must. Costs one atomic read while no rule changes.
-    pub fn ended(&mut self) -> Option<AuthenticateError> {
+    pub fn ended(&mut self) -> Option<Box<AuthenticateError>> {
         let now = self.standing.generation.load(Ordering::Acquire);
         if now == self.seen {
             return None;
         }
         self.seen = now;
-        self.standing.judge(&self.who).map(AuthenticateError::shut_out)
+        self.standing.judge(&self.bearer.who).map(|ended| Box::new(AuthenticateError::shut_out(ended)))
     }
 
     /// Waits until the exchange must end, and says why. Registers a waiter only when it is polled.
-    pub async fn until_ended(&mut self) -> AuthenticateError {
+    pub async fn until_ended(&mut self) -> Box<AuthenticateError> {
         loop {
             // What changes after this wakes the wait below.
             self.changes.get_or_insert_with(|| self.standing.changed.subscribe()).borrow_and_update();

@@ -11,9 +11,10 @@ use store::{Entry, Store, Until, Write};
 use tokio::sync::{Mutex, mpsc};
 
 use super::callers::{self, CallerId, KEPT, MOST_CALLERS, Row, Sighting};
+use super::live::Who;
 use super::rules::Rules;
 use super::{Standing, StandingError};
-use crate::digest::{Digest, of_pair};
+use crate::digest::Digest;
 
 /// How often what was seen is written down.
 pub(super) const FLUSHED_EVERY: Duration = Duration::from_secs(5);
@@ -26,10 +27,11 @@ const BATCH: usize = 200;
 /// A token unused for this long is followed no more.
 const UNUSED: i64 = 3_600;
 
-/// One token that was verified, and when it was last used.
+/// One token that was verified: who bears it, and when it was last used.
 #[derive(Debug)]
 pub(crate) struct Seen {
-    identity: Arc<Identity>,
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) who: Who,
     /// In seconds since 1970.
     last: AtomicI64,
 }
@@ -73,8 +75,10 @@ impl Default for Roll {
 
 impl Standing {
     /// Notes a token that was just verified. Waits for nobody.
-    pub(crate) fn saw(&self, identity: &Arc<Identity>, now: Timestamp) -> Arc<Seen> {
-        let seen = Arc::new(Seen { identity: Arc::clone(identity), last: AtomicI64::new(now.as_second()) });
+    pub(crate) fn saw(&self, identity: Identity, session: Option<&str>, now: Timestamp) -> Arc<Seen> {
+        let who = Who::new(&identity, session);
+        let last = AtomicI64::new(now.as_second());
+        let seen = Arc::new(Seen { identity: Arc::new(identity), who, last });
         if self.store.is_some() && self.roll.new.try_send(Arc::clone(&seen)).is_err() {
             metrics::counter!("portcullis_callers_unnoted_total").increment(1);
         }
@@ -116,8 +120,7 @@ impl Taken {
 
     fn take_in(&mut self) {
         while let Ok(seen) = self.arriving.try_recv() {
-            let caller = of_pair(&seen.identity.issuer, &seen.identity.subject);
-            let (tokens, _) = self.callers.entry(caller).or_insert_with(|| (Vec::new(), i64::MIN));
+            let (tokens, _) = self.callers.entry(seen.who.caller).or_insert_with(|| (Vec::new(), i64::MIN));
             tokens.push(seen);
         }
     }
