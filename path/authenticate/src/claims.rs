@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::{Number, Value};
+use serde_json::{Map, Number, Value};
 
 use crate::error::quote;
 use crate::inspect::Reading;
@@ -64,7 +64,7 @@ pub(crate) fn audiences(claims: &Value) -> Result<Vec<&str>, AuthenticateError> 
 }
 
 /// `sub`: it names the caller in policies and in the record, so it must be text that can.
-pub(crate) fn subject(claims: &Value) -> Result<&str, AuthenticateError> {
+pub(crate) fn subject(claims: &Map<String, Value>) -> Result<&str, AuthenticateError> {
     let wrong = |why: String| Err(AuthenticateError::Subject(why));
     match claims.get("sub") {
         None => wrong("the token has no `sub`".to_owned()),
@@ -82,7 +82,7 @@ pub(crate) fn subject(claims: &Value) -> Result<&str, AuthenticateError> {
 
 /// `exp`, `nbf`, `iat` against the clock, and what they say.
 pub(crate) fn times(
-    claims: &Value,
+    claims: &Map<String, Value>,
     issuer: &Issuer,
     now: Timestamp,
     reading: &mut Reading,
@@ -138,7 +138,7 @@ pub(crate) fn times(
     Ok(Times { window, issued_at, expires_at, authenticated_at })
 }
 
-fn optional(claims: &Value, name: &str) -> Result<Option<Timestamp>, String> {
+fn optional(claims: &Map<String, Value>, name: &str) -> Result<Option<Timestamp>, String> {
     match claims.get(name) {
         None => Ok(None),
         Some(Value::Number(number)) => time(number)

@@ -9,6 +9,7 @@
 //! The signature itself is verified by `jsonwebtoken`; nothing else of it is used, because it accepts
 //! tokens that a gate must not: without `aud` or `iss`, with `crit`, with members given twice.
 
+mod ask;
 mod authenticator;
 mod bearer;
 mod cache;
@@ -21,9 +22,11 @@ mod inspect;
 mod issuer;
 mod keys;
 mod mapping;
+mod opaque;
 mod provider;
 pub mod standing;
 mod strict;
+mod userinfo;
 
 pub use authenticator::{Authenticator, Caller};
 pub use check::Check;
