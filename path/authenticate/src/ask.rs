@@ -63,12 +63,15 @@ impl Question {
     }
 }
 
+/// A question about the token of this digest.
+type About = (Question, Digest);
+
 /// One issuer's questions.
 pub(crate) struct Asker {
     issuer: String,
     clock: Arc<dyn Clock>,
-    open: Mutex<HashMap<(Question, Digest), Arc<OnceCell<Said>>>>,
-    refused: Mutex<LruCache<(Question, Digest), (Duration, String)>>,
+    open: Mutex<HashMap<About, Arc<OnceCell<Said>>>>,
+    refused: Mutex<LruCache<About, (Duration, String)>>,
     room: Semaphore,
     away: Mutex<Away>,
 }
@@ -170,7 +173,7 @@ impl Asker {
         said
     }
 
-    fn refused_of_late(&self, about: &(Question, Digest)) -> Option<String> {
+    fn refused_of_late(&self, about: &About) -> Option<String> {
         let now = self.clock.elapsed();
         let mut refused = lock(&self.refused);
         match refused.get(about) {

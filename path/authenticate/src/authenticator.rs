@@ -156,6 +156,18 @@ impl Authenticator {
         Inspection { issuer: name, groups, ..Inspection::new(reading, outcome) }
     }
 
+    pub(crate) fn configured(&self) -> &[Issuer] {
+        &self.issuers
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
+    pub(crate) fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
     /// How each issuer stands, in the order of the configuration.
     pub fn issuers(&self) -> Vec<IssuerHealth> {
         self.issuers.iter().map(|issuer| issuer.provider.health()).collect()
@@ -237,6 +249,7 @@ impl Authenticator {
         }
         let compact = compact::read(token, reading)?;
         let (at, issuer) = self.issuer(&compact, reading)?;
+        typed(issuer, &compact, reading)?;
         let algorithm = admitted(issuer, &compact, reading)?;
         let key = signed(issuer, &compact, algorithm, reading).await?;
         let Value::Object(claims) = compact.claims else { return Err(AuthenticateError::Missing) };
@@ -323,12 +336,8 @@ struct Rests<'i> {
     until: Option<Duration>,
 }
 
-/// What the header says against what the issuer may use.
-fn admitted(
-    issuer: &Issuer,
-    compact: &Compact<'_>,
-    reading: &mut Reading,
-) -> Result<Algorithm, AuthenticateError> {
+/// The header's type against what the issuer may use.
+fn typed(issuer: &Issuer, compact: &Compact<'_>, reading: &mut Reading) -> Result<(), AuthenticateError> {
     let kind = compact.header.kind.as_deref();
     if !issuer.accepts_type(kind) {
         let shown = quote(kind.unwrap_or("JWT"));
@@ -338,6 +347,15 @@ fn admitted(
         )));
     }
     reading.pass(Check::Type);
+    Ok(())
+}
+
+/// The header's algorithm against what the issuer may use.
+pub(crate) fn admitted(
+    issuer: &Issuer,
+    compact: &Compact<'_>,
+    reading: &mut Reading,
+) -> Result<Algorithm, AuthenticateError> {
     let name = &compact.header.algorithm;
     let algorithm = Algorithm::from_name(name).filter(|algorithm| issuer.algorithms.contains(algorithm));
     let algorithm = algorithm.ok_or_else(|| {
@@ -352,7 +370,7 @@ fn admitted(
 }
 
 /// Verifies the signature, with newer keys if those at hand have none by that name.
-async fn signed(
+pub(crate) async fn signed(
     issuer: &Issuer,
     compact: &Compact<'_>,
     algorithm: Algorithm,

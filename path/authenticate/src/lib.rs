@@ -21,6 +21,7 @@ mod error;
 mod inspect;
 mod issuer;
 mod keys;
+mod logout;
 mod mapping;
 mod opaque;
 mod provider;
@@ -33,6 +34,7 @@ pub use check::Check;
 pub use compact::{MAX_HEADER_BYTES, MAX_TOKEN_BYTES, front_end};
 pub use error::AuthenticateError;
 pub use inspect::{Checked, Inspection, Verdict};
+pub use logout::{LoggedOut, LogoutError};
 pub use provider::IssuerHealth;
 pub use standing::{Live, Standing};
 

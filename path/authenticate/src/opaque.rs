@@ -6,7 +6,9 @@
 use std::sync::Arc;
 
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::alphabet;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use bytes::Bytes;
 use config::{ClientAuth, Introspection};
 use http::header::{ACCEPT, AUTHORIZATION};
@@ -43,14 +45,28 @@ pub(crate) fn meant<'i>(issuers: &'i [Issuer], token: &str) -> Option<(usize, &'
     by_prefix.or_else(of_any).map(|(at, (issuer, _))| (at, issuer))
 }
 
-/// Whether the part before the first dot is base64url of the beginning of a JSON object.
+/// Reads what a careless reader would: either alphabet, bits left over or not.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::URL_SAFE,
+    GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// Whether the part before the first dot is base64 of the beginning of a JSON object, damaged or not.
 fn begins_like_a_jwt(token: &str) -> bool {
     let Some((header, _)) = token.split_once('.') else { return false };
-    // Enough to see a brace behind blanks; whole letters of four.
-    let begin = header.get(..header.len().min(64)).unwrap_or(header);
-    let whole = begin.get(..begin.len() / 4 * 4).unwrap_or(begin);
-    let begin = if whole.is_empty() { begin } else { whole };
-    let bytes = URL_SAFE_NO_PAD.decode(begin).unwrap_or_default();
+    let letter = |b: u8| match b {
+        b'+' => Some(b'-'),
+        b'/' => Some(b'_'),
+        b if b.is_ascii_alphanumeric() || b == b'-' || b == b'_' => Some(b),
+        _ => None,
+    };
+    let mut letters: Vec<u8> = header.bytes().map_while(letter).collect();
+    if letters.len() % 4 == 1 {
+        letters.pop();
+    }
+    let bytes = LENIENT.decode(letters).unwrap_or_default();
     bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{')
 }
 

@@ -5,8 +5,10 @@
 mod defects;
 mod guides;
 mod inspection;
+mod logouts;
 mod mapping;
 mod mutations;
+mod opaque;
 mod outages;
 mod sampled;
 mod standing;
