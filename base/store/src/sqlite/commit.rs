@@ -21,6 +21,7 @@ impl SqliteStore {
             return Err(StoreError::Unfit(why));
         }
         writes.iter().try_for_each(Write::check)?;
+        self.in_place()?;
         self.write(&writes).await.map_err(unwritten)
     }
 

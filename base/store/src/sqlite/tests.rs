@@ -85,6 +85,22 @@ async fn what_is_no_store_of_this_version_is_refused() {
     assert!(matches!(SqliteStore::open(&blocked, clock()).await, Err(StoreError::File { .. })));
 }
 
+#[tokio::test]
+async fn a_file_that_was_replaced_is_not_gone_on_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path(), clock()).await.unwrap();
+    let cursor = store.cursor().await.unwrap();
+    assert!(store.changes("", cursor, 1).await.is_ok());
+    let file = store.file().to_owned();
+    std::fs::rename(&file, file.with_extension("old")).unwrap();
+    assert!(store.changes("", cursor, 1).await.is_err());
+    std::fs::copy(file.with_extension("old"), &file).unwrap();
+    assert!(store.changes("", cursor, 1).await.is_err());
+    assert!(store.commit(vec![Write::put("a", "lost").unwrap()]).await.is_err());
+    std::fs::rename(file.with_extension("old"), &file).unwrap();
+    assert!(store.changes("", cursor, 1).await.is_ok());
+}
+
 #[test]
 fn times_never_end_early() {
     let at: Timestamp = "2026-11-22T12:00:00.000000001Z".parse().unwrap();
