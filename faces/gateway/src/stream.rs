@@ -8,7 +8,7 @@ use forward::{Answer, Arrived, ForwardError};
 use http::{HeaderMap, HeaderValue, header};
 use mask::{Masked, Masker, Part};
 use model::{Code, Identity, LayoutFault, Outcome, Question, Refusal, Reveal, Usable};
-use record::{LedgerError, Record, Spoken};
+use record::{LedgerError, Record, Recorded, Spoken};
 use tokio::time::timeout;
 
 use crate::Gateway;
@@ -147,8 +147,11 @@ impl Carrier<'_> {
         if matches!(masked.part(), Part::Body { bytes, .. } if bytes.is_empty()) {
             return Ok(());
         }
-        self.write_head().await?;
-        self.write(masked).await
+        let Some(head) = self.head.take() else { return self.write(masked).await };
+        let both = self.record.append_both(head, masked).await;
+        let (head, body) = both.map_err(Stop::Ledger)?;
+        self.say(head).await?;
+        self.say(body).await
     }
 
     async fn write_head(&mut self) -> Result<(), Stop> {
@@ -158,10 +161,15 @@ impl Carrier<'_> {
         }
     }
 
-    /// Into the ledger, then to the caller; never the other way round. A caller that stops reading is
-    /// taken for gone: it would hold the exchange, and its place among the others, for ever.
+    /// Into the ledger, then to the caller; never the other way round.
     async fn write(&mut self, masked: Masked) -> Result<(), Stop> {
         let recorded = self.record.append(masked).await.map_err(Stop::Ledger)?;
+        self.say(recorded).await
+    }
+
+    /// A caller that stops reading is taken for gone: it would hold the exchange, and its place among the
+    /// others, for ever.
+    async fn say(&mut self, recorded: Recorded) -> Result<(), Stop> {
         match timeout(self.place.patience(), self.reply.write(recorded)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(CallerGone)) | Err(_) => Err(Stop::CallerGone),
