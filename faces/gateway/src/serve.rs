@@ -14,7 +14,7 @@ use crate::came::Came;
 use crate::reply::{self, ReplyBody};
 use crate::ride::Ride;
 use crate::session::Arrival;
-use crate::{Gateway, SetupError, exchange, observe, refuse, reload};
+use crate::{Gateway, SetupError, exchange, logout, observe, refuse, reload};
 
 /// A gateway whose doors are open.
 pub struct Running {
@@ -99,6 +99,7 @@ impl Running {
                 "some exchanges were not sealed in time; the next start closes them as interrupted"
             );
         }
+        self.gateway.standing().flush().await;
         if let Err(fault) = self.gateway.ledger.clone().close().await {
             tracing::warn!(%fault, "the ledger could not be closed cleanly; the next start mends it");
         }
@@ -107,6 +108,9 @@ impl Running {
 
 /// Answers one request; one that a hanging disk holds up is not waited for.
 async fn answer(gateway: Arc<Gateway>, request: Request<Incoming>, peer: Peer) -> Response<ReplyBody> {
+    if logout::issuer(request.uri().path()).is_some() {
+        return Box::pin(logout::answer(&gateway, request)).await;
+    }
     let arrival = Arrival::new(request, &peer, &*gateway.clock);
     let came = Came::from(&arrival);
     let (reply, answered) = reply::channel();
