@@ -11,6 +11,7 @@ mod observe;
 mod refuse;
 mod reload;
 mod reply;
+mod ride;
 mod seal;
 mod serve;
 mod session;
