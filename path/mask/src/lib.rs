@@ -8,10 +8,14 @@
 //! A value whose class policy reveals neither hides itself nor anything it overlaps: what is masked is
 //! exactly what would be masked if its class had no rules.
 
+mod base64;
 mod catalogue;
 mod check;
 mod context;
+mod cover;
+mod escapes;
 mod lane;
+mod map;
 mod masker;
 mod rule;
 mod rules;

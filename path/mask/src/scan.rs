@@ -29,7 +29,7 @@ pub(crate) trait Sink {
 }
 
 /// One text's scanner. All places are counted from the beginning of the text.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Scanner {
     /// The text from `base` on: what may still be looked back at, and what is held.
     buf: Vec<u8>,
@@ -46,6 +46,7 @@ pub(crate) struct Scanner {
 }
 
 /// The search for a match that begins at one place.
+#[derive(Clone)]
 struct Thread {
     start: usize,
     pos: usize,
@@ -75,6 +76,7 @@ struct Found {
 }
 
 /// A masked value that goes on.
+#[derive(Clone)]
 struct Following {
     state: StateID,
     pos: usize,
@@ -83,7 +85,7 @@ struct Following {
 }
 
 /// Where the sign of the rule around one was looked for.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Sign {
     /// No sign that matters stands before here.
     searched: usize,
@@ -138,6 +140,23 @@ impl Scanner {
         }
         self.flush(self.at, sink);
         self.forget();
+    }
+
+    /// Whether it will say the same as `other` of whatever comes: nothing is under way in either, and all
+    /// that may still be looked at is the same. Asked of scanners that have run.
+    pub(crate) fn agrees(&self, other: &Self) -> bool {
+        let idle = |one: &Self| one.thread.is_none() && one.tail.is_none();
+        let open = |one: &Self| one.end() - one.at;
+        let seen = |one: &Self| {
+            let from = one.end().saturating_sub(open(one) + LEFT);
+            (one.end() - from, one.end() - one.sign.searched.clamp(one.at, one.end()))
+        };
+        let last = |one: &Self| one.slice(one.end() - seen(one).0, one.end()).to_vec();
+        idle(self)
+            && idle(other)
+            && (open(self), self.held()) == (open(other), other.held())
+            && seen(self) == seen(other)
+            && last(self) == last(other)
     }
 
     /// Makes it a scanner of another text.
