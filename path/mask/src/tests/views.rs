@@ -202,7 +202,7 @@ fn percent(text: &str, all: bool) -> String {
 fn json(text: &str, times: usize) -> String {
     (0..times).fold(text.to_owned(), |text, _| {
         let quoted = serde_json::Value::from(text).to_string();
-        quoted[1..quoted.len() - 1].to_owned()
+        quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap().to_owned()
     })
 }
 
@@ -285,7 +285,7 @@ fn json_inside_a_text_stays_json() {
     ] {
         let out = stream(&[text.as_bytes()], false, &Shows(vec![]));
         let out = String::from_utf8(out).unwrap();
-        assert!(!out.contains(&token[6..]), "{out}");
+        assert!(!out.contains(token.strip_prefix("ghp_").unwrap()), "{out}");
         serde_json::from_str::<serde_json::Value>(&out).unwrap_or_else(|e| panic!("{e}: {out} of {text}"));
     }
 }
