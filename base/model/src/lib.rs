@@ -15,8 +15,9 @@ mod operation;
 mod outcome;
 mod question;
 mod refusal;
+mod understood;
 
-pub use adapter::{Adapter, Reveal, Usable};
+pub use adapter::{Adapter, MaySee, Reveal, Usable};
 pub use class::{DataClass, DataClassError};
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use decision::{Decision, Judgement, PolicyReason, PolicySetHash, Ruling};
@@ -27,3 +28,4 @@ pub use operation::{Class, Facts, Operation};
 pub use outcome::{Findings, Outcome, Usage};
 pub use question::{AnswerHead, Question, QuestionParts};
 pub use refusal::{Code, Fault, Refusal};
+pub use understood::{AskedText, Understood};

@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use super::nested;
 use bytes::Bytes;
 use model::{DataClass, Encoding, Lane, Piece};
 
@@ -61,8 +60,6 @@ pub(crate) enum Kind {
     Text { lane: Lane, ends: bool },
     /// A text of its own.
     Whole(Encoding),
-    /// A text of its own in a JSON string, which is JSON once more.
-    Nested,
     /// A value of a known class.
     Classed(&'static str, Encoding),
 }
@@ -207,9 +204,6 @@ impl<'n> Walk<'_, '_, 'n> {
             }
             Value::String(_) => match (self.ask)(&self.path, node) {
                 Treat::Syntax => {}
-                Treat::Whole if matches!(self.path.last(), Some(Step::Key("arguments" | "partial_json"))) => {
-                    self.mark(node.inner(), Kind::Nested);
-                }
                 Treat::Whole => self.mark(node.inner(), Kind::Whole(Encoding::JsonString)),
                 Treat::Lane(lane) => self.mark(node.inner(), Kind::Use(lane)),
                 Treat::Classed(class) => self.mark(node.inner(), Kind::Classed(class, Encoding::JsonString)),
@@ -251,7 +245,13 @@ impl<'n> Walk<'_, '_, 'n> {
     }
 }
 
-fn is_long(number: Number) -> bool {
+/// Whether a key is one of the protocols' own.
+pub(crate) fn is_protocol_key(key: &str) -> bool {
+    KEYS.binary_search(&key).is_ok()
+}
+
+/// Whether a number may be one of a card or an account.
+pub(crate) fn is_long(number: Number) -> bool {
     match number {
         Number::Unsigned(count) => count >= LONG,
         Number::Signed(count) => count.unsigned_abs() >= LONG,
@@ -279,10 +279,6 @@ pub(crate) fn emit(raw: &Bytes, marks: Vec<Mark>, out: &mut Vec<Piece>) {
                 }
             }
             Kind::Use(_) | Kind::Whole(Encoding::JsonString) if raw.is_empty() => {}
-            Kind::Nested if raw.is_empty() => {}
-            Kind::Nested => {
-                out.push(Piece::Whole { encoding: Encoding::JsonString, raw: nested::unfold(&raw) });
-            }
             // A use that was given no lane is still a text.
             Kind::Use(_) => out.push(Piece::Whole { encoding: Encoding::JsonString, raw }),
             Kind::Whole(encoding) => out.push(Piece::Whole { encoding, raw }),

@@ -18,7 +18,6 @@ mod framing;
 mod held;
 mod lanes;
 mod marks;
-mod nested;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -28,7 +27,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Method, header};
-use model::{AnswerHead, DataClass, Encoding, Layout, Piece, Usable};
+use model::{AnswerHead, DataClass, Encoding, Layout, MaySee, Piece};
+
+pub(crate) use marks::{is_long, is_protocol_key};
 
 use crate::adapter::UnknownStreams;
 use crate::catalogue::AnswerShape;
@@ -48,8 +49,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) method: &'a Method,
     /// The answer's head.
     pub(crate) head: &'a AnswerHead,
-    /// Which models a list may show.
-    pub(crate) usable: Arc<dyn Usable>,
+    /// What the caller may get of it.
+    pub(crate) sees: MaySee,
     /// The most of a body that is held, in bytes.
     pub(crate) max_held: usize,
     /// The most of one message of a stream, in bytes.
@@ -60,7 +61,8 @@ pub(crate) struct Reading<'a> {
 
 /// Begins to read an answer.
 pub(crate) fn begin(reading: Reading<'_>) -> Box<dyn Layout> {
-    let Reading { shape, method, head, usable, max_held, .. } = &reading;
+    let Reading { shape, method, head, sees, max_held, .. } = &reading;
+    let usable = &sees.usable;
     if is_bodiless(method, head.status) {
         return Box::new(EmptyLayout);
     }

@@ -51,7 +51,6 @@ impl StreamLayout {
     }
 
     fn message(&mut self, raw: &Bytes, out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
-        let begin = out.len();
         let message = Message::parse(self.framing, raw, std::mem::take(&mut self.first));
         let data = message.joined(raw);
         let mut marks = Vec::new();
@@ -61,7 +60,6 @@ impl StreamLayout {
             marks = self.json(&data, out)?;
         }
         marks::emit(raw, message.place(marks)?, out);
-        self.lanes.unfold(out.get_mut(begin..).unwrap_or_default());
         Ok(())
     }
 

@@ -14,7 +14,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
-use model::{Adapter, AnswerHead, ExchangeId, Layout, LayoutFault, Piece, Question, QuestionParts, Usable};
+use model::{
+    Adapter, AnswerHead, DataClass, ExchangeId, Layout, LayoutFault, MaySee, Piece, Question, QuestionParts,
+    Reveal, Usable,
+};
 
 use crate::{AdapterSpec, HttpAdapter, ServerKind, UnknownStreams};
 
@@ -25,6 +28,19 @@ impl Usable for OnlyOk {
     fn may_use(&self, model: &str) -> bool {
         model.starts_with("ok")
     }
+}
+
+/// Nothing is revealed.
+struct Blind;
+
+impl Reveal for Blind {
+    fn reveals(&self, _class: &DataClass) -> bool {
+        false
+    }
+}
+
+fn sees() -> MaySee {
+    MaySee { usable: Arc::new(OnlyOk), viewer: Arc::new(Blind) }
 }
 
 pub(super) fn spec(server: ServerKind) -> AdapterSpec {
@@ -50,7 +66,7 @@ pub(super) fn layout_with(
         headers.insert("content-type", HeaderValue::from_str(kind).unwrap());
     }
     let head = AnswerHead { status: StatusCode::from_u16(status).unwrap(), headers };
-    HttpAdapter::build(spec).unwrap().layout(&question, &head, Arc::new(OnlyOk))
+    HttpAdapter::build(spec).unwrap().layout(&question, &head, sees())
 }
 
 pub(super) fn layout(server: ServerKind, path: &str, content_type: &str) -> Box<dyn Layout> {
