@@ -1,5 +1,6 @@
 //! From what is written to what is used: every section is checked and becomes its struct.
 
+mod fields;
 mod identity;
 mod resource;
 

@@ -1,5 +1,6 @@
 //! Every key of the file. What stands here is what can be written.
 
+mod fields;
 mod identity;
 mod resource;
 

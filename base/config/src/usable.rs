@@ -1,6 +1,7 @@
 //! What the file becomes: plain structs, checked whole, that each step takes its part of. Every value
 //! here is usable as it stands: paths are resolved, URLs parsed, durations within their bounds.
 
+mod fields;
 mod identity;
 mod resource;
 
@@ -9,6 +10,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use fields::{Disclose, Field, FieldPlace, HiddenField};
 pub use identity::{ClaimRule, ClaimTest, GroupRule, Groups, Issuer, IssuerKind, Mfa};
 pub use resource::{
     Credential, OnTokenExpiry, Resource, ResourceKind, Route, ServerKind, Timeouts, UnknownStreams,

@@ -23,7 +23,7 @@ pub use clock::{Clock, FixedClock, SystemClock};
 pub use decision::{Decision, Judgement, PolicyReason, PolicySetHash, Ruling};
 pub use exchange::{ExchangeId, ResourceName};
 pub use identity::{CallerKind, GroupName, Identity, TokenFacts};
-pub use layout::{Encoding, Lane, Layout, LayoutFault, Piece, Unmasked};
+pub use layout::{Encoding, HeaderField, Lane, Layout, LayoutFault, Piece, Unmasked};
 pub use operation::{Class, Facts, Operation};
 pub use outcome::{Findings, Outcome, Usage};
 pub use question::{AnswerHead, Question, QuestionParts};

@@ -9,6 +9,7 @@ use record::{LedgerError, Opening, Record, Spoken, Stranger, Words};
 
 use crate::Gateway;
 use crate::came::Came;
+use crate::disclose;
 use crate::reply::Reply;
 use crate::seal::{Ending, seal};
 use crate::session::{self, Turned};
@@ -60,6 +61,8 @@ pub(crate) async fn unjudged(
     reply: Reply,
 ) {
     let Unjudged { place, caller, question } = asked;
+    let masked = disclose::as_text(gateway, place, caller, question);
+    let question = masked.as_ref().unwrap_or(question);
     let decision = Decision {
         ruling: Ruling::Denied,
         judgements: Vec::new(),
@@ -74,6 +77,7 @@ pub(crate) async fn unjudged(
         operations: &[],
         decision: &decision,
         question,
+        disclosed: &disclose::NOTHING,
         bodies: place.record_bodies,
     };
     match gateway.ledger.open_exchange(opening).await {

@@ -13,6 +13,7 @@ mod catalogue;
 mod check;
 mod context;
 mod cover;
+mod disclose;
 mod escapes;
 mod lane;
 mod map;
@@ -24,6 +25,7 @@ mod scan;
 mod tests;
 mod text;
 
+pub use disclose::{Disclosed, disclose};
 pub use masker::{Masked, Masker, Opaque, Part};
 pub use rules::{MaskError, Rules};
 pub use text::{Find, mask_text};

@@ -7,7 +7,7 @@ use model::{Adapter, AnswerHead, Class, Layout, MaySee, Operation, Question, Ref
 
 use crate::catalogue::{AnswerShape, CatalogueEntry, CatalogueFault, Pattern, ServerKind, entries};
 use crate::facts::{Body, Profile, Query, facts, texts};
-use crate::layout::{self, Reading};
+use crate::layout::{self, FieldRule, Reading};
 use crate::patterns::Patterns;
 
 /// Why an adapter could not be built.
@@ -64,6 +64,8 @@ pub struct AdapterSpec {
     pub max_event_bytes: usize,
     /// What becomes of streams of unknown shape.
     pub unknown_streams: UnknownStreams,
+    /// Parts of answers whose class is known by their place.
+    pub fields: Vec<FieldRule>,
 }
 
 impl AdapterSpec {
@@ -76,6 +78,7 @@ impl AdapterSpec {
             max_held_answer_bytes: 16 << 20,
             max_event_bytes: 1 << 20,
             unknown_streams: UnknownStreams::default(),
+            fields: Vec::new(),
         }
     }
 }
@@ -179,6 +182,7 @@ impl Adapter for HttpAdapter {
             max_held: self.spec.max_held_answer_bytes,
             max_event: self.spec.max_event_bytes.min(self.spec.max_held_answer_bytes),
             unknown: self.spec.unknown_streams,
+            fields: &self.spec.fields,
         })
     }
 }

@@ -12,6 +12,74 @@ use crate::layout::{is_long, is_protocol_key};
 /// Keys of one word of a fixed set, which is no text while it is short.
 const WORDS: &[&str] = &["detail", "encoding_format", "format", "media_type", "role", "type"];
 
+/// Keys of requests beside those of answers, in order. Any other key may be somebody's text.
+const KEYS: &[&str] = &[
+    "best_of",
+    "cache_control",
+    "chat_template_kwargs",
+    "echo",
+    "enable_thinking",
+    "encoding_format",
+    "extra_body",
+    "frequency_penalty",
+    "functions",
+    "guided_json",
+    "ignore_eos",
+    "image_url",
+    "include_usage",
+    "input_ids",
+    "inputs",
+    "instances",
+    "keep_alive",
+    "logit_bias",
+    "logprobs",
+    "max_completion_tokens",
+    "max_new_tokens",
+    "max_output_tokens",
+    "max_tokens",
+    "messages",
+    "metadata",
+    "min_p",
+    "min_tokens",
+    "modalities",
+    "n",
+    "n_predict",
+    "options",
+    "parallel_tool_calls",
+    "parameters",
+    "presence_penalty",
+    "previous_response_id",
+    "prompt_cache_key",
+    "query",
+    "reasoning_effort",
+    "repetition_penalty",
+    "response_format",
+    "sampling_params",
+    "schema",
+    "seed",
+    "skip_special_tokens",
+    "source",
+    "stop",
+    "stop_sequences",
+    "store",
+    "stream",
+    "stream_options",
+    "strict",
+    "temperature",
+    "text_input",
+    "thinking",
+    "tool_call_id",
+    "tool_choice",
+    "tools",
+    "top_k",
+    "top_logprobs",
+    "top_p",
+    "truncation",
+    "url",
+    "user",
+    "verbosity",
+];
+
 /// The longest word that needs no look.
 const SHORT: usize = 16;
 
@@ -79,7 +147,7 @@ struct Walk {
 
 impl Walk {
     fn key(&mut self, key: &str, range: std::ops::Range<usize>) {
-        if !key.is_empty() && !is_protocol_key(key) {
+        if !key.is_empty() && !is_protocol_key(key) && KEYS.binary_search(&key).is_err() {
             self.texts.push(AskedText { range, encoding: Encoding::JsonString, fixed: true });
         }
     }
@@ -127,4 +195,14 @@ fn is_file(text: &str, in_file: bool) -> bool {
     let Some((kind, data)) = url.split_once(";base64,") else { return false };
     let media = ["image/", "audio/", "video/"].iter().any(|media| kind.starts_with(media));
     media && kind.len() <= 128 && base64(data)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_can_be_searched() {
+        assert!(KEYS.is_sorted());
+    }
 }

@@ -91,6 +91,13 @@ impl Lanes {
         Ok(before)
     }
 
+    /// Takes a lane away: its text comes again as part of another.
+    pub(crate) fn forget(&mut self, key: &str) -> Option<Lane> {
+        let number = self.numbers.get(key).copied()?;
+        self.open.get_mut(number as usize)?.take()?;
+        Some(Lane(number))
+    }
+
     /// Whether some lane has not ended.
     pub(crate) fn any_open(&self) -> bool {
         self.open.iter().any(Option::is_some)

@@ -60,8 +60,14 @@ pub(crate) enum Kind {
     Text { lane: Lane, ends: bool },
     /// A text of its own.
     Whole(Encoding),
+    /// A text of its own, as far as it has come.
+    SoFar,
     /// A value of a known class.
     Classed(&'static str, Encoding),
+    /// A value of a class that is hidden.
+    Hidden(DataClass, Encoding),
+    /// Bytes of a class that is hidden, left out altogether.
+    Dropped(DataClass),
 }
 
 /// A range that is more than syntax.
@@ -80,6 +86,7 @@ const KEYS: &[&str] = &[
     "arguments",
     "audio",
     "audio_tokens",
+    "cache_n",
     "cached_tokens",
     "capabilities",
     "choices",
@@ -108,6 +115,9 @@ const KEYS: &[&str] = &[
     "format",
     "function",
     "function_call",
+    "generated_text",
+    "generated_tokens",
+    "generation_settings",
     "id",
     "index",
     "input",
@@ -116,17 +126,22 @@ const KEYS: &[&str] = &[
     "item_id",
     "language",
     "load_duration",
+    "logprob",
     "logprobs",
     "max_model_len",
     "message",
     "messages",
+    "meta_info",
     "model",
+    "model_name",
+    "model_version",
     "models",
     "modified_at",
     "name",
     "obfuscation",
     "object",
     "output",
+    "output_ids",
     "output_index",
     "output_text",
     "output_tokens",
@@ -138,9 +153,19 @@ const KEYS: &[&str] = &[
     "part",
     "partial_json",
     "permission",
+    "predicted_ms",
+    "predicted_n",
+    "predicted_per_second",
+    "predicted_per_token_ms",
+    "prefill",
     "prompt",
     "prompt_eval_count",
     "prompt_eval_duration",
+    "prompt_ms",
+    "prompt_n",
+    "prompt_per_second",
+    "prompt_per_token_ms",
+    "prompt_token_ids",
     "prompt_tokens",
     "prompt_tokens_details",
     "quantization_level",
@@ -151,10 +176,15 @@ const KEYS: &[&str] = &[
     "response",
     "role",
     "root",
+    "seed",
+    "sequence_end",
+    "sequence_id",
     "sequence_number",
+    "sequence_start",
     "service_tier",
     "signature",
     "size",
+    "special",
     "status",
     "stop",
     "stop_reason",
@@ -164,10 +194,17 @@ const KEYS: &[&str] = &[
     "system",
     "system_fingerprint",
     "text",
+    "text_output",
     "thinking",
+    "timings",
     "title",
+    "token",
+    "token_ids",
     "tokens",
+    "tokens_evaluated",
+    "tokens_predicted",
     "tool_calls",
+    "top_tokens",
     "total_duration",
     "total_tokens",
     "transcript",
@@ -181,6 +218,29 @@ pub(crate) type Ask<'a, 'n> = dyn FnMut(&[Step<'n>], &'n Node<'n>) -> Treat + 'a
 /// Marks a JSON value, in the order of its bytes.
 pub(crate) fn walk<'n>(root: &'n Node<'n>, ask: &mut Ask<'_, 'n>, marks: &mut Vec<Mark>) {
     Walk { ask, marks, path: Vec::new() }.visit(root, false);
+}
+
+/// The same around what is hidden, whose marks take their places among the others.
+pub(crate) fn walk_around<'n>(
+    root: &'n Node<'n>,
+    hidden: Vec<Mark>,
+    ask: &mut Ask<'_, 'n>,
+    marks: &mut Vec<Mark>,
+) {
+    walk(root, ask, marks);
+    if hidden.is_empty() {
+        return;
+    }
+    let lies_in = |mark: &Mark| {
+        let count = hidden.partition_point(|part| part.range.start <= mark.range.start);
+        count
+            .checked_sub(1)
+            .and_then(|at| hidden.get(at))
+            .is_some_and(|part| mark.range.start < part.range.end || part.range == mark.range)
+    };
+    marks.retain(|mark| !lies_in(mark));
+    marks.extend(hidden);
+    marks.sort_by_key(|mark| mark.range.start);
 }
 
 struct Walk<'w, 'a, 'n> {
@@ -282,6 +342,9 @@ pub(crate) fn emit(raw: &Bytes, marks: Vec<Mark>, out: &mut Vec<Piece>) {
             // A use that was given no lane is still a text.
             Kind::Use(_) => out.push(Piece::Whole { encoding: Encoding::JsonString, raw }),
             Kind::Whole(encoding) => out.push(Piece::Whole { encoding, raw }),
+            Kind::SoFar => out.push(Piece::SoFar { encoding: Encoding::JsonString, raw }),
+            Kind::Hidden(class, encoding) => out.push(Piece::Classed { class, encoding, raw }),
+            Kind::Dropped(class) => out.push(Piece::Dropped { class, raw }),
             Kind::Classed(class, encoding) => match DataClass::new(class) {
                 Ok(class) => out.push(Piece::Classed { class, encoding, raw }),
                 Err(_) => out.push(Piece::Whole { encoding, raw }),

@@ -6,6 +6,7 @@
 mod bodies;
 mod disguises;
 mod properties;
+mod shapes;
 mod streams;
 
 use std::fmt::Write as _;
@@ -103,6 +104,9 @@ pub(super) fn written(pieces: &[Piece]) -> String {
             }
             Piece::Whole { raw, .. } => write!(text, "«{}»", show(raw)).unwrap(),
             Piece::Classed { class, raw, .. } => write!(text, "⟦{class}:{}⟧", show(raw)).unwrap(),
+            Piece::SoFar { raw, .. } => write!(text, "«{}…»", show(raw)).unwrap(),
+            Piece::Forget { lane } => write!(text, "‹0/{}›", lane.0).unwrap(),
+            Piece::Dropped { class, raw } => write!(text, "⟦-{class}:{}⟧", show(raw)).unwrap(),
         }
     }
     text
@@ -121,10 +125,12 @@ pub(super) fn identity(pieces: &[Piece]) -> Vec<u8> {
             Piece::Syntax(raw)
             | Piece::Text { raw, .. }
             | Piece::Whole { raw, .. }
+            | Piece::SoFar { raw, .. }
+            | Piece::Dropped { raw, .. }
             | Piece::Classed { raw, .. } => {
                 bytes.extend_from_slice(raw);
             }
-            Piece::End { .. } => {}
+            Piece::End { .. } | Piece::Forget { .. } => {}
         }
     }
     bytes
