@@ -14,6 +14,7 @@
 mod catalogue;
 mod cli;
 mod demo;
+mod disclose;
 mod docs;
 mod hostile;
 mod identity;

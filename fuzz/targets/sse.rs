@@ -58,9 +58,14 @@ fn laid(path: &str, stream: &[u8], cuts: &[u8]) -> Result<Vec<Piece>, LayoutFaul
 /// The answer's own bytes, in order.
 fn raw(pieces: &[Piece]) -> Vec<u8> {
     let runs = pieces.iter().filter_map(|piece| match piece {
-        Piece::Syntax(raw) | Piece::Text { raw, .. } | Piece::Whole { raw, .. } | Piece::Classed { raw, .. } => Some(raw),
+        Piece::Syntax(raw)
+        | Piece::Text { raw, .. }
+        | Piece::Whole { raw, .. }
+        | Piece::SoFar { raw, .. }
+        | Piece::Dropped { raw, .. }
+        | Piece::Classed { raw, .. } => Some(raw),
         // What stands here is for text that would be held, and is not the answer's.
-        Piece::End { .. } => None,
+        Piece::End { .. } | Piece::Forget { .. } => None,
     });
     runs.flatten().copied().collect()
 }

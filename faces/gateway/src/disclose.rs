@@ -20,6 +20,8 @@ pub(crate) struct Disclosed {
     /// The request with what may not go masked.
     pub(crate) question: Question,
     pub(crate) findings: Findings,
+    /// Whether something was found that policy judged by: a model's name, a key.
+    pub(crate) fixed: bool,
     /// Set where the resource takes no request with such values, or where one can't be masked.
     pub(crate) refusal: Option<Refusal>,
 }
@@ -33,10 +35,10 @@ pub(crate) fn disclose(
     place: &Place,
     identity: &Arc<Identity>,
     question: &Question,
-    texts: &[AskedText],
+    texts: Vec<AskedText>,
 ) -> Option<Box<Disclosed>> {
     let allowed = gateway.authorizer.discloser(identity, &place.target);
-    let found = mask::disclose(&gateway.rules, &*allowed, question.body(), texts);
+    let found = mask::disclose(&gateway.rules, &*allowed, question.body(), &texts);
     let query = question.query().map(|query| {
         let bytes = Bytes::copy_from_slice(query.as_bytes());
         let whole = AskedText { range: 0..bytes.len(), encoding: Encoding::Plain, fixed: true };
@@ -80,7 +82,8 @@ pub(crate) fn disclose(
         Some(masked) => Some(String::from_utf8_lossy(&masked.body).into_owned()),
         None => question.query().map(str::to_owned),
     };
-    Some(Box::new(Disclosed { question: question.disclosing(query, body), findings, refusal }))
+    let fixed = fixed.is_some();
+    Some(Box::new(Disclosed { question: question.disclosing(query, body), findings, fixed, refusal }))
 }
 
 /// A request that could not be understood, as it may be recorded: all of it is one text.
@@ -90,6 +93,6 @@ pub(crate) fn as_text(
     caller: &Caller,
     question: &Question,
 ) -> Option<Question> {
-    let texts = [AskedText { range: 0..question.body().len(), encoding: Encoding::Plain, fixed: false }];
-    disclose(gateway, place, caller.identity(), question, &texts).map(|disclosed| disclosed.question)
+    let texts = vec![AskedText { range: 0..question.body().len(), encoding: Encoding::Plain, fixed: false }];
+    disclose(gateway, place, caller.identity(), question, texts).map(|disclosed| disclosed.question)
 }

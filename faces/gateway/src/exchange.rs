@@ -83,8 +83,15 @@ async fn exchange(
     };
 
     // disclose
-    let disclosed = disclose::disclose(gateway, place, identity, question, &texts);
+    let disclosed = disclose::disclose(gateway, place, identity, question, texts);
     let question = disclosed.as_ref().map_or(question, |disclosed| &disclosed.question);
+
+    let bare = disclosed.as_ref().filter(|disclosed| disclosed.fixed).map(|_| refuse::no_judgement(gateway));
+    let (operations, decision) = match &bare {
+        // What was judged holds the value itself.
+        Some(bare) => (&[][..], bare),
+        None => (&operations[..], decision),
+    };
 
     // open record
     let resource = &place.target.name;
@@ -94,7 +101,7 @@ async fn exchange(
         client: came.client,
         identity,
         resource,
-        operations: &operations,
+        operations,
         decision,
         question,
         disclosed: disclosed.as_ref().map_or(&disclose::NOTHING, |disclosed| &disclosed.findings),
@@ -104,6 +111,11 @@ async fn exchange(
         Ok(record) => record,
         Err(fault) => return refuse::unrecorded(gateway, came, &fault, reply).await,
     };
+    if let Some(refusal) =
+        disclosed.as_ref().filter(|disclosed| disclosed.fixed).and_then(|d| d.refusal.as_ref())
+    {
+        return refuse::caller(gateway, record, came, refusal, reply).await;
+    }
     let permit = match decided {
         Ok(permit) => permit,
         Err(denied) => return refuse::caller(gateway, record, came, &denied.refusal(), reply).await,

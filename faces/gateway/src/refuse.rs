@@ -52,6 +52,12 @@ pub(crate) struct Unjudged<'a> {
     pub(crate) question: &'a Question,
 }
 
+/// The decision on what policy did not judge, or judged by what may not be recorded.
+pub(crate) fn no_judgement(gateway: &Gateway) -> Decision {
+    let policy_set = gateway.authorizer.current().hash();
+    Decision { ruling: Ruling::Denied, judgements: Vec::new(), policy_set }
+}
+
 /// Refuses a known caller whose request policy never judged: it could not be read in one way.
 pub(crate) async fn unjudged(
     gateway: &Gateway,
@@ -63,11 +69,7 @@ pub(crate) async fn unjudged(
     let Unjudged { place, caller, question } = asked;
     let masked = disclose::as_text(gateway, place, caller, question);
     let question = masked.as_ref().unwrap_or(question);
-    let decision = Decision {
-        ruling: Ruling::Denied,
-        judgements: Vec::new(),
-        policy_set: gateway.authorizer.current().hash(),
-    };
+    let decision = no_judgement(gateway);
     let opening = Opening {
         exchange: came.exchange,
         arrived: came.at,

@@ -41,7 +41,7 @@ pub struct Opened {
     /// The exchange's data key, wrapped for each recipient (age), if its frames are encrypted.
     #[prost(bytes = "vec", repeated, tag = "11")]
     pub wrapped_keys: Vec<Vec<u8>>,
-    /// What was found in the request: masked before it was recorded, or let go.
+    /// What was found in the request, if something was masked in it: masked before it was recorded, or let go.
     #[prost(message, repeated, tag = "12")]
     pub disclosed: Vec<Finding>,
 }
