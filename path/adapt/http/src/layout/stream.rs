@@ -7,7 +7,7 @@ use model::{Encoding, Layout, LayoutFault, Piece, Usage};
 
 use super::fields::Fields;
 use super::form::{self, Form};
-use super::framing::{Framing, Message, Splitter};
+use super::framing::{ASIDE, Framing, Message, Splitter};
 use super::lanes::{Closes, Lanes};
 use super::marks::{self, Kind, Mark, Treat};
 use crate::json::{Node, lenient_json};
@@ -178,6 +178,7 @@ impl Layout for StreamLayout {
             out.push(Piece::Syntax(Bytes::from_static(self.framing.terminator().as_bytes())));
         }
         self.end_all(out);
+        out.push(Piece::Forget { lane: ASIDE });
         Ok(())
     }
 

@@ -8,6 +8,7 @@ mod disguises;
 mod properties;
 mod shapes;
 mod streams;
+mod whole;
 
 use std::fmt::Write as _;
 use std::sync::Arc;
