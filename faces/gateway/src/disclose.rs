@@ -5,12 +5,12 @@
 //! goes on as it came, after one look at its texts.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use authenticate::Caller;
 use bytes::Bytes;
 use config::Disclose;
-use model::{AskedText, Code, Encoding, Findings, Identity, Question, Refusal};
+use model::{AskedText, Code, DataClass, Encoding, Findings, Identity, Question, Refusal, Reveal};
 
 use crate::Gateway;
 use crate::setup::Place;
@@ -37,12 +37,12 @@ pub(crate) fn disclose(
     question: &Question,
     texts: Vec<AskedText>,
 ) -> Option<Box<Disclosed>> {
-    let allowed = gateway.authorizer.discloser(identity, &place.target);
-    let found = mask::disclose(&gateway.rules, &*allowed, question.body(), &texts);
+    let allowed = Allowed { gateway, place, identity, policies: OnceLock::new() };
+    let found = mask::disclose(&gateway.rules, &allowed, question.body(), &texts);
     let query = question.query().map(|query| {
         let bytes = Bytes::copy_from_slice(query.as_bytes());
         let whole = AskedText { range: 0..bytes.len(), encoding: Encoding::Plain, fixed: true };
-        mask::disclose(&gateway.rules, &*allowed, &bytes, &[whole])
+        mask::disclose(&gateway.rules, &allowed, &bytes, &[whole])
     });
     let query = query.flatten();
     if found.is_none() && query.is_none() {
@@ -84,6 +84,21 @@ pub(crate) fn disclose(
     };
     let fixed = fixed.is_some();
     Some(Box::new(Disclosed { question: question.disclosing(query, body), findings, fixed, refusal }))
+}
+
+/// Asks the policies, but only once something is found: most requests hold nothing to ask about.
+struct Allowed<'a> {
+    gateway: &'a Gateway,
+    place: &'a Place,
+    identity: &'a Arc<Identity>,
+    policies: OnceLock<Arc<dyn Reveal>>,
+}
+
+impl Reveal for Allowed<'_> {
+    fn reveals(&self, class: &DataClass) -> bool {
+        let policies = || self.gateway.authorizer.discloser(self.identity, &self.place.target);
+        self.policies.get_or_init(policies).reveals(class)
+    }
 }
 
 /// A request that could not be understood, as it may be recorded: all of it is one text.

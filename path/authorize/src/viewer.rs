@@ -25,6 +25,7 @@ struct Sight {
     question: Question,
     token: String,
     resource: ResourceName,
+    kind: String,
     class: DataClass,
     set: PolicySetHash,
 }
@@ -109,6 +110,7 @@ impl Viewer {
             question: self.question,
             token: self.identity.token.digest.clone(),
             resource: self.resource.clone(),
+            kind: self.kind.clone(),
             class: class.clone(),
             set: self.set.hash(),
         };

@@ -39,6 +39,8 @@ pub(crate) struct StreamLayout {
     /// Texts that messages may repeat, as they were in the last one, and whether they do.
     so_far: HashMap<String, (String, Option<bool>)>,
     usage: Option<Usage>,
+    /// Something came that clients leave out.
+    aside: bool,
     /// No message has come yet.
     first: bool,
 }
@@ -54,6 +56,7 @@ impl StreamLayout {
             fields: Fields::default(),
             so_far: HashMap::new(),
             usage: None,
+            aside: false,
             first: true,
         }
     }
@@ -72,7 +75,9 @@ impl StreamLayout {
         } else if !data.trim_ascii().is_empty() {
             marks = self.json(&data, out)?;
         }
-        marks::emit(raw, message.place(marks)?, out);
+        let marks = message.place(marks)?;
+        self.aside |= marks.iter().any(|mark| matches!(mark.kind, Kind::Text { lane: ASIDE, .. }));
+        marks::emit(raw, marks, out);
         Ok(())
     }
 
@@ -178,7 +183,9 @@ impl Layout for StreamLayout {
             out.push(Piece::Syntax(Bytes::from_static(self.framing.terminator().as_bytes())));
         }
         self.end_all(out);
-        out.push(Piece::Forget { lane: ASIDE });
+        if self.aside {
+            out.push(Piece::Forget { lane: ASIDE });
+        }
         Ok(())
     }
 

@@ -5,6 +5,7 @@
 
 mod bodies;
 mod disguises;
+mod fields;
 mod properties;
 mod shapes;
 mod streams;
