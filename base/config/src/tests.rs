@@ -3,6 +3,7 @@
 mod defaults;
 mod docs;
 mod faults;
+mod fields;
 mod hostile;
 
 use std::path::{Path, PathBuf};
