@@ -28,5 +28,6 @@ mod reload;
 mod sdk_anthropic;
 mod sdk_node;
 mod sdk_openai;
+mod shapes;
 mod tls;
 mod upstreams;
