@@ -14,6 +14,7 @@
 mod catalogue;
 mod cli;
 mod demo;
+mod disclose;
 mod docs;
 mod hostile;
 mod identity;
@@ -29,6 +30,7 @@ mod reload;
 mod sdk_anthropic;
 mod sdk_node;
 mod sdk_openai;
+mod shapes;
 mod standing;
 mod tls;
 mod upstreams;

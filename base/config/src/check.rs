@@ -1,6 +1,7 @@
 //! From what is written to what is used: every section is checked and becomes its struct.
 
 mod asked;
+mod fields;
 mod identity;
 mod resource;
 mod state;

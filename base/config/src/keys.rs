@@ -1,6 +1,7 @@
 //! Every key of the file. What stands here is what can be written.
 
 mod asked;
+mod fields;
 mod identity;
 mod resource;
 mod state;

@@ -4,6 +4,7 @@ mod asked;
 mod defaults;
 mod docs;
 mod faults;
+mod fields;
 mod hostile;
 
 use std::path::{Path, PathBuf};

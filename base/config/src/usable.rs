@@ -2,6 +2,7 @@
 //! here is usable as it stands: paths are resolved, URLs parsed, durations within their bounds.
 
 mod asked;
+mod fields;
 mod identity;
 mod resource;
 mod state;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use asked::{BackchannelLogout, ClientAuth, Introspection, Userinfo};
+pub use fields::{Disclose, Field, FieldPlace, HiddenField};
 pub use identity::{ClaimRule, ClaimTest, GroupRule, Groups, Issuer, IssuerKind, Mfa};
 pub use resource::{
     Credential, OnTokenExpiry, Resource, ResourceKind, Route, ServerKind, Timeouts, UnknownStreams,

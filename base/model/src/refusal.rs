@@ -68,6 +68,9 @@ codes! {
     PolicyDenied "policy_denied" 403 Policy
         "Policy does not allow this operation."
         "Ask the operator, giving the request id; `portcullis why REQUEST-ID` tells them what would have to change.";
+    DisclosureRefused "disclosure_refused" 403 Policy
+        "The request holds a value of a class that policy does not let you send to this resource."
+        "Leave the value out. The reason names its class.";
     ApprovalRequired "approval_required" 403 Policy
         "Policy allows this operation only with approval, and this gateway cannot collect approvals yet."
         "Ask the operator, giving the request id.";

@@ -46,13 +46,20 @@ impl Check {
             Ok(set) => {
                 let report = set.report();
                 if self.json {
-                    out.json(&json!({ "ok": true, "report": report }))?;
+                    out.json(&json!({
+                        "ok": true, "report": report, "built_in_disclosure": !set.rules_disclosure(),
+                    }))?;
                     return Ok(ExitCode::SUCCESS);
                 }
                 for policy in &report.policies {
                     let id = out.tone(Tone::Title, &policy.id);
                     let sentence = policy.sentence.as_deref().unwrap_or("(no sentence above it)");
                     out.line(format_args!("{id}  {}  {sentence}", policy.effect))?;
+                }
+                if !set.rules_disclosure() {
+                    let id = out.tone(Tone::Title, "built in");
+                    let sentence = authorize::DISCLOSED_BY_DEFAULT;
+                    out.line(format_args!("{id}  disclose  {sentence} (until a policy names it)"))?;
                 }
                 for warning in &report.warnings {
                     out.line(format_args!("{} {warning}", out.tone(Tone::Caution, "warning:")))?;

@@ -9,6 +9,7 @@ use record::{LedgerError, Opening, Record, Spoken, Stranger, Words};
 
 use crate::Gateway;
 use crate::came::Came;
+use crate::disclose;
 use crate::reply::Reply;
 use crate::seal::{Ending, seal};
 use crate::session::{self, Turned};
@@ -51,6 +52,12 @@ pub(crate) struct Unjudged<'a> {
     pub(crate) question: &'a Question,
 }
 
+/// The decision on what policy did not judge, or judged by what may not be recorded.
+pub(crate) fn no_judgement(gateway: &Gateway) -> Decision {
+    let policy_set = gateway.authorizer.current().hash();
+    Decision { ruling: Ruling::Denied, judgements: Vec::new(), policy_set }
+}
+
 /// Refuses a known caller whose request policy never judged: it could not be read in one way.
 pub(crate) async fn unjudged(
     gateway: &Gateway,
@@ -60,11 +67,9 @@ pub(crate) async fn unjudged(
     reply: Reply,
 ) {
     let Unjudged { place, caller, question } = asked;
-    let decision = Decision {
-        ruling: Ruling::Denied,
-        judgements: Vec::new(),
-        policy_set: gateway.authorizer.current().hash(),
-    };
+    let masked = disclose::as_text(gateway, place, caller, question);
+    let question = masked.as_ref().unwrap_or(question);
+    let decision = no_judgement(gateway);
     let opening = Opening {
         exchange: came.exchange,
         arrived: came.at,
@@ -74,6 +79,7 @@ pub(crate) async fn unjudged(
         operations: &[],
         decision: &decision,
         question,
+        disclosed: &disclose::NOTHING,
         bodies: place.record_bodies,
     };
     match gateway.ledger.open_exchange(opening).await {

@@ -113,8 +113,8 @@ impl<'a> Cast<'a> {
         Players::new(self.words, self.identity, resources, others)
     }
 
-    /// The inquiry for seeing a data class.
-    pub(crate) fn reveal(&self, class: &DataClass) -> Result<(Inquiry, Judgement), String> {
+    /// The inquiry for seeing a data class, or for letting it reach the resource.
+    pub(crate) fn data(&self, action: &str, class: &DataClass) -> Result<(Inquiry, Judgement), String> {
         let home = self.home();
         let context = facts::reveal(self.identity, home.uid.clone());
         let mut others = vec![home];
@@ -128,7 +128,7 @@ impl<'a> Cast<'a> {
             resources.push(uid);
         }
         let players = Players::new(self.words, self.identity, resources, others)?;
-        self.inquiry(self.words.action("reveal"), Arc::new(players), context)
+        self.inquiry(self.words.action(action), Arc::new(players), context)
     }
 
     fn home(&self) -> Other {

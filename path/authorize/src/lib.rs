@@ -5,6 +5,7 @@
 //! is denied, and so is whatever a policy fails to evaluate on. [`explain`] tells an operator why.
 
 mod authorizer;
+mod disclosure;
 #[cfg(test)]
 mod examples;
 mod explain;
@@ -26,6 +27,7 @@ mod source;
 mod viewer;
 
 pub use authorizer::{Authorizer, MAX_OPERATIONS, Surroundings, Target};
+pub use disclosure::DISCLOSED_BY_DEFAULT;
 pub use explain::{Deciding, Explanation, Failing, Nearest, Paste, explain};
 pub use fault::{AuthorizeError, Place, PolicyFault, PolicyFaults};
 pub use judge::judge_again;

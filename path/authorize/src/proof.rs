@@ -11,7 +11,7 @@ use model::{
 use crate::authorizer::{Authorizer, Surroundings, Target};
 use crate::explain;
 use crate::set::PolicySet;
-use crate::viewer::{Chooser, Viewer};
+use crate::viewer::{Chooser, Question, Viewer};
 
 /// The longest sentence of a policy that a caller is told, in characters.
 const SENTENCE: usize = 300;
@@ -75,6 +75,7 @@ impl Permit {
     /// made this permit.
     pub fn viewer(&self) -> Arc<dyn Reveal> {
         Arc::new(Viewer::new(
+            Question::Reveal,
             Arc::clone(&self.authorizer),
             Arc::clone(&self.set),
             Arc::clone(self.identity()),

@@ -52,6 +52,8 @@ pub struct Opening<'a> {
     pub decision: &'a Decision,
     /// The request as it was judged.
     pub question: &'a Question,
+    /// What was found in the request, and masked where it may not go.
+    pub disclosed: &'a Findings,
     /// Whether bodies are kept. If not, their lengths and keyed digests are.
     pub bodies: bool,
 }
@@ -136,6 +138,7 @@ fn describe_opening(opening: &Opening<'_>, request: &Chain) -> Opened {
         request_body: Some(request.message()),
         session: Vec::new(),
         wrapped_keys: Vec::new(),
+        disclosed: describe::findings(opening.disclosed),
     }
 }
 

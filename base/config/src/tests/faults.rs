@@ -43,7 +43,7 @@ policies: no-such-folder
     portcullis.yaml:9:11 issuers.corp.skew: `10 parsecs` is no length of time; expected a length of time from 0s to 5m, as `30s`, `5m`, `1h`
       9 |     skew: 10 parsecs
         |           ^^^^^^^^^^
-    portcullis.yaml:12:13 resources.llama.server: `lama-cpp` is not known here; did you mean `llama-cpp`?; expected `openai` or `vllm` or `llama-cpp` or `ollama`
+    portcullis.yaml:12:13 resources.llama.server: `lama-cpp` is not known here; did you mean `llama-cpp`?; expected `openai` or `vllm` or `llama-cpp` or `ollama` or `tgi` or `sglang` or `kserve` or `triton`
       12 |     server: lama-cpp
          |             ^^^^^^^^
     portcullis.yaml:14:5 resources.llama.upstreams: `upstreams` is written twice, first on line 13; expected each key once

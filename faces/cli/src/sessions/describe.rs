@@ -113,6 +113,9 @@ pub(crate) fn shown(id: ExchangeId, exchange: &Exchange, bodies: &Bodies) -> Val
             "body": String::from_utf8_lossy(&bodies.request),
         })),
         "response": { "status": sealed.map(|sealed| sealed.status), "body": String::from_utf8_lossy(&bodies.response) },
+        "disclosed": exchange.opened.as_ref().map(|opened| opened.disclosed.iter().map(|finding| json!({
+            "class": finding.class, "masked": finding.masked, "revealed": finding.revealed,
+        })).collect::<Vec<_>>()),
         "outcome": sealed.map(|sealed| sealed.outcome.clone()).or_else(|| exchange.refused.as_ref().map(|_| "refused".to_owned())),
         "refusal": refusal.map(|refusal| json!({
             "code": refusal.code, "reason": refusal.reason, "policies": refusal.policies, "detail": refusal.detail,
@@ -168,6 +171,12 @@ pub(crate) fn print(
         }
         if let Some(head) = &opened.request {
             out.line(format_args!("request    {} {}", head.method, head.path))?;
+        }
+        for finding in &opened.disclosed {
+            out.line(format_args!(
+                "asked with {}: {} masked, {} sent",
+                finding.class, finding.masked, finding.revealed
+            ))?;
         }
     }
     for refusal in exchange
