@@ -93,10 +93,13 @@ async fn exchange(
     let disclosed = disclose::disclose(gateway, place, identity, question, texts);
     let question = disclosed.as_ref().map_or(question, |disclosed| &disclosed.question);
 
-    let bare = disclosed.as_ref().filter(|disclosed| disclosed.fixed).map(|_| refuse::no_judgement(gateway));
+    let bare = disclosed
+        .as_ref()
+        .filter(|disclosed| disclosed.fixed)
+        .map(|_| Box::new(refuse::no_judgement(gateway)));
     let (operations, decision) = match &bare {
         // What was judged holds the value itself.
-        Some(bare) => (&[][..], bare),
+        Some(bare) => (&[][..], &**bare),
         None => (&operations[..], decision),
     };
 
