@@ -34,8 +34,8 @@ pub use secret::{MAX_SECRET_BYTES, SecretError, SecretRef};
 pub use starter::{StarterAnswers, StarterFiles, starter};
 pub use usable::{
     ClaimRule, ClaimTest, Config, Credential, DenyList, Durability, GroupRule, Groups, Issuer, IssuerKind,
-    Ledger, Limits, Listener, Mfa, OnTokenExpiry, Policies, Resource, ResourceKind, Route, ServerKind,
-    Timeouts, Tls, UnknownStreams, UpstreamTls,
+    IssuerLogin, LOGIN_METADATA_PATH, Ledger, Limits, Listener, Mfa, OnTokenExpiry, Policies, Resource,
+    ResourceKind, Route, ServerKind, Timeouts, Tls, UnknownStreams, UpstreamTls,
 };
 pub use watch::Watched;
 

@@ -2,6 +2,7 @@
 //! here is usable as it stands: paths are resolved, URLs parsed, durations within their bounds.
 
 mod identity;
+mod login;
 mod resource;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use identity::{ClaimRule, ClaimTest, GroupRule, Groups, Issuer, IssuerKind, Mfa};
+pub use login::{IssuerLogin, LOGIN_METADATA_PATH};
 pub use resource::{
     Credential, OnTokenExpiry, Resource, ResourceKind, Route, ServerKind, Timeouts, UnknownStreams,
     UpstreamTls,
@@ -20,6 +22,9 @@ pub use resource::{
 pub struct Config {
     /// Where callers come in. Never empty.
     pub listeners: Vec<Listener>,
+    /// Where callers reach this gateway, when that is not what their requests say. Without a slash at its
+    /// end.
+    pub public_url: Option<String>,
     /// Where the operator's tools read health and metrics, if anywhere. Plain HTTP, loopback only unless
     /// the file says `plain: allowed`.
     pub observe: Option<SocketAddr>,

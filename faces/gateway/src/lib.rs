@@ -6,6 +6,7 @@
 
 mod came;
 mod exchange;
+mod metadata;
 mod observe;
 mod refuse;
 mod reload;

@@ -1,7 +1,6 @@
 //! The ID token: who logged in, verified before it is believed (OpenID Connect Core 1.0, section 3.1.3.7).
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use authenticate::{Authenticator, Verdict};
 use model::Clock;
@@ -72,11 +71,5 @@ impl IdToken {
     /// Whose it is: `sub`.
     pub fn subject(&self) -> &str {
         &self.subject
-    }
-
-    /// How long it lives from its making: `exp` less `iat`, so that a wrong clock here does not matter.
-    pub fn lives(&self) -> Option<Duration> {
-        let second = |name: &str| self.claims.get(name).and_then(Value::as_f64);
-        Duration::try_from_secs_f64(second("exp")? - second("iat")?).ok()
     }
 }

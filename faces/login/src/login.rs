@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
-use crate::profile::claims;
+use crate::fresh::claims;
 use crate::{Folder, Kept, LoginError, Profile, Provider, gateway};
 
 /// The variable that holds a machine's token. It wins over every login.

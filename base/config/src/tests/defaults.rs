@@ -15,6 +15,7 @@ fn a_small_file_is_the_default_of_every_struct() {
     let upstream = "http://127.0.0.1:8081".parse().unwrap();
     let expected = Config {
         listeners: vec![Listener { address: "127.0.0.1:8080".parse().unwrap(), tls: Tls::Plain }],
+        public_url: None,
         observe: None,
         issuers: vec![Issuer::new("corp", "https://login.example.test", "portcullis")],
         resources: vec![Resource::model(ResourceName::new("llama").unwrap(), ServerKind::LlamaCpp, upstream)],

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Names;
+use super::{IssuerLogin, Names};
 
 /// One party whose tokens are accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +42,8 @@ pub struct Issuer {
     pub ca_file: Option<PathBuf>,
     /// Whether its URLs are plain HTTP. True only on loopback.
     pub allow_http: bool,
+    /// How people get its token, when they are told.
+    pub login: Option<IssuerLogin>,
 }
 
 impl Issuer {
@@ -66,6 +68,7 @@ impl Issuer {
             stale_keys: Duration::from_secs(24 * 3600),
             ca_file: None,
             allow_http: false,
+            login: None,
         }
     }
 }

@@ -113,7 +113,7 @@ pub(crate) fn shown(id: ExchangeId, exchange: &Exchange, bodies: &Bodies) -> Val
             "body": String::from_utf8_lossy(&bodies.request),
         })),
         "response": { "status": sealed.map(|sealed| sealed.status), "body": String::from_utf8_lossy(&bodies.response) },
-        "outcome": sealed.map(|sealed| sealed.outcome.clone()).or_else(|| exchange.refused.as_ref().map(|_| "refused".to_owned())),
+        "outcome": sealed.map(|sealed| sealed.outcome.clone()).or_else(|| exchange.refused.as_ref().map(|door| if door.refusal.is_some() { "refused" } else { "completed" }.to_owned())),
         "refusal": refusal.map(|refusal| json!({
             "code": refusal.code, "reason": refusal.reason, "policies": refusal.policies, "detail": refusal.detail,
         })),

@@ -217,7 +217,7 @@ fn stranger<'a>(refusal: &'a Refusal, clock: &dyn Clock, client: &str) -> Strang
         method: "POST",
         path: "/x",
         host: "gateway",
-        refusal,
+        refusal: Some(refusal),
         status: refusal.code.status(),
         headers: HeaderMap::new(),
         body: "no".into(),
