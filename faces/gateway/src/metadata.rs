@@ -50,6 +50,7 @@ impl Logins {
                 "resource": login.resource,
                 "audience": login.audience,
                 "token": if login.id_token { "id" } else { "access" },
+                "prompt": login.prompt,
                 "redirect_uri": login.redirect_uri,
             }));
         }

@@ -33,6 +33,9 @@ pub struct Offer {
     /// Which token the gateway wants.
     #[serde(default)]
     pub token: Presented,
+    /// What the provider shall ask each time.
+    #[serde(default)]
+    pub prompt: Option<String>,
     /// Where the browser may come back to, when that is not the usual place.
     #[serde(default)]
     pub redirect_uri: Option<String>,
@@ -178,6 +181,7 @@ mod tests {
             resource: None,
             audience: None,
             token: Presented::Access,
+            prompt: None,
             redirect_uri: None,
         };
         let one = GatewayLogins { gateway: "g".to_owned(), offers: vec![offer("https://a")] };

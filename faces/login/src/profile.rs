@@ -46,6 +46,9 @@ pub struct Profile {
     /// Which token is shown.
     #[serde(default)]
     pub token: Presented,
+    /// What the provider shall ask each time, such as `consent`.
+    #[serde(default)]
+    pub prompt: Option<String>,
     /// Where the browser comes back to, when that is not the usual place.
     #[serde(default)]
     pub redirect_uri: Option<String>,
@@ -227,6 +230,7 @@ pub(crate) mod tests {
             resource: None,
             audience: None,
             token: Presented::Access,
+            prompt: None,
             redirect_uri: None,
             issuer_ca_file: None,
             ca_file: None,

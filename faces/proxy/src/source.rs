@@ -9,9 +9,10 @@ use config::SecretRef;
 use jiff::Timestamp;
 use login::{Client, Login, Provider};
 use model::Clock;
+use rustix::process::{Pid, Signal, kill_process_group};
 use secrecy::SecretString;
 use tokio::io::AsyncReadExt;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
 
 use crate::ProxyError;
@@ -128,9 +129,12 @@ impl TokenCommand {
         let mut command = Command::new("sh");
         // What it complains of goes where the proxy's own complaints go.
         command.args(["-c", &self.line]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
-        // A group of its own would outlive a proxy that is killed; the shell is ended with it.
-        let mut child =
-            command.kill_on_drop(true).spawn().map_err(|fault| wrong(format!("cannot be run: {fault}")))?;
+        let mut child = command
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|fault| wrong(format!("cannot be run: {fault}")))?;
+        let mut group = Group::of(&child);
         let mut text = zeroize::Zeroizing::new(String::new());
         if let Some(output) = child.stdout.take() {
             let read = output.take(MAX_TOKEN + 1).read_to_string(&mut text).await;
@@ -140,6 +144,7 @@ impl TokenCommand {
             return Err(wrong(format!("printed more than {MAX_TOKEN} bytes")));
         }
         let ended = child.wait().await.map_err(|fault| wrong(format!("was lost: {fault}")))?;
+        group.0 = None;
         if !ended.success() {
             return Err(wrong(format!("failed ({ended})")));
         }
@@ -147,6 +152,24 @@ impl TokenCommand {
         match !token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic()) {
             true => Ok(token.into()),
             false => Err(wrong("printed no token: one word on one line is expected".to_owned())),
+        }
+    }
+}
+
+/// A running command with all that it started. Ended when it is dropped before it is done.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn of(child: &Child) -> Self {
+        Self(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw))
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(leader) = self.0 {
+            // It may have ended by itself.
+            let _ = kill_process_group(leader, Signal::KILL);
         }
     }
 }

@@ -26,6 +26,7 @@ pub(super) fn login(section: &Mapping<'_>, audiences: &[String]) -> Option<Issue
         resource: section.text("resource"),
         audience: section.text("audience"),
         id_token,
+        prompt: section.text("prompt"),
         redirect_uri: redirect_uri?,
     })
 }

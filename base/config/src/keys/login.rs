@@ -40,6 +40,12 @@ pub(super) const LOGIN: Section = Section {
             doc: "Which token is sent to the gateway.",
         },
         Key {
+            name: "prompt",
+            shape: Shape::One(Kind::Text),
+            absent: Absent::Nothing("the issuer decides what to ask"),
+            doc: "What the issuer shall ask each time: `consent`, without which some give no refresh token, `login`, `select_account`.",
+        },
+        Key {
             name: "redirect_uri",
             shape: Shape::One(Kind::Url),
             absent: Absent::Is("http://127.0.0.1/callback"),

@@ -17,6 +17,8 @@ pub struct IssuerLogin {
     pub audience: Option<String>,
     /// Whether the ID token is sent to the gateway, and not the access token.
     pub id_token: bool,
+    /// What the issuer shall ask each time (OpenID Connect Core 1.0, section 3.1.2.1).
+    pub prompt: Option<String>,
     /// Where the browser comes back to: `http` on loopback.
     pub redirect_uri: String,
 }
