@@ -150,7 +150,7 @@ async fn on_another_screen() {
 async fn however_many_ask_at_once_a_refresh_token_is_spent_once() {
     let (provider, _upstream, gateway) = world().await;
     let person = Person::default();
-    provider.access_lives(4).await;
+    provider.access_lives(6).await;
     person.log_in(&gateway, &provider, "alice").await;
     let mut last = person.token();
     for round in 1..=2 {

@@ -54,8 +54,10 @@ impl World {
         let calls = usize::try_from(told["calls"].as_u64().unwrap()).unwrap();
         let exchanges = self.gateway.exchanges();
         let asked: Vec<_> = exchanges.iter().filter(|exchange| exchange.0["resource"] == "llama").collect();
-        assert_eq!(asked.len(), calls, "none was refused and tried again: {exchanges:?}");
-        assert!(asked.iter().all(|exchange| exchange.outcome() == Some("completed")), "{asked:?}");
+        assert_eq!(asked.len(), calls, "none was tried again");
+        // An SDK may leave right behind `[DONE]`: what counts is that none was refused.
+        let refused: Vec<_> = asked.iter().filter(|exchange| exchange.code().is_some()).collect();
+        assert!(refused.is_empty(), "{refused:?}");
         assert!(self.provider.count("refresh_token").await >= TOKENS - 1);
     }
 }

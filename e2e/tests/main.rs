@@ -13,6 +13,7 @@
 
 mod catalogue;
 mod cli;
+mod defects;
 mod demo;
 mod docs;
 mod hostile;

@@ -10,13 +10,15 @@ use serde_json::Value;
 
 /// The most that is taken off a token's life, so that it outlives the request it is sent with.
 const MARGIN: Duration = Duration::from_secs(60);
+/// The least: an issuer's times are whole seconds, cut off, so a token may end a second early.
+const LEAST_MARGIN: Duration = Duration::from_secs(2);
 /// How far this machine's clock may have stepped back before a token no longer counts as fresh.
 const STEP_BACK: Duration = Duration::from_secs(60);
 
 /// Whether a token that came at `received` and lives until `ends` is good for a while: a minute, or a
-/// quarter of a short life. All by this machine's clock.
+/// quarter of a short life, and two seconds at least. All by this machine's clock.
 pub fn is_fresh(received: Timestamp, ends: Timestamp, now: Timestamp) -> bool {
-    let margin = MARGIN.min(span(received, ends) / 4);
+    let margin = (span(received, ends) / 4).clamp(LEAST_MARGIN, MARGIN);
     let stepped_back = span(now, received) > STEP_BACK;
     !stepped_back && span(now, ends) > margin
 }

@@ -33,4 +33,4 @@ pub use loopback::Loopback;
 pub use pkce::{Pkce, random};
 pub use profile::{Kept, Presented, Profile};
 pub use provider::{Client, Provider};
-pub use tokens::Tokens;
+pub use tokens::{Tokens, Unverified};

@@ -137,9 +137,9 @@ impl Kept {
         })
     }
 
-    /// The same without what cannot be used again.
-    pub(crate) fn without_refresh(&self) -> Self {
-        Self { refresh: None, ..self.clone() }
+    /// The same with another refresh token, or with none when it cannot be used again.
+    pub(crate) fn with_refresh(&self, refresh: Option<SecretString>) -> Self {
+        Self { refresh, ..self.clone() }
     }
 
     /// The refresh token, when there is one.
