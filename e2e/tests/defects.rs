@@ -125,9 +125,9 @@ async fn each_is_refused_and_named_to_the_operator_alone() {
     for (check, token) in issuer.defects() {
         let refused = chat(&gateway, &token).await;
         assert_eq!(refused.status, StatusCode::UNAUTHORIZED, "{check}: {}", refused.text());
-        let expected = if check == "expired" { "token_expired" } else { "token_invalid" };
+        let expected = if ["expired", "age"].contains(&check) { "token_expired" } else { "token_invalid" };
         assert_eq!(code(&refused), expected, "{check}");
-        if check != "expired" {
+        if expected == "token_invalid" {
             reasons
                 .push(refused.json()["error"]["message"].to_string().split(" (").next().unwrap().to_owned());
         }

@@ -359,6 +359,8 @@ async fn a_401_says_where_to_log_in_and_no_resource_stands_in_the_way() {
             }
         }
     }
+    let head = client::send(Method::HEAD, &gateway.url(at), None, None).await;
+    assert!(head.status == StatusCode::OK && head.body.is_empty());
     let posted = client::send(Method::POST, &gateway.url(at), None, Some(&json!({}))).await;
     assert_eq!(posted.status, StatusCode::NOT_FOUND);
     let mut odd = client::request(Method::GET, &gateway.url(at), None, None);
@@ -369,7 +371,7 @@ async fn a_401_says_where_to_log_in_and_no_resource_stands_in_the_way() {
     // Recorded like all that is said.
     let exchanges = gateway.exchanges();
     let told = exchanges.iter().filter(|exchange| exchange.outcome() == Some("completed")).count();
-    assert_eq!((told, exchanges.len()), (5, 11), "{exchanges:?}");
+    assert_eq!((told, exchanges.len()), (6, 12), "{exchanges:?}");
 }
 
 #[tokio::test]

@@ -62,19 +62,24 @@ impl World {
     }
 }
 
+/// The example in docs/login.md whose fence says this, with the gateway it names in its place.
+fn documented(fence: &str, gateway: &Gateway) -> String {
+    let page = e2e::parts::require().root.join("docs/login.md");
+    let text = std::fs::read_to_string(page).unwrap();
+    let fence = format!("```{fence}\n");
+    let block = text.split(&fence).nth(1).unwrap_or_else(|| panic!("docs/login.md has no block {fence}"));
+    let block = block.split("```").next().unwrap();
+    assert!(block.contains("https://gateway.example.test/llama"), "{block}");
+    block.replace("https://gateway.example.test", &gateway.url(""))
+}
+
 #[tokio::test]
 async fn openai_for_python_by_a_callable_key() {
     let world = World::start().await;
     let program = r#"
-import json, os, subprocess, openai
-seen = set()
-def token():
-    told = subprocess.run(["portcullis", "token"], check=True, capture_output=True, text=True).stdout.strip()
-    seen.add(told)
-    return told
-client = openai.OpenAI(base_url=os.environ["BASE"], api_key=token, max_retries=0)
+import json, os
 ask = dict(model="tiny-llama", max_tokens=4, messages=[{"role": "user", "content": "hello"}])
-calls = 0
+seen, calls = set(), 0
 while len(seen) < int(os.environ["TOKENS"]):
     if calls % 2:
         for chunk in client.chat.completions.create(**ask, stream=True):
@@ -82,9 +87,11 @@ while len(seen) < int(os.environ["TOKENS"]):
     else:
         client.chat.completions.create(**ask)
     calls += 1
+    seen.add(token())
 print(json.dumps({"tokens": len(seen), "calls": calls}))
 "#;
-    let told = world.python(world.gateway.base("llama"), program).await;
+    let example = documented("python openai", &world.gateway);
+    let told = world.python(world.gateway.base("llama"), &format!("{example}{program}")).await;
     world.check(&told).await;
 }
 
@@ -92,27 +99,21 @@ print(json.dumps({"tokens": len(seen), "calls": calls}))
 async fn openai_for_node_by_a_callable_key() {
     let world = World::start().await;
     let program = r#"
-import OpenAI from 'openai';
-import { execFileSync } from 'node:child_process';
-const seen = new Set();
-const apiKey = async () => {
-  const told = execFileSync('portcullis', ['token'], { encoding: 'utf8' }).trim();
-  seen.add(told);
-  return told;
-};
-const client = new OpenAI({ baseURL: process.env.BASE, apiKey, maxRetries: 0 });
 const ask = { model: 'tiny-llama', max_tokens: 4, messages: [{ role: 'user', content: 'hello' }] };
+const seen = new Set();
 let calls = 0;
 while (seen.size < Number(process.env.TOKENS)) {
   if (calls % 2) for await (const chunk of await client.chat.completions.create({ ...ask, stream: true })) void chunk;
   else await client.chat.completions.create(ask);
   calls += 1;
+  seen.add(await token());
 }
 console.log(JSON.stringify({ tokens: seen.size, calls }));
 "#;
+    let example = documented("js openai", &world.gateway);
     let environment = world.environment(world.gateway.base("llama"));
     let environment: Vec<_> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let told = script::node(program, &environment).await;
+    let told = script::node(&format!("{example}{program}"), &environment).await;
     world.check(&told).await;
 }
 
@@ -120,16 +121,9 @@ console.log(JSON.stringify({ tokens: seen.size, calls }));
 async fn anthropic_for_python_by_its_credentials() {
     let world = World::start().await;
     let program = r#"
-import json, os, subprocess, anthropic
-from anthropic.lib.credentials import AccessToken
-seen = set()
-def credentials(*, force_refresh=False):
-    told = subprocess.run(["portcullis", "token"], check=True, capture_output=True, text=True).stdout.strip()
-    seen.add(told)
-    return AccessToken(token=told, expires_at=0)  # 0: asked before every request
-client = anthropic.Anthropic(base_url=os.environ["BASE"], credentials=credentials, max_retries=0)
+import json, os
 ask = dict(model="tiny-llama", max_tokens=4, messages=[{"role": "user", "content": "hello"}])
-calls = 0
+seen, calls = set(), 0
 while len(seen) < int(os.environ["TOKENS"]):
     if calls % 2:
         with client.messages.stream(**ask) as stream:
@@ -137,18 +131,21 @@ while len(seen) < int(os.environ["TOKENS"]):
     else:
         client.messages.create(**ask)
     calls += 1
+    seen.add(token())
 print(json.dumps({"tokens": len(seen), "calls": calls}))
 "#;
-    let told = world.python(world.gateway.url("/llama"), program).await;
+    let example = documented("python anthropic", &world.gateway);
+    let told = world.python(world.gateway.url("/llama"), &format!("{example}{program}")).await;
     world.check(&told).await;
 }
 
 #[tokio::test]
 async fn a_coding_agents_key_helper_is_the_command_itself() {
     let world = World::start().await;
+    let settings: Value = serde_json::from_str(&documented("json agent", &world.gateway)).unwrap();
     // As the agents run it: a line for the shell, whose output goes into both headers.
     let mut helper = std::process::Command::new("/bin/sh");
-    helper.args(["-c", "portcullis token"]).envs(world.person.environment());
+    helper.args(["-c", settings["apiKeyHelper"].as_str().unwrap()]).envs(world.person.environment());
     let output = helper.output().unwrap();
     assert!(output.status.success(), "{output:?}");
     let token = String::from_utf8(output.stdout).unwrap();
@@ -156,8 +153,8 @@ async fn a_coding_agents_key_helper_is_the_command_itself() {
     assert!(!token.contains(char::is_whitespace));
     let body =
         json!({ "model": "tiny-llama", "max_tokens": 4, "messages": [{ "role": "user", "content": "hi" }] });
-    let mut request =
-        client::request(Method::POST, &world.gateway.url("/llama/v1/messages"), Some(token), Some(&body));
+    let url = format!("{}/v1/messages", settings["env"]["ANTHROPIC_BASE_URL"].as_str().unwrap());
+    let mut request = client::request(Method::POST, &url, Some(token), Some(&body));
     request.headers_mut().insert("x-api-key", token.parse().unwrap());
     request.headers_mut().insert("anthropic-version", "2023-06-01".parse().unwrap());
     let answer = client::try_send(request).await.unwrap();

@@ -116,10 +116,11 @@ fn print(told: &Value, out: &mut Out) -> Result<(), Failure> {
     for key in ["name", "subject", "groups", "issuer", "gateway", "profile", "source", "ends"] {
         let text = match told.get(key) {
             None | Some(Value::Null) => continue,
-            Some(Value::String(text)) => text.escape_debug().to_string(),
-            // A token is a stranger's text: JSON escapes what a terminal would obey.
+            Some(Value::String(text)) => text.clone(),
             Some(other) => other.to_string(),
         };
+        // A token is a stranger's text, and a terminal obeys control characters.
+        let text: String = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
         out.line(format_args!("{key:<8} {text}"))?;
     }
     if told.get("refreshed") == Some(&Value::Bool(true)) {

@@ -25,10 +25,18 @@ pub fn is_fresh(received: Timestamp, ends: Timestamp, now: Timestamp) -> bool {
 
 /// How long a token lives from its making, when it says so itself: `exp` less `iat`, so that a wrong clock
 /// here does not matter. Nothing is verified.
-pub fn life(token: &SecretString) -> Option<Duration> {
+pub(crate) fn life(token: &SecretString) -> Option<Duration> {
     let claims = claims(token)?;
     let second = |name: &str| claims.get(name).and_then(Value::as_f64);
     Duration::try_from_secs_f64(second("exp")? - second("iat")?).ok()
+}
+
+/// How long a token still lives, when it says so itself: until its `exp` by this machine's clock, and never
+/// longer than it ever lived. For tokens that may have lain somewhere before they came here.
+pub fn left(token: &SecretString, now: Timestamp) -> Option<Duration> {
+    let ends = claims(token)?.get("exp").and_then(Value::as_f64)?;
+    let left = Duration::try_from_secs_f64(ends - now.as_millisecond() as f64 / 1000.0).unwrap_or_default();
+    life(token).map(|life| life.min(left))
 }
 
 /// What a token says, unverified.
@@ -55,5 +63,18 @@ mod tests {
             assert_eq!(says(odd), None, "{odd}");
         }
         assert_eq!(life(&"opaque".into()), None);
+    }
+
+    #[test]
+    fn what_lay_somewhere_has_less_left() {
+        let token =
+            SecretString::from(format!("h.{}.s", URL_SAFE_NO_PAD.encode(r#"{"iat":1000,"exp":1300}"#)));
+        let left = |now| left(&token, Timestamp::from_second(now).unwrap()).map(|left| left.as_secs());
+        assert_eq!(
+            (left(1000), left(1200), left(1300), left(5000)),
+            (Some(300), Some(100), Some(0), Some(0))
+        );
+        // A clock that is behind makes nothing live longer.
+        assert_eq!(left(0), Some(300));
     }
 }

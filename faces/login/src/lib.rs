@@ -25,7 +25,7 @@ mod tokens;
 pub use browser::open as open_browser;
 pub use error::LoginError;
 pub use folder::{Folder, is_a_name};
-pub use fresh::{is_fresh, life};
+pub use fresh::{is_fresh, left};
 pub use gateway::{GatewayLogins, Offer, origin};
 pub use id_token::IdToken;
 pub use login::{Choice, Login, Wanted};

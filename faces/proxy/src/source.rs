@@ -120,7 +120,7 @@ impl TokenCommand {
         let token = tokio::time::timeout(self.timeout, self.run())
             .await
             .map_err(|_| ProxyError::CommandTimeout(self.timeout))??;
-        *held = Held::of(&token, login::life(&token), now);
+        *held = Held::of(&token, login::left(&token, now), now);
         Ok(token)
     }
 
@@ -183,7 +183,7 @@ impl Credentials {
         let client = Client { secret: Some(self.secret.read()?), ..self.client.clone() };
         let provider = Provider::discover(&self.issuer, self.ca_file.as_deref()).await?;
         let tokens = provider.client_credentials(&client, &self.clock).await?;
-        let lives = tokens.lives.or_else(|| login::life(&tokens.access));
+        let lives = tokens.lives.or_else(|| login::left(&tokens.access, tokens.received));
         *held = Held::of(&tokens.access, lives, tokens.received);
         Ok(tokens.access)
     }
@@ -232,13 +232,13 @@ mod tests {
     async fn a_command_is_run_again_when_its_token_nears_its_end() {
         let place = tempfile::tempdir().unwrap();
         let count = place.path().join("count");
-        // {"iat":0,"exp":300}
-        let token = "h.eyJpYXQiOjAsImV4cCI6MzAwfQ.s";
+        // {"iat":1800000000,"exp":1800000300}
+        let token = "h.eyJpYXQiOjE4MDAwMDAwMDAsImV4cCI6MTgwMDAwMDMwMH0.s";
         let clock = clock();
         let runs = || std::fs::read_to_string(&count).unwrap_or_default().lines().count();
         let line = format!("echo run >> '{}'; echo {token}", count.display());
         let source = Source::command(&line, TOKEN_COMMAND_TIMEOUT, clock.clone());
-        for (second, expected) in [(0, 1), (200, 1), (245, 2), (300, 2)] {
+        for (second, expected) in [(0, 1), (200, 1), (245, 2), (280, 2), (300, 3)] {
             clock.set(Timestamp::from_second(1_800_000_000 + second).unwrap());
             assert_eq!(source.token().await.unwrap().expose_secret(), token);
             assert_eq!(runs(), expected, "after {second} s");

@@ -79,6 +79,14 @@ fn issuers_arrive_whole() {
     assert_eq!(corp.kind, IssuerKind::WorkloadWhen(rule("/idtyp", ClaimTest::Equals("app".to_owned()))));
     assert_eq!(corp.max_token_age, Some(Duration::from_secs(12 * 3600)));
     assert_eq!(corp.ca_file, Some(folder.path("tls/corp-ca.pem")));
+    let login = corp.login.clone().unwrap();
+    assert_eq!(login.client_id, "portcullis-cli");
+    assert_eq!(
+        (login.resource.as_deref(), login.audience.as_deref()),
+        (Some("urn:portcullis"), Some("portcullis"))
+    );
+    assert_eq!((login.prompt.as_deref(), login.id_token), (Some("consent"), false));
+    assert_eq!(config.public_url.as_deref(), Some("https://portcullis.example.test"));
     assert!(!corp.allow_http);
     assert_eq!(corp.mfa, Mfa { amr: vec!["mfa".to_owned(), "hwk".to_owned()], acr: vec!["phr".to_owned()] });
     assert_eq!(corp.carry["department"], "/department");
