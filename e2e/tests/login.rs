@@ -228,6 +228,47 @@ async fn the_id_token_is_shown_where_the_gateway_wants_it() {
 }
 
 #[tokio::test]
+async fn a_token_that_the_gateway_refuses_is_told_at_the_login() {
+    let (provider, upstream) = tokio::join!(Provider::start(), upstream());
+    let mut login = login_settings();
+    login["resource"] = json!("urn:elsewhere");
+    let plan = with_login(&provider, &upstream).with(json!({ "issuers": { "panva": { "login": login } } }));
+    let gateway = plan.start().await;
+    let person = Person::default();
+    let (mut part, told) = person.begin(&["--gateway", &gateway.url(""), "--no-browser"]).await;
+    provider.browse(told["open"].as_str().unwrap(), "alice").await;
+    assert_eq!(part.ready().await["subject"], "alice");
+    assert_eq!(part.ready().await["known_to_gateway"], false);
+    assert_eq!(part.end().await.code(), Some(1));
+}
+
+#[tokio::test]
+async fn over_tls_by_an_authority_of_the_gateways_own() {
+    let (provider, upstream) = tokio::join!(Provider::start(), upstream());
+    let gateway = with_login(&provider, &upstream).secured(json!("local")).start().await;
+    let person = Person::default();
+    let (output, said) = person.run(&["login", "--gateway", &gateway.url(""), "--no-browser"]);
+    assert!(!output.status.success() && said.contains("certificate"), "{said}");
+
+    let ca = gateway.file("tls/ca.pem").display().to_string();
+    let arguments = ["--gateway", &gateway.url("/llama/v1"), "--ca-file", &ca, "--no-browser"];
+    let (mut part, told) = person.begin(&arguments).await;
+    provider.browse(told["open"].as_str().unwrap(), "alice").await;
+    assert_eq!(part.ready().await["gateway"], gateway.url(""));
+    assert!(part.end().await.success(), "{}", part.log());
+
+    // The proxy goes there by the same authority, as the login knows it.
+    let (mut proxy, told) = person.proxy(&["--resource", "llama"]).await;
+    let url = format!("{}/v1/chat/completions", told["base"].as_str().unwrap());
+    let key = told["environment"]["OPENAI_API_KEY"].as_str().unwrap();
+    for _ in 0..3 {
+        let answer = client::post(&url, key, &e2e::ask::chat_body("hello")).await;
+        assert_eq!(answer.status, StatusCode::OK, "{} {}", answer.text(), proxy.log());
+    }
+    assert!(e2e::person::interrupt(&mut proxy).await.success());
+}
+
+#[tokio::test]
 async fn a_machines_token_wins_over_every_login() {
     let (provider, _upstream, gateway) = world().await;
     let person = Person::default();

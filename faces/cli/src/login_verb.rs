@@ -96,7 +96,35 @@ impl Login {
         folder.write(&name, &kept)?;
         folder.make_default(&name)?;
         self.tell(&name, &kept, out)?;
-        Ok(ExitCode::SUCCESS)
+        if self.is_known(&kept, out).await? { Ok(ExitCode::SUCCESS) } else { Ok(ExitCode::from(1)) }
+    }
+
+    /// Whether the gateway takes the token: what is wrong with a login is best told now.
+    async fn is_known(&self, kept: &Kept, out: &mut Out) -> Result<bool, Failure> {
+        let Some(gateway) = &kept.profile.gateway else { return Ok(true) };
+        let note = out.tone(Tone::Caution, "note:");
+        match GatewayLogins::knows(gateway, kept.profile.ca_file.as_deref(), kept.shown()).await {
+            Ok(true) => Ok(true),
+            Ok(false) => {
+                let why = "refuses this token; `portcullis token inspect` tells its operator the failing check, most \
+                           often the audience";
+                if self.json {
+                    out.line(json!({ "known_to_gateway": false }))?;
+                } else {
+                    out.line(format_args!("{note} the gateway {gateway} {why}"))?;
+                }
+                Ok(false)
+            }
+            // It may be away for now; the login is good all the same.
+            Err(fault) => {
+                if !self.json {
+                    out.line(format_args!(
+                        "{note} could not ask whether the gateway takes this token: {fault}"
+                    ))?;
+                }
+                Ok(true)
+            }
+        }
     }
 
     /// Where and how to log in, and under which name to keep it.

@@ -153,7 +153,7 @@ impl Kept {
     }
 
     /// The token that is shown, whatever its age.
-    pub(crate) fn shown(&self) -> &SecretString {
+    pub fn shown(&self) -> &SecretString {
         &self.shown
     }
 
