@@ -149,7 +149,16 @@ impl Login {
                 (None, Some(Profile { gateway: Some(gateway), ca_file, .. })) => {
                     self.as_the_gateway_says(&gateway, self.ca_file.clone().or(ca_file)).await?
                 }
-                (None, Some(profile)) => profile,
+                (None, Some(profile))
+                    if self.issuer.as_ref().is_none_or(|issuer| *issuer == profile.issuer) =>
+                {
+                    profile
+                }
+                (None, Some(_)) => {
+                    return Err(Failure::Said(
+                        "this login is with another provider: add `--client-id`, or choose another `--profile`".to_owned(),
+                    ));
+                }
                 (None, None) => {
                     return Err(Failure::Said(
                         "name the gateway: `portcullis login --gateway URL`; or a provider: `--issuer URL --client-id ID`"

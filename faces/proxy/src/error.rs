@@ -23,7 +23,7 @@ pub enum ProxyError {
     /// The token's file.
     #[error(transparent)]
     Secret(#[from] config::SecretError),
-    /// The token's file is not text of a token.
+    /// The command for the token fails, or prints none.
     #[error("the command for the token {why}")]
     Command {
         /// What it did.

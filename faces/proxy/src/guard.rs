@@ -69,8 +69,13 @@ impl No {
 impl Guard {
     /// For a port on loopback, with a new key.
     pub(crate) fn of_port(port: u16) -> Result<Self, login::LoginError> {
-        let hosts = ["127.0.0.1", "localhost"].map(|name| format!("{name}:{port}"));
-        Ok(Self { hosts: hosts.to_vec(), key: Some(format!("local-{}", random()?).into()) })
+        let names = ["127.0.0.1", "localhost"];
+        let mut hosts: Vec<String> = names.iter().map(|name| format!("{name}:{port}")).collect();
+        if port == 80 {
+            // The port of the scheme is left out.
+            hosts.extend(names.map(str::to_owned));
+        }
+        Ok(Self { hosts, key: Some(format!("local-{}", random()?).into()) })
     }
 
     /// For a Unix socket, whose peers are known by their user.
