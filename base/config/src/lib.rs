@@ -32,10 +32,11 @@ pub use reference::reference_markdown;
 pub use schema::json_schema;
 pub use secret::{MAX_SECRET_BYTES, SecretError, SecretRef};
 pub use starter::{StarterAnswers, StarterFiles, starter};
+pub use usable::{BackchannelLogout, ClientAuth, Introspection, Userinfo};
 pub use usable::{
     ClaimRule, ClaimTest, Config, Credential, DenyList, Durability, GroupRule, Groups, Issuer, IssuerKind,
     IssuerLogin, LOGIN_METADATA_PATH, Ledger, Limits, Listener, Mfa, OnTokenExpiry, Policies, Resource,
-    ResourceKind, Route, ServerKind, Timeouts, Tls, UnknownStreams, UpstreamTls,
+    ResourceKind, Route, ServerKind, State, Timeouts, Tls, UnknownStreams, UpstreamTls,
 };
 pub use watch::Watched;
 

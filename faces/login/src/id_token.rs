@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use authenticate::{Authenticator, Verdict};
+use authenticate::{Authenticator, Standing, Verdict};
 use model::Clock;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -35,8 +35,10 @@ impl IdToken {
         settings.groups.claims = Vec::new();
         settings.ca_file = provider.ca_file().map(std::path::Path::to_owned);
         settings.allow_http = provider.jwks.starts_with("http://");
-        let authenticator = Authenticator::build(&[settings], &config::Limits::default(), Arc::clone(clock))
-            .map_err(|fault| refused(fault.to_string()))?;
+        let standing = Standing::stateless(Arc::clone(clock));
+        let authenticator =
+            Authenticator::build(&[settings], &config::Limits::default(), Arc::clone(clock), standing)
+                .map_err(|fault| refused(fault.to_string()))?;
         let inspection = authenticator.inspect(token.expose_secret()).await;
         let (Some(identity), Some(claims)) = (inspection.identity, inspection.claims) else {
             let failed = inspection.checks.iter().find_map(|checked| match &checked.verdict {
