@@ -9,7 +9,7 @@ use e2e::client;
 use e2e::gateway::Gateway;
 use e2e::person::{Person, login_settings};
 use e2e::plan::{ENGINEERS_MAY_USE, Plan, model_at};
-use e2e::process::free_address;
+use e2e::process::{PATIENCE, Part, eventually, free_address};
 use e2e::provider::{Glewlwyd, Provider};
 use e2e::upstream::{FakeUpstream, Reply};
 use http::{Method, StatusCode};
@@ -29,6 +29,12 @@ async fn world() -> (Provider, FakeUpstream, Gateway) {
     let (provider, upstream) = tokio::join!(Provider::start(), upstream());
     let gateway = with_login(&provider, &upstream).start().await;
     (provider, upstream, gateway)
+}
+
+/// What a part said last is read a moment after its end.
+async fn complained(part: &Part, words: &str) {
+    let said = eventually(PATIENCE, || part.log().contains(words).then_some(())).await;
+    assert!(said.is_some(), "{}", part.log());
 }
 
 async fn post_form(url: &str, form: &str) -> client::Answer {
@@ -87,7 +93,7 @@ async fn the_browser_is_opened_where_there_is_one_and_a_strangers_answer_is_not_
     let mut command = person.command(&["login", "--json", "--gateway", &gateway.url("")]);
     let path = person.environment().into_iter().find(|(name, _)| *name == "PATH").unwrap().1;
     command.env("PATH", format!("{}:{path}", bin.display()));
-    let mut part = e2e::process::Part::start("portcullis login", &mut command);
+    let mut part = Part::start("portcullis login", &mut command);
     let told = part.ready().await;
     assert_eq!(told["opened"], true, "{told}");
     let page = told["open"].as_str().unwrap();
@@ -117,7 +123,7 @@ async fn who_says_no_at_the_provider_is_told_so() {
     let (mut part, told) = person.begin(&["--gateway", &gateway.url(""), "--no-browser"]).await;
     provider.browse_and_deny(told["open"].as_str().unwrap()).await;
     assert!(!part.end().await.success());
-    assert!(part.log().contains("denied"), "{}", part.log());
+    complained(&part, "denied at the provider").await;
     assert!(!person.logins().join("default").exists());
 }
 
@@ -140,9 +146,9 @@ async fn on_another_screen() {
     provider.device_codes_live(2).await;
     let (mut late, _) = person.begin(&device).await;
     assert!(!denied.end().await.success());
-    assert!(denied.log().contains("denied at the provider"), "{}", denied.log());
+    complained(&denied, "denied at the provider").await;
     assert!(!late.end().await.success());
-    assert!(late.log().contains("nobody finished the login in time"), "{}", late.log());
+    complained(&late, "nobody finished the login in time").await;
     assert_eq!(person.json(&["whoami", "--json"])["subject"], "alice");
 }
 
