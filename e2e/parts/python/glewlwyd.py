@@ -192,7 +192,8 @@ def plugin(base):
         "name-claim": "mandatory", "email-claim": "mandatory", "scope-claim": "mandatory", "address-claim": {"type": "no"},
         "claims": [{"name": "groups", "user-property": "groups", "type": "string", "mandatory": True, "on-demand": True, "scope": []}],
         "additional-parameters": [{"user-parameter": "groups", "token-parameter": "groups", "token-changed": False}],
-        "introspection-revocation-allowed": False, "session-management-allowed": False,
+        "introspection-revocation-allowed": True, "introspection-revocation-auth-scope": [],
+        "introspection-revocation-allow-target-client": True, "session-management-allowed": False,
     }
 
 
