@@ -13,12 +13,15 @@
 
 mod catalogue;
 mod cli;
+mod defects;
 mod demo;
 mod disclose;
 mod docs;
 mod hostile;
 mod identity;
 mod ledger;
+mod login;
+mod login_sdks;
 mod logout;
 mod masking;
 mod observe;
@@ -26,6 +29,7 @@ mod opaque;
 mod operate;
 mod operator;
 mod parts;
+mod proxy;
 mod reload;
 mod sdk_anthropic;
 mod sdk_node;

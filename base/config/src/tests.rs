@@ -6,6 +6,7 @@ mod docs;
 mod faults;
 mod fields;
 mod hostile;
+mod login;
 
 use std::path::{Path, PathBuf};
 

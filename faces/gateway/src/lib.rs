@@ -8,6 +8,7 @@ mod came;
 mod disclose;
 mod exchange;
 mod logout;
+mod metadata;
 mod observe;
 mod refuse;
 mod reload;

@@ -116,7 +116,7 @@ pub(crate) fn shown(id: ExchangeId, exchange: &Exchange, bodies: &Bodies) -> Val
         "disclosed": exchange.opened.as_ref().map(|opened| opened.disclosed.iter().map(|finding| json!({
             "class": finding.class, "masked": finding.masked, "revealed": finding.revealed,
         })).collect::<Vec<_>>()),
-        "outcome": sealed.map(|sealed| sealed.outcome.clone()).or_else(|| exchange.refused.as_ref().map(|_| "refused".to_owned())),
+        "outcome": sealed.map(|sealed| sealed.outcome.clone()).or_else(|| exchange.refused.as_ref().map(|door| if door.refusal.is_some() { "refused" } else { "completed" }.to_owned())),
         "refusal": refusal.map(|refusal| json!({
             "code": refusal.code, "reason": refusal.reason, "policies": refusal.policies, "detail": refusal.detail,
         })),
