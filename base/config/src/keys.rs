@@ -1,8 +1,10 @@
 //! Every key of the file. What stands here is what can be written.
 
+mod admin;
 mod identity;
 mod resource;
 
+use admin::ADMIN;
 use identity::ISSUER;
 use resource::RESOURCE;
 
@@ -26,6 +28,12 @@ pub(crate) const FILE: Section = Section {
             shape: Shape::Short("address", &OBSERVE),
             absent: Absent::Nothing("no such listener"),
             doc: "Where the operator's tools read health and metrics.",
+        },
+        Key {
+            name: "admin",
+            shape: Shape::Short("address", &ADMIN),
+            absent: Absent::Nothing("no administration over the network or a socket"),
+            doc: "Where Portcullis itself is administered: `docs/admin-api.md`.",
         },
         Key {
             name: "issuers",
