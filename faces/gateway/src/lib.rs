@@ -7,9 +7,10 @@
 mod came;
 mod exchange;
 mod observe;
+mod office;
 mod refuse;
 mod reload;
-mod reply;
+pub mod reply;
 mod seal;
 mod serve;
 mod session;
@@ -24,6 +25,8 @@ use model::Clock;
 use record::Ledger;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+pub use office::{Place, ResourceState};
+pub use reload::ReloadError;
 pub use reply::{CutShort, ReplyBody};
 pub use serve::Running;
 pub use setup::SetupError;
@@ -38,6 +41,8 @@ pub struct Gateway {
     ledger: Ledger,
     rules: Arc<mask::Rules>,
     clock: Arc<dyn Clock>,
+    /// What is read again on a reload, one at a time.
+    source: reload::Source,
     /// Requests in flight.
     room: Arc<Semaphore>,
     /// Request bytes held, in units of [`session::MEMORY_UNIT`].

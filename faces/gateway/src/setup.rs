@@ -107,6 +107,7 @@ impl Gateway {
             ledger,
             rules,
             clock,
+            source: crate::reload::Source::default(),
             room,
             memory,
         }))
