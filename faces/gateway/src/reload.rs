@@ -105,11 +105,7 @@ async fn replace(gateway: &Gateway, file: &Path, by: &str) -> Result<(), ReloadE
     let setup = Setup::build(config, Some(&before), &gateway.clock)?;
     if policies.hash() != gateway.authorizer.current().hash() {
         // A set that decides is in the ledger before it decides.
-        gateway
-            .ledger
-            .policy_set(policies.hash(), policies.text(), by)
-            .await
-            .map_err(SetupError::from)?;
+        gateway.ledger.policy_set(policies.hash(), policies.text(), by).await.map_err(SetupError::from)?;
         gateway.authorizer.replace(policies);
     }
     setup.authenticator.warm().await;
