@@ -11,6 +11,7 @@ mod office;
 mod refuse;
 mod reload;
 pub mod reply;
+mod ride;
 mod seal;
 mod serve;
 mod session;
