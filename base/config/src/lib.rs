@@ -30,10 +30,11 @@ pub use reference::reference_markdown;
 pub use schema::json_schema;
 pub use secret::{MAX_SECRET_BYTES, SecretError, SecretRef};
 pub use starter::{StarterAnswers, StarterFiles, starter};
+pub use usable::{Admin, BackchannelLogout, ClientAuth, Introspection, Userinfo};
 pub use usable::{
-    Admin, ClaimRule, ClaimTest, Config, Credential, DenyList, Durability, GroupRule, Groups, Issuer,
-    IssuerKind, Ledger, Limits, Listener, Mfa, OnTokenExpiry, Policies, Resource, ResourceKind, Route,
-    ServerKind, Timeouts, Tls, UnknownStreams, UpstreamTls,
+    ClaimRule, ClaimTest, Config, Credential, DenyList, Durability, GroupRule, Groups, Issuer, IssuerKind,
+    Ledger, Limits, Listener, Mfa, OnTokenExpiry, Policies, Resource, ResourceKind, Route, ServerKind, State,
+    Timeouts, Tls, UnknownStreams, UpstreamTls,
 };
 pub use watch::Watched;
 

@@ -2,8 +2,10 @@
 //! here is usable as it stands: paths are resolved, URLs parsed, durations within their bounds.
 
 mod admin;
+mod asked;
 mod identity;
 mod resource;
+mod state;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -11,11 +13,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use admin::Admin;
+pub use asked::{BackchannelLogout, ClientAuth, Introspection, Userinfo};
 pub use identity::{ClaimRule, ClaimTest, GroupRule, Groups, Issuer, IssuerKind, Mfa};
 pub use resource::{
     Credential, OnTokenExpiry, Resource, ResourceKind, Route, ServerKind, Timeouts, UnknownStreams,
     UpstreamTls,
 };
+pub use state::State;
 
 /// Everything one file says.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +39,8 @@ pub struct Config {
     pub policies: Policies,
     /// Where the record is written.
     pub ledger: Ledger,
+    /// Where the state is kept.
+    pub state: State,
     /// What one gateway takes on at once.
     pub limits: Limits,
     /// Named patterns that policies see in `context.matches`.

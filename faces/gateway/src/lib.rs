@@ -16,6 +16,7 @@ mod seal;
 mod serve;
 mod session;
 mod setup;
+mod state;
 mod stream;
 
 use std::sync::Arc;
@@ -44,6 +45,7 @@ pub struct Gateway {
     clock: Arc<dyn Clock>,
     /// What is read again on a reload, one at a time.
     source: reload::Source,
+    state: state::State,
     /// Requests in flight.
     room: Arc<Semaphore>,
     /// Request bytes held, in units of [`session::MEMORY_UNIT`].

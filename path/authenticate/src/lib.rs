@@ -15,12 +15,14 @@ mod cache;
 mod check;
 mod claims;
 mod compact;
+mod digest;
 mod error;
 mod inspect;
 mod issuer;
 mod keys;
 mod mapping;
 mod provider;
+pub mod standing;
 mod strict;
 
 pub use authenticator::{Authenticator, Caller};
@@ -29,6 +31,7 @@ pub use compact::{MAX_HEADER_BYTES, MAX_TOKEN_BYTES, front_end};
 pub use error::AuthenticateError;
 pub use inspect::{Checked, Inspection, Verdict};
 pub use provider::IssuerHealth;
+pub use standing::{Live, Standing};
 
 #[cfg(test)]
 mod tests;
