@@ -7,6 +7,7 @@
 mod check;
 mod fault;
 mod keys;
+mod person;
 mod reader;
 mod reference;
 mod schema;
@@ -26,6 +27,7 @@ use std::io::Read;
 use std::path::Path;
 
 pub use fault::{Fault, Faults};
+pub use person::person_folder;
 pub use reference::reference_markdown;
 pub use schema::json_schema;
 pub use secret::{MAX_SECRET_BYTES, SecretError, SecretRef};
