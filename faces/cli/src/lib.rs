@@ -3,6 +3,7 @@
 //! Each verb takes its own arguments and an [`out::Out`], and ends in an exit code: 0 done, 1 the answer
 //! is no (a fault found, nothing matched), 2 it could not be asked.
 
+mod callers;
 mod completions;
 mod config_verb;
 mod demo_verb;
@@ -11,9 +12,12 @@ mod init;
 mod log;
 mod out;
 mod policy;
+mod remote;
+mod resources;
 mod serve;
 mod sessions;
 mod token;
+mod told;
 mod why;
 
 use std::ffi::OsString;
@@ -52,6 +56,15 @@ enum Verb {
     /// List, show and replay what was recorded
     #[command(subcommand)]
     Sessions(sessions::SessionsVerb),
+    /// See what is protected, and how it stands
+    #[command(subcommand)]
+    Resources(resources::ResourcesVerb),
+    /// See who asks
+    #[command(subcommand)]
+    Callers(callers::CallersVerb),
+    /// Keep callers out, let them in again, end their tokens
+    #[command(subcommand)]
+    Access(callers::AccessVerb),
     /// Say why a request was allowed or refused, and what would allow it
     Why(why::Why),
     /// Print completions for a shell
@@ -77,6 +90,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Policy(verb) => verb.run(&mut out),
         Verb::Token(verb) => verb.run(&mut out),
         Verb::Sessions(verb) => verb.run(&mut out),
+        Verb::Resources(verb) => verb.run(&mut out),
+        Verb::Callers(verb) => verb.run(&mut out),
+        Verb::Access(verb) => verb.run(&mut out),
         Verb::Why(verb) => verb.run(&mut out),
         Verb::Completions(verb) => verb.run(&mut out),
     };
