@@ -97,6 +97,9 @@ async fn every_call_is_closed_to_strangers_and_other_groups_and_leaves_one_seale
     let document = get(&gateway, "/openapi.json", &alice).await;
     ids.insert(document.headers["x-request-id"].to_str().unwrap().to_owned(), "the document".to_owned());
     let somebody = format!("{}#somebody", provider.issuer);
+    let block = format!("/callers/{}/block", key(&somebody));
+    let blocked = call(&gateway, Method::PUT, &block, Some(&alice), None).await;
+    ids.insert(blocked.headers["x-request-id"].to_str().unwrap().to_owned(), "a block".to_owned());
     let calls = documented(&document.json(), &session, &somebody);
     assert!(calls.len() >= 15, "{}", calls.len());
     let mut wanted: BTreeMap<String, (String, &str, Option<&str>)> = BTreeMap::new();

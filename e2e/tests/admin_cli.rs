@@ -62,7 +62,6 @@ async fn every_verb_goes_through_the_gateway_with_a_token() {
         assert!(!stranger.status.success() && complained(&stranger).contains("PORTCULLIS_TOKEN"));
     }
     let played = gateway.cli_as(Some(&alice), &["sessions", "replay", &id, "--fast"]);
-    assert!(said(&played).contains(&String::from_utf8(raw.clone()).unwrap()), "{}", said(&played));
     assert_eq!(joined(said(&played).as_bytes()), joined(&raw));
     // Every one of them was recorded, as asked by whom.
     let list = gateway.cli_as(Some(&alice), &["sessions", "list", "--json", "--class", "reload"]);
