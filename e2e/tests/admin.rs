@@ -107,8 +107,7 @@ async fn every_call_is_closed_to_strangers_and_other_groups_and_leaves_one_seale
         for (token, code) in
             [(None, Some("token_missing")), (Some(&bob), Some("policy_denied")), (Some(&alice), None)]
         {
-            let answer =
-                call(&gateway, method.clone(), path, token.map(String::as_str), body.as_ref()).await;
+            let answer = call(&gateway, method.clone(), path, token.map(String::as_str), body.as_ref()).await;
             let id = answer.headers["x-request-id"].to_str().unwrap().to_owned();
             match code {
                 Some(code) => is_problem(&answer, code),
@@ -336,8 +335,7 @@ async fn who_is_blocked_stays_out_until_let_in_again() {
 
 #[tokio::test]
 async fn the_socket_lets_in_whom_its_mode_lets_in_and_goes_with_the_gateway() {
-    let (provider, upstream) =
-        tokio::join!(Provider::start(), FakeUpstream::start(|_| Reply::chat(["hi"])));
+    let (provider, upstream) = tokio::join!(Provider::start(), FakeUpstream::start(|_| Reply::chat(["hi"])));
     let plan = Plan::before(&provider, &upstream.url()).policy("admin.cedar", ADMINS_ADMINISTER);
     for (mode, wanted) in [("owner", 0o600), ("group", 0o660)] {
         let admin = json!({ "admin": { "socket": "admin.sock", "socket_mode": mode } });

@@ -92,8 +92,7 @@ async fn local_reads_the_files_says_so_and_leaves_no_record() {
 
 #[tokio::test]
 async fn a_gateway_that_is_not_administered_says_what_to_do() {
-    let (provider, upstream) =
-        tokio::join!(Provider::start(), FakeUpstream::start(|_| Reply::chat(["hi"])));
+    let (provider, upstream) = tokio::join!(Provider::start(), FakeUpstream::start(|_| Reply::chat(["hi"])));
     let gateway = Plan::before(&provider, &upstream.url()).start().await;
     let output = gateway.cli_as(Some("x"), &["sessions", "list"]);
     assert!(!output.status.success(), "{output:?}");
@@ -103,10 +102,10 @@ async fn a_gateway_that_is_not_administered_says_what_to_do() {
 
 #[tokio::test]
 async fn the_listener_is_its_own_with_its_own_tls() {
-    let (provider, upstream) =
-        tokio::join!(Provider::start(), FakeUpstream::start(|_| Reply::chat(["hi"])));
+    let (provider, upstream) = tokio::join!(Provider::start(), FakeUpstream::start(|_| Reply::chat(["hi"])));
     let at = free_address();
-    let admin = json!({ "admin": { "address": at.to_string(), "tls": { "dir": "tls" }, "socket_mode": "off" } });
+    let admin =
+        json!({ "admin": { "address": at.to_string(), "tls": { "dir": "tls" }, "socket_mode": "off" } });
     let plan = Plan::before(&provider, &upstream.url()).policy("admin.cedar", ADMINS_ADMINISTER).with(admin);
     let gateway = plan.start().await;
     let alice = provider.login("alice").await;
@@ -143,7 +142,8 @@ async fn a_reload_that_finds_faults_tells_them_and_changes_nothing() {
     let after = call(&gateway, Method::GET, "/policies", Some(&alice), None).await.json();
     assert_eq!(before["hash"], after["hash"]);
     // Looked at before, it would have been known.
-    let files = json!({ "files": [{ "name": "broken.cedar", "text": "permit (principal, actoin, resource);" }] });
+    let files =
+        json!({ "files": [{ "name": "broken.cedar", "text": "permit (principal, actoin, resource);" }] });
     let checked = call(&gateway, Method::POST, "/policies/check", Some(&alice), Some(&files)).await.json();
     assert_eq!(checked["ok"], false, "{checked}");
     assert_eq!(checked["faults"][0]["place"]["line"], 1, "{checked}");

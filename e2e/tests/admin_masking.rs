@@ -93,8 +93,7 @@ async fn a_replayed_stream_is_what_its_reader_would_have_been_shown() {
     let his_text = joined(his_replay.as_bytes());
     hides(&his_text);
     assert_eq!(his_text, joined(he_saw.as_bytes()), "masked as if he had asked");
-    let times: Vec<u64> =
-        frames(&her_replay).iter().filter_map(|frame| frame["after_ns"].as_u64()).collect();
+    let times: Vec<u64> = frames(&her_replay).iter().filter_map(|frame| frame["after_ns"].as_u64()).collect();
     assert!(times.is_sorted() && times.len() == frames(&her_replay).len(), "{times:?}");
 
     let shown = get(&gateway, &format!("/sessions/{hers}"), &bob).await.json();
@@ -119,7 +118,8 @@ async fn answers_lists_and_explanations_are_masked_too() {
     let odd = client::post(&gateway.url("/llama/v1/chat/completions"), &alice, &named).await;
     let odd = odd.headers["x-request-id"].to_str().unwrap().to_owned();
     gateway.sealed(2).await;
-    for path in [format!("/sessions/{id}"), format!("/sessions/{id}/replay"), format!("/sessions/{odd}/why")] {
+    for path in [format!("/sessions/{id}"), format!("/sessions/{id}/replay"), format!("/sessions/{odd}/why")]
+    {
         let seen = get(&gateway, &path, &bob).await;
         assert_eq!(seen.status, StatusCode::OK, "{}", seen.text());
         hides(&seen.text());
