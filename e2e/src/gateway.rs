@@ -143,7 +143,8 @@ impl Gateway {
     /// # Panics
     /// When it cannot be run.
     pub fn cli(&self, arguments: &[&str]) -> Output {
-        let local = matches!(arguments.first(), Some(&("sessions" | "why")));
+        let recorded = matches!(arguments.first(), Some(&("sessions" | "why")));
+        let local = recorded && !arguments.contains(&"--local");
         self.cli_as(None, &[arguments, if local { &["--local"] } else { &[] }].concat())
     }
 

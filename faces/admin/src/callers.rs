@@ -5,8 +5,10 @@ use authorize::{Object, Person};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Method;
+use jiff::Timestamp;
 use model::{Act, Area, Code, Identity, Refusal};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::exchange::{Answer, Asked, Ready, Sight};
@@ -103,9 +105,9 @@ pub(crate) const ROUTES: &[Route] = &[
         area: Area::Callers,
         act: Act::Revoke,
         on: ONE,
-        summary: "Refuse the tokens a caller holds now, and end what runs on them. New tokens are good.",
+        summary: "Refuse the tokens a caller holds, and end what runs on them. New tokens are good.",
         query: &[],
-        body: REASON,
+        body: Some(Payload { limit: 8 << 10, schema: "Ending", required: false }),
         answer: Kind::Json("Rule"),
         faults: &[Code::RequestTooLarge, Code::EncodingUnsupported],
         keeps_bodies: true,
@@ -116,6 +118,13 @@ pub(crate) const ROUTES: &[Route] = &[
 #[serde(deny_unknown_fields)]
 struct Reason {
     reason: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Ending {
+    reason: Option<String>,
+    before: Option<Timestamp>,
 }
 
 /// A caller's key in paths: its id holds slashes, which no path may escape.
@@ -173,10 +182,6 @@ pub(crate) async fn act(
 ) -> Result<Answer, Refusal> {
     let standing = admin.gateway.standing();
     let by = sight.identity.entity_id();
-    let reason = || match asked.body.is_empty() {
-        true => Ok(Reason::default()),
-        false => input::json::<Reason>(&asked.body),
-    };
     let done = match call {
         Callers::List => return list(admin, asked).await,
         Callers::Show => {
@@ -186,7 +191,7 @@ pub(crate) async fn act(
             });
         }
         Callers::Block => {
-            let Reason { reason } = reason()?;
+            let Reason { reason } = brought(asked)?;
             standing.block(&named(asked)?, reason.as_deref(), &by).await.map(|block| json!(block))
         }
         Callers::Unblock => standing
@@ -194,15 +199,20 @@ pub(crate) async fn act(
             .await
             .map(|was_blocked| json!({ "was_blocked": was_blocked })),
         Callers::Revoke => {
-            let Reason { reason } = reason()?;
-            let now = admin.gateway.clock().now();
+            let Ending { reason, before } = brought(asked)?;
+            let before = before.unwrap_or_else(|| admin.gateway.clock().now());
             standing
-                .revoke(&named(asked)?, now, reason.as_deref(), &by)
+                .revoke(&named(asked)?, before, reason.as_deref(), &by)
                 .await
                 .map(|revocation| json!(revocation))
         }
     };
     done.map(Answer::Json).map_err(|fault| told(&fault))
+}
+
+/// The body, which may be left out.
+fn brought<T: Default + DeserializeOwned>(asked: &Asked) -> Result<T, Refusal> {
+    if asked.body.is_empty() { Ok(T::default()) } else { input::json(&asked.body) }
 }
 
 async fn list(admin: &Admin, asked: &Asked) -> Result<Answer, Refusal> {
@@ -230,24 +240,11 @@ fn told(fault: &StandingError) -> Refusal {
 }
 
 fn shown(known: &Known) -> Value {
-    let seen = known.seen.as_ref();
-    json!({
-        "key": key(&known.id),
-        "id": known.id.to_string(),
-        "issuer": known.id.issuer(),
-        "subject": known.id.subject(),
-        "issuer_name": seen.map(|seen| &seen.issuer_name),
-        "kind": seen.map(|seen| seen.kind),
-        "email": seen.and_then(|seen| seen.email.as_ref()),
-        "display": seen.and_then(|seen| seen.display.as_ref()),
-        "groups": seen.map(|seen| &seen.groups),
-        "first_seen": seen.map(|seen| seen.first.to_string()),
-        "last_seen": seen.map(|seen| seen.last.to_string()),
-        "issued_at": seen.and_then(|seen| seen.token_issued_at).map(|at| at.to_string()),
-        "expires_at": seen.map(|seen| seen.token_expires_at.to_string()),
-        "blocked": known.blocked,
-        "revoked": known.revoked,
-    })
+    let mut shown = json!(known);
+    if let Some(shown) = shown.as_object_mut() {
+        shown.insert("key".to_owned(), json!(key(&known.id)));
+    }
+    shown
 }
 
 pub(crate) fn schemas() -> Vec<(&'static str, Value)> {
@@ -255,17 +252,25 @@ pub(crate) fn schemas() -> Vec<(&'static str, Value)> {
     let maybe = || json!({ "type": ["string", "null"] });
     let time = || json!({ "type": ["string", "null"], "format": "date-time" });
     let rule = || json!({ "oneOf": [{ "$ref": "#/components/schemas/Rule" }, { "type": "null" }] });
+    let seen = json!({
+        "type": ["object", "null"],
+        "description": "As the last token said.",
+        "required": ["issuer_name", "kind", "groups", "first", "last", "token_expires_at"],
+        "properties": {
+            "issuer_name": text(), "kind": { "enum": ["human", "workload"] }, "email": maybe(),
+            "display": maybe(), "groups": { "type": "array", "items": { "type": "string" } },
+            "first": { "type": "string", "format": "date-time" },
+            "last": { "type": "string", "format": "date-time" },
+            "token_issued_at": time(), "token_expires_at": { "type": "string", "format": "date-time" },
+        },
+    });
     let caller = json!({
         "type": "object",
-        "required": ["key", "id", "issuer", "subject", "blocked", "revoked"],
+        "required": ["key", "id", "seen", "blocked", "revoked"],
         "properties": {
             "key": { "type": "string", "description": "Stands in paths: the id in base64url, without padding." },
             "id": { "type": "string", "description": "`issuer#subject`, as policies write it." },
-            "issuer": text(), "subject": text(), "issuer_name": maybe(), "kind": maybe(), "email": maybe(),
-            "display": maybe(), "groups": { "type": ["array", "null"], "items": { "type": "string" } },
-            "first_seen": time(), "last_seen": time(),
-            "issued_at": time(), "expires_at": time(),
-            "blocked": rule(), "revoked": rule(),
+            "seen": seen, "blocked": rule(), "revoked": rule(),
         },
     });
     let rule = json!({
@@ -288,6 +293,19 @@ pub(crate) fn schemas() -> Vec<(&'static str, Value)> {
             json!({
                 "type": "object", "additionalProperties": false,
                 "properties": { "reason": { "type": ["string", "null"], "maxLength": 1024 } },
+            }),
+        ),
+        (
+            "Ending",
+            json!({
+                "type": "object", "additionalProperties": false,
+                "properties": {
+                    "reason": { "type": ["string", "null"], "maxLength": 1024 },
+                    "before": {
+                        "type": ["string", "null"], "format": "date-time",
+                        "description": "Tokens issued before this are refused; now when left out.",
+                    },
+                },
             }),
         ),
         (

@@ -3,6 +3,7 @@
 //! Each verb takes its own arguments and an [`out::Out`], and ends in an exit code: 0 done, 1 the answer
 //! is no (a fault found, nothing matched), 2 it could not be asked.
 
+mod access;
 mod callers;
 mod completions;
 mod config_verb;
@@ -59,12 +60,12 @@ enum Verb {
     /// See what is protected, and how it stands
     #[command(subcommand)]
     Resources(resources::ResourcesVerb),
-    /// See who asks
+    /// Block callers, let them in again, revoke their tokens
+    #[command(subcommand)]
+    Access(access::AccessVerb),
+    /// List who was seen, and how they stand
     #[command(subcommand)]
     Callers(callers::CallersVerb),
-    /// Keep callers out, let them in again, end their tokens
-    #[command(subcommand)]
-    Access(callers::AccessVerb),
     /// Say why a request was allowed or refused, and what would allow it
     Why(why::Why),
     /// Print completions for a shell
@@ -91,8 +92,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Token(verb) => verb.run(&mut out),
         Verb::Sessions(verb) => verb.run(&mut out),
         Verb::Resources(verb) => verb.run(&mut out),
-        Verb::Callers(verb) => verb.run(&mut out),
         Verb::Access(verb) => verb.run(&mut out),
+        Verb::Callers(verb) => verb.run(&mut out),
         Verb::Why(verb) => verb.run(&mut out),
         Verb::Completions(verb) => verb.run(&mut out),
     };
