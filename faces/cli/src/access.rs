@@ -23,7 +23,8 @@ use crate::told::Told;
 use crate::{config_verb, serve};
 
 /// What work on the state's file is told to be, on standard error.
-const LOCAL: &str = "working on the state's file here as its operator: no policy is asked, and nothing is recorded";
+const LOCAL: &str =
+    "working on the state's file here as its operator: no policy is asked, and nothing is recorded";
 
 #[derive(Subcommand)]
 pub(crate) enum AccessVerb {
@@ -218,7 +219,8 @@ impl State {
             // The whole id needs no looking up, which is a right of its own.
             Self::Remote(_) if CallerId::parse(name).is_ok() => Vec::new(),
             Self::Remote(client) => {
-                let found = client.get(&remote::query("/callers", &[("name", Some(name.to_owned()))])).await?;
+                let found =
+                    client.get(&remote::query("/callers", &[("name", Some(name.to_owned()))])).await?;
                 let ids = found.list("callers").iter().filter_map(|known| known.at("id").as_str());
                 ids.map(str::to_owned).collect()
             }
