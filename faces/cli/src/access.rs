@@ -150,6 +150,10 @@ impl Block {
             out.json(&json!({ "caller": caller, "blocked": block }))?;
         } else {
             out.line(format_args!("{} {caller}", out.tone(Tone::Bad, "blocked")))?;
+            if standing.get(&caller).await.map_err(said)?.is_none_or(|known| known.seen.is_none()) {
+                let note = "nobody by this id was seen yet: check how it is written";
+                out.line(out.tone(Tone::Caution, note))?;
+            }
         }
         Ok(ExitCode::SUCCESS)
     }
