@@ -46,6 +46,7 @@ async fn every_verb_goes_through_the_gateway_with_a_token() {
         (&["resources", "list"], "llama-cpp"),
         (&["policy", "show"], "admins-administer"),
         (&["policy", "reload"], "reloaded"),
+        (&["policy", "check", "--by-gateway"], "\"ok\": true"),
         (&["access", "block", "https://id.example#x", "--reason", "gone"], "blocked https://id.example#x"),
         (&["callers", "list"], "blocked (gone)"),
         (&["access", "unblock", "https://id.example#x"], "unblocked https"),

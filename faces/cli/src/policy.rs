@@ -1,6 +1,7 @@
 //! `portcullis policy`: whether policies are good, which ones decide, and reading them again.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use authorize::PolicySet;
@@ -44,6 +45,11 @@ pub(crate) struct Check {
     /// The configuration file
     #[arg(long, short, default_value = "portcullis.yaml", env = "PORTCULLIS_CONFIG")]
     config: PathBuf,
+    /// Let a gateway check it, as the version that runs there reads it; nothing changes there
+    #[arg(long)]
+    by_gateway: bool,
+    #[command(flatten)]
+    remote: Remote,
     /// Report as JSON
     #[arg(long)]
     json: bool,
@@ -90,10 +96,13 @@ impl Asked {
 
 impl Check {
     fn run(self, out: &mut Out) -> Result<ExitCode, Failure> {
-        let dir = match self.dir {
-            Some(dir) => dir,
+        let dir = match &self.dir {
+            Some(dir) => dir.clone(),
             None => config_verb::load(&self.config, out.colour())?.policies.dir,
         };
+        if self.by_gateway {
+            return serve::runtime()?.block_on(Self::ask(&self.remote, &self.config, &dir, out));
+        }
         match PolicySet::load(&dir) {
             Ok(set) => {
                 let report = set.report();
@@ -122,5 +131,23 @@ impl Check {
                 Ok(ExitCode::from(1))
             }
         }
+    }
+
+    /// Lets the gateway check the files of a folder, and tells what it says as JSON.
+    async fn ask(remote: &Remote, config: &Path, dir: &Path, out: &mut Out) -> Result<ExitCode, Failure> {
+        let mut files = BTreeMap::new();
+        let unread = |fault| Failure::Said(format!("cannot read {}: {fault}", dir.display()));
+        for entry in std::fs::read_dir(dir).map_err(unread)? {
+            let path = entry.map_err(unread)?.path();
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+            if name.ends_with(".cedar") && !name.starts_with('.') {
+                files.insert(name, std::fs::read_to_string(&path).map_err(unread)?);
+            }
+        }
+        let files: Vec<_> = files.iter().map(|(name, text)| json!({ "name": name, "text": text })).collect();
+        let client = remote.client(config).await?;
+        let told = client.send(Method::POST, "/policies/check", Some(&json!({ "files": files }))).await?;
+        out.json(&told)?;
+        Ok(if *told.at("ok") == json!(true) { ExitCode::SUCCESS } else { ExitCode::from(1) })
     }
 }
