@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use authenticate::{Authenticator, Inspection, Standing, Verdict};
 use clap::{Args, Subcommand};
-use model::SystemClock;
+use model::{Clock, SystemClock};
 use serde_json::Value;
+use store::SqliteStore;
 
 use crate::failure::Failure;
 use crate::out::{Out, Tone};
@@ -48,8 +49,8 @@ impl Inspect {
         let config = config_verb::load(&self.config, out.colour())?;
         let token = if self.token == "-" { read_token()? } else { self.token };
         let inspection = serve::runtime()?.block_on(async {
-            let clock = Arc::new(SystemClock::default());
-            let standing = Standing::stateless(clock.clone());
+            let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+            let standing = standing(&config, &clock).await?;
             let authenticator = Authenticator::build(&config.issuers, &config.limits, clock, standing)
                 .map_err(|fault| Failure::Said(fault.to_string()))?;
             Ok::<_, Failure>(authenticator.inspect(token.trim()).await)
@@ -61,6 +62,17 @@ impl Inspect {
         }
         Ok(if inspection.accepted { ExitCode::SUCCESS } else { ExitCode::from(1) })
     }
+}
+
+/// Who is shut out, by the gateway's state where that can be found; else that check is left out.
+async fn standing(config: &config::Config, clock: &Arc<dyn Clock>) -> Result<Arc<Standing>, Failure> {
+    let said = |fault: &dyn std::fmt::Display| Failure::Said(fault.to_string());
+    if !config.state.dir.join(store::FILE_NAME).is_file() {
+        return Ok(Standing::stateless(Arc::clone(clock)));
+    }
+    let store = SqliteStore::open_to_read(&config.state.dir, Arc::clone(clock)).await;
+    let store = store.map_err(|fault| said(&fault))?;
+    Standing::open(Arc::new(store), Arc::clone(clock)).await.map_err(|fault| said(&fault))
 }
 
 fn print(out: &mut Out, inspection: &Inspection) -> Result<(), Failure> {
