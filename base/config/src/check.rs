@@ -1,5 +1,6 @@
 //! From what is written to what is used: every section is checked and becomes its struct.
 
+mod admin;
 mod asked;
 mod fields;
 mod identity;
@@ -68,6 +69,7 @@ pub(crate) fn config(text: &str, base: Base, faults: &Gathered) -> Option<Config
     let listeners = listeners(&file, &base);
     let observe = observe(&file, &listeners);
     let public_url = file.parse("public_url", public_url);
+    let admin = admin::admin(&file, &base, &listeners, observe);
     let issuers = identity::issuers(&file, &base);
     let resources = resource::resources(&file, &base);
     let policies = policies(&file, &base);
@@ -85,6 +87,7 @@ pub(crate) fn config(text: &str, base: Base, faults: &Gathered) -> Option<Config
         listeners,
         public_url,
         observe,
+        admin,
         issuers,
         resources,
         policies: policies?,

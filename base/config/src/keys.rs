@@ -1,5 +1,6 @@
 //! Every key of the file. What stands here is what can be written.
 
+mod admin;
 mod asked;
 mod fields;
 mod identity;
@@ -7,6 +8,7 @@ mod login;
 mod resource;
 mod state;
 
+use admin::ADMIN;
 use identity::ISSUER;
 use resource::RESOURCE;
 use state::STATE;
@@ -37,6 +39,12 @@ pub(crate) const FILE: Section = Section {
             shape: Shape::Short("address", &OBSERVE),
             absent: Absent::Nothing("no such listener"),
             doc: "Where the operator's tools read health and metrics.",
+        },
+        Key {
+            name: "admin",
+            shape: Shape::Short("address", &ADMIN),
+            absent: Absent::Nothing("no administration over the network or a socket"),
+            doc: "Where Portcullis itself is administered: `docs/admin-api.md`.",
         },
         Key {
             name: "issuers",

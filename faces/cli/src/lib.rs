@@ -15,9 +15,12 @@ mod login_verb;
 mod out;
 mod policy;
 mod proxy_verb;
+mod remote;
+mod resources;
 mod serve;
 mod sessions;
 mod token;
+mod told;
 mod whoami;
 mod why;
 
@@ -64,6 +67,9 @@ enum Verb {
     /// List, show and replay what was recorded
     #[command(subcommand)]
     Sessions(sessions::SessionsVerb),
+    /// See what is protected, and how it stands
+    #[command(subcommand)]
+    Resources(resources::ResourcesVerb),
     /// Block callers, let them in again, revoke their tokens
     #[command(subcommand)]
     Access(access::AccessVerb),
@@ -99,6 +105,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Token(verb) => verb.run(&mut out),
         Verb::Proxy(verb) => verb.run(&mut out),
         Verb::Sessions(verb) => verb.run(&mut out),
+        Verb::Resources(verb) => verb.run(&mut out),
         Verb::Access(verb) => verb.run(&mut out),
         Verb::Callers(verb) => verb.run(&mut out),
         Verb::Why(verb) => verb.run(&mut out),

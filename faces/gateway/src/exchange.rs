@@ -151,7 +151,7 @@ async fn exchange(
         () = reply.gone() => {
             return seal(gateway, record, came, Ending::of(Outcome::CallerGone)).await;
         }
-        sent = place.upstreams.send(cleared, question) => sent,
+        sent = Box::pin(place.upstreams.send(cleared, question)) => sent,
         ended = sight.live.until_ended() => {
             return Box::pin(refuse::shut_out(gateway, record, came, &ended, reply)).await;
         }
@@ -162,6 +162,7 @@ async fn exchange(
     };
 
     // mask → record → respond, chunk by chunk; then seal
-    let ending = stream::carry(gateway, place, question, &mut sight, answer, &mut record, came, reply).await;
+    let carried = stream::carry(gateway, place, question, &mut sight, answer, &mut record, came, reply);
+    let ending = Box::pin(carried).await;
     seal(gateway, record, came, ending).await;
 }
