@@ -1,5 +1,6 @@
 //! From what is written to what is used: every section is checked and becomes its struct.
 
+mod console;
 mod identity;
 mod resource;
 
@@ -72,6 +73,7 @@ pub(crate) fn config(text: &str, base: Base, faults: &Gathered) -> Option<Config
         fits(&file, &resources, limits);
     }
     let deny_lists = deny_lists(&file);
+    let console = console::console(&file, &base, &issuers);
     if faults.any() {
         return None;
     }
@@ -84,6 +86,7 @@ pub(crate) fn config(text: &str, base: Base, faults: &Gathered) -> Option<Config
         ledger: ledger?,
         limits: limits?,
         deny_lists,
+        console: console?,
         base_dir: base.0,
     })
 }

@@ -1,8 +1,10 @@
 //! Every key of the file. What stands here is what can be written.
 
+mod console;
 mod identity;
 mod resource;
 
+use console::CONSOLE;
 use identity::ISSUER;
 use resource::RESOURCE;
 
@@ -62,6 +64,12 @@ pub(crate) const FILE: Section = Section {
             shape: Shape::Named(Kind::Name, &Shape::Section(&DENY_LIST)),
             absent: Absent::Is("{}"),
             doc: "Named patterns. A policy sees in `context.matches` which of them a request holds.",
+        },
+        Key {
+            name: "console",
+            shape: Shape::Section(&CONSOLE),
+            absent: Absent::Nothing("no pages for browsers"),
+            doc: "The pages for people, on the admin listener.",
         },
     ],
 };

@@ -1,6 +1,7 @@
 //! What the file becomes: plain structs, checked whole, that each step takes its part of. Every value
 //! here is usable as it stands: paths are resolved, URLs parsed, durations within their bounds.
 
+mod console;
 mod identity;
 mod resource;
 
@@ -9,6 +10,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use console::{Console, Session, SignIn};
 pub use identity::{ClaimRule, ClaimTest, GroupRule, Groups, Issuer, IssuerKind, Mfa};
 pub use resource::{
     Credential, OnTokenExpiry, Resource, ResourceKind, Route, ServerKind, Timeouts, UnknownStreams,
@@ -35,6 +37,8 @@ pub struct Config {
     pub limits: Limits,
     /// Named patterns that policies see in `context.matches`.
     pub deny_lists: Vec<DenyList>,
+    /// The pages for people, if there are any.
+    pub console: Option<Console>,
     /// The folder of the configuration file, absolute. Every other path is resolved against it already.
     pub base_dir: PathBuf,
 }

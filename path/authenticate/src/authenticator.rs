@@ -25,15 +25,16 @@ const FRESHEN_EVERY: Duration = Duration::from_secs(1);
 /// Knows the configured issuers, their keys, and the tokens verified of late. A new configuration is a
 /// new authenticator, which remembers nothing of the old one.
 pub struct Authenticator {
-    issuers: Vec<Issuer>,
-    clock: Arc<dyn Clock>,
+    pub(crate) issuers: Vec<Issuer>,
+    pub(crate) clock: Arc<dyn Clock>,
     cache: Cache,
 }
 
-/// The proof that a token was verified for this exchange. Only [`Authenticator::caller`] makes one.
+/// The proof that a token was verified for this exchange: the request's own ([`Authenticator::caller`]), or
+/// the one a person signed in with ([`Authenticator::resume`]).
 pub struct Caller {
-    exchange: ExchangeId,
-    identity: Arc<Identity>,
+    pub(crate) exchange: ExchangeId,
+    pub(crate) identity: Arc<Identity>,
 }
 
 impl Caller {
@@ -269,6 +270,15 @@ fn admitted(
         )));
     }
     reading.pass(Check::Type);
+    algorithm(issuer, compact, reading)
+}
+
+/// The algorithm, if the issuer may use it.
+pub(crate) fn algorithm(
+    issuer: &Issuer,
+    compact: &Compact<'_>,
+    reading: &mut Reading,
+) -> Result<Algorithm, AuthenticateError> {
     let name = &compact.header.algorithm;
     let algorithm = Algorithm::from_name(name).filter(|algorithm| issuer.algorithms.contains(algorithm));
     let algorithm = algorithm.ok_or_else(|| {
@@ -283,7 +293,7 @@ fn admitted(
 }
 
 /// Verifies the signature, with newer keys if those at hand have none by that name.
-async fn signed(
+pub(crate) async fn signed(
     issuer: &Issuer,
     compact: &Compact<'_>,
     algorithm: Algorithm,
@@ -308,13 +318,13 @@ async fn signed(
     Ok(key.fingerprint())
 }
 
-fn token_digest(token: &str) -> Digest {
+pub(crate) fn token_digest(token: &str) -> Digest {
     let mut bytes = [0; 32];
     bytes.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
     bytes
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         write!(text, "{byte:02x}").ok();
         text

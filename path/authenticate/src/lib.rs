@@ -21,6 +21,7 @@ mod issuer;
 mod keys;
 mod mapping;
 mod provider;
+mod sign_in;
 mod strict;
 
 pub use authenticator::{Authenticator, Caller};
@@ -29,6 +30,7 @@ pub use compact::{MAX_HEADER_BYTES, MAX_TOKEN_BYTES, front_end};
 pub use error::AuthenticateError;
 pub use inspect::{Checked, Inspection, Verdict};
 pub use provider::IssuerHealth;
+pub use sign_in::{Expected, SignedIn};
 
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@ mod mapping;
 mod mutations;
 mod outages;
 mod sampled;
+mod sign_in;
 
 use std::sync::Arc;
 use std::time::Duration;
