@@ -1,5 +1,6 @@
 //! From what is written to what is used: every section is checked and becomes its struct.
 
+mod admin;
 mod console;
 mod identity;
 mod resource;
@@ -64,6 +65,7 @@ pub(crate) fn config(text: &str, base: Base, faults: &Gathered) -> Option<Config
     let file = Mapping::file(root, &FILE, faults)?;
     let listeners = listeners(&file, &base);
     let observe = observe(&file, &listeners);
+    let admin = admin::admin(&file, &base, &listeners, observe);
     let issuers = identity::issuers(&file, &base);
     let resources = resource::resources(&file, &base);
     let policies = policies(&file, &base);
@@ -80,6 +82,7 @@ pub(crate) fn config(text: &str, base: Base, faults: &Gathered) -> Option<Config
     Some(Config {
         listeners,
         observe,
+        admin,
         issuers,
         resources,
         policies: policies?,

@@ -1,9 +1,11 @@
 //! Every key of the file. What stands here is what can be written.
 
+mod admin;
 mod console;
 mod identity;
 mod resource;
 
+use admin::ADMIN;
 use console::CONSOLE;
 use identity::ISSUER;
 use resource::RESOURCE;
@@ -28,6 +30,12 @@ pub(crate) const FILE: Section = Section {
             shape: Shape::Short("address", &OBSERVE),
             absent: Absent::Nothing("no such listener"),
             doc: "Where the operator's tools read health and metrics.",
+        },
+        Key {
+            name: "admin",
+            shape: Shape::Short("address", &ADMIN),
+            absent: Absent::Nothing("no administration over the network or a socket"),
+            doc: "Where Portcullis itself is administered: `docs/admin-api.md`.",
         },
         Key {
             name: "issuers",

@@ -31,9 +31,9 @@ pub use schema::json_schema;
 pub use secret::{MAX_SECRET_BYTES, SecretError, SecretRef};
 pub use starter::{StarterAnswers, StarterFiles, starter};
 pub use usable::{
-    ClaimRule, ClaimTest, Config, Console, Credential, DenyList, Durability, GroupRule, Groups, Issuer, IssuerKind,
-    Ledger, Limits, Listener, Mfa, OnTokenExpiry, Policies, Resource, ResourceKind, Route, ServerKind,
-    Session, SignIn, Timeouts, Tls, UnknownStreams, UpstreamTls,
+    Admin, ClaimRule, ClaimTest, Config, Console, Credential, DenyList, Durability, GroupRule, Groups,
+    Issuer, IssuerKind, Ledger, Limits, Listener, Mfa, OnTokenExpiry, Policies, Resource, ResourceKind,
+    Route, ServerKind, Session, SignIn, Timeouts, Tls, UnknownStreams, UpstreamTls,
 };
 pub use watch::Watched;
 

@@ -1,6 +1,7 @@
 //! What the file becomes: plain structs, checked whole, that each step takes its part of. Every value
 //! here is usable as it stands: paths are resolved, URLs parsed, durations within their bounds.
 
+mod admin;
 mod console;
 mod identity;
 mod resource;
@@ -10,6 +11,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use admin::Admin;
 pub use console::{Console, Session, SignIn};
 pub use identity::{ClaimRule, ClaimTest, GroupRule, Groups, Issuer, IssuerKind, Mfa};
 pub use resource::{
@@ -25,6 +27,8 @@ pub struct Config {
     /// Where the operator's tools read health and metrics, if anywhere. Plain HTTP, loopback only unless
     /// the file says `plain: allowed`.
     pub observe: Option<SocketAddr>,
+    /// Where Portcullis itself is administered, if anywhere.
+    pub admin: Option<Admin>,
     /// Whose tokens are accepted, by name. Never empty, no two with one issuer URL and audience.
     pub issuers: Vec<Issuer>,
     /// What is protected, by name. Never empty.

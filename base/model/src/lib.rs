@@ -4,6 +4,7 @@
 //! [`Identity`], an [`Operation`] with its [`Facts`], a [`Refusal`], the [`Question`] that was judged
 //! and the [`Piece`]s an answer is laid out in. Proofs do not live here: each is made by its own step.
 
+mod act;
 mod adapter;
 mod class;
 mod clock;
@@ -16,6 +17,7 @@ mod outcome;
 mod question;
 mod refusal;
 
+pub use act::{Act, Area};
 pub use adapter::{Adapter, Reveal, Usable};
 pub use class::{DataClass, DataClassError};
 pub use clock::{Clock, FixedClock, SystemClock};

@@ -13,9 +13,11 @@ mod life;
 mod local;
 mod outgoing;
 mod serve;
+mod socket;
 mod tls;
 mod wire;
 
 pub use door::{Door, Peer};
 pub use error::AcceptError;
 pub use framing::framing;
+pub use socket::{SOCKET_PEER, SocketDoor};

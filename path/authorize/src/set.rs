@@ -37,6 +37,8 @@ pub(crate) struct Policy {
     pub(crate) reads_approvals: bool,
     /// Whether its scope names `Action::"unknown"` itself.
     pub(crate) names_unknown: bool,
+    /// Whether its scope names an action, or a group of them.
+    pub(crate) names_action: bool,
 }
 
 impl Policy {
@@ -119,6 +121,7 @@ impl PolicySet {
             policies.push(Policy {
                 reads_approvals: lint::reads_approvals(&found.body),
                 names_unknown: lint::names_unknown(&found.cedar),
+                names_action: lint::names_action(&found.cedar),
                 id: found.id,
                 file: found.file,
                 place: found.place,

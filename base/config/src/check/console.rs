@@ -35,7 +35,9 @@ fn origin(text: &str) -> Result<String, String> {
         return Err("the console has a host of its own: its cookie is for all of it".to_owned());
     }
     if scheme == "http" && !value::is_loopback(authority.host()) {
-        return Err("this URL is plain HTTP: a session's cookie would travel readable; use `https`".to_owned());
+        return Err(
+            "this URL is plain HTTP: a session's cookie would travel readable; use `https`".to_owned()
+        );
     }
     let usual = if scheme == "https" { 443 } else { 80 };
     let port = authority.port_u16().filter(|port| *port != usual);
@@ -47,7 +49,8 @@ fn sign_in(name: String, section: &Mapping<'_>, base: &Base, issuers: &[Issuer])
     match issuers.iter().find(|issuer| issuer.name == name) {
         None => section.fault(format!("no issuer is called {}", shown(&name)), "a name from `issuers`"),
         Some(issuer) if issuer.kind == IssuerKind::Workload => {
-            section.fault(format!("{} is an issuer for programs", shown(&name)), "an issuer of people's tokens");
+            section
+                .fault(format!("{} is an issuer for programs", shown(&name)), "an issuer of people's tokens");
         }
         Some(_) => {}
     }

@@ -35,7 +35,10 @@ fn what_would_not_hold_is_refused() {
         ("url: https://portcullis.test, sign_in: {corq: {client_id: a}}", "no issuer is called `corq`"),
         ("url: https://portcullis.test, sign_in: {corp: {client_id: a, scopes: [email]}}", "no ID token"),
         ("url: https://portcullis.test, sign_in: {corp: {client_id: a, scopes: ['a b']}}", "is no scope"),
-        ("url: https://portcullis.test, sign_in: {corp: {client_id: a, client_secret: x}}", "a secret may not"),
+        (
+            "url: https://portcullis.test, sign_in: {corp: {client_id: a, client_secret: x}}",
+            "a secret may not",
+        ),
         (
             "url: https://portcullis.test, sign_in: {corp: {client_id: a}}, session: {idle: 2h, absolute: 1h}",
             "would end nothing",

@@ -16,6 +16,7 @@ fn a_small_file_is_the_default_of_every_struct() {
     let expected = Config {
         listeners: vec![Listener { address: "127.0.0.1:8080".parse().unwrap(), tls: Tls::Plain }],
         observe: None,
+        admin: None,
         issuers: vec![Issuer::new("corp", "https://login.example.test", "portcullis")],
         resources: vec![Resource::model(ResourceName::new("llama").unwrap(), ServerKind::LlamaCpp, upstream)],
         policies: Policies { dir: folder.path("policies"), timezone: "UTC".to_owned() },
@@ -62,6 +63,10 @@ fn every_key_arrives_where_it_is_used() {
     let named = local(&["portcullis.example.test", "192.0.2.7"]);
     assert_eq!(tls, [&Tls::Plain, &local(&["localhost"]), &named, &files, &Tls::Plain]);
     assert_eq!(config.observe, Some("192.0.2.7:9090".parse().unwrap()));
+    let admin = config.admin.as_ref().unwrap();
+    assert_eq!(admin.listener.as_ref().unwrap().address, "192.0.2.7:9443".parse().unwrap());
+    assert_eq!(admin.listener.as_ref().unwrap().tls, local(&["portcullis.example.test"]));
+    assert_eq!((admin.socket.clone(), admin.socket_mode), (Some(folder.path("admin.sock")), 0o660));
     assert_eq!(config.ledger.durability, Durability::Disk);
     let list = &config.deny_lists[0];
     assert_eq!((list.name.as_str(), list.words.len(), list.patterns.len()), ("project-names", 2, 1));
