@@ -59,6 +59,9 @@ codes! {
     TokenExpired "token_expired" 401 Caller
         "The token has expired."
         "Get a fresh token from your issuer.";
+    SignInRefused "sign_in_refused" 401 Caller
+        "The sign-in by browser did not come to its end."
+        "Begin it anew from the sign-in page.";
     PolicyDenied "policy_denied" 403 Policy
         "Policy does not allow this operation."
         "Ask the operator, giving the request id; `portcullis why REQUEST-ID` tells them what would have to change.";

@@ -167,9 +167,26 @@ mod tests {
         }
         let long = format!("/{}", "a".repeat(LONGEST));
         for bad in [
-            "", "a", "//evil.test", "/\\evil.test", "\\\\evil.test", "https://evil.test", "/a//evil.test", "/\tx",
-            "/x\r\nset-cookie: a=b", "javascript:alert(1)", "/@evil.test", "/x#y", "/ü", "/sign-in", "/sign-out",
-            "/sign-in?return_to=/", "/signed-out", " /", long.as_str(), "/a:b",
+            "",
+            "a",
+            "//evil.test",
+            "/\\evil.test",
+            "\\\\evil.test",
+            "https://evil.test",
+            "/a//evil.test",
+            "/\tx",
+            "/x\r\nset-cookie: a=b",
+            "javascript:alert(1)",
+            "/@evil.test",
+            "/x#y",
+            "/ü",
+            "/sign-in",
+            "/sign-out",
+            "/sign-in?return_to=/",
+            "/signed-out",
+            " /",
+            long.as_str(),
+            "/a:b",
         ] {
             assert_eq!(ReturnTo::parse(bad), None, "{bad:?}");
         }

@@ -61,7 +61,10 @@ mod tests {
         assert_eq!(from(&["__Host-portcullis=x; __Host-portcullis=x"]).as_deref(), Some("x"));
         assert_eq!(from(&["__Host-portcullis=x; __Host-portcullis=y"]), None);
         assert_eq!(from(&["__Host-portcullis=x", "__Host-portcullis=y"]), None);
-        assert_eq!(from(&["__host-portcullis=x", "x__Host-portcullis=x", "__Host-portcullis-sign-in=y"]), None);
+        assert_eq!(
+            from(&["__host-portcullis=x", "x__Host-portcullis=x", "__Host-portcullis-sign-in=y"]),
+            None
+        );
         assert_eq!(from(&[]), None);
     }
 

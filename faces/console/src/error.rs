@@ -63,7 +63,8 @@ impl ConsoleError {
                 let refusal = fault.refusal();
                 match refusal.code {
                     Code::IdentityUnavailable => refusal,
-                    _ => refusal.because("What your issuer sent is not accepted here, so you are not signed in."),
+                    _ => refusal
+                        .because("What your issuer sent is not accepted here, so you are not signed in."),
                 }
             }
             Self::Unreachable { .. } => Refusal::new(Code::IdentityUnavailable)

@@ -20,7 +20,9 @@ pub(crate) fn arrival(head: &Parts, origin: &str) -> Result<(), Refusal> {
     let host = host.or_else(|| head.headers.get(header::HOST)?.to_str().ok()).unwrap_or_default();
     let (scheme, own) = origin.split_once("://").unwrap_or(("https", origin));
     let usual = if scheme == "https" { ":443" } else { ":80" };
-    if !host.eq_ignore_ascii_case(own) && !host.strip_suffix(usual).is_some_and(|host| host.eq_ignore_ascii_case(own)) {
+    if !host.eq_ignore_ascii_case(own)
+        && !host.strip_suffix(usual).is_some_and(|host| host.eq_ignore_ascii_case(own))
+    {
         // Else any name that leads here could be given a page (DNS rebinding).
         let why = format!("This console is at {origin}, not at the name you used.");
         return Err(Refusal::new(Code::HeaderRefused).because(why));
@@ -31,9 +33,8 @@ pub(crate) fn arrival(head: &Parts, origin: &str) -> Result<(), Refusal> {
 /// A form is sent by a page of this console alone. Every browser of today says so by `Origin`, and by
 /// `Sec-Fetch-Site`.
 fn written_here(headers: &HeaderMap, origin: &str) -> Result<(), Refusal> {
-    let elsewhere = || {
-        Refusal::new(Code::HeaderRefused).because("The form was not sent by a page of this console.")
-    };
+    let elsewhere =
+        || Refusal::new(Code::HeaderRefused).because("The form was not sent by a page of this console.");
     let from = text(headers, "origin");
     if from != Some(origin) || text(headers, "sec-fetch-site").is_some_and(|site| site != "same-origin") {
         return Err(elsewhere().detail(format_args!("the origin is {from:?}")));
@@ -69,8 +70,9 @@ pub(crate) fn form(body: &[u8], token: &str) -> Result<(), Refusal> {
     let mut given = form_urlencoded::parse(body).filter(|(name, _)| name == FORM_TOKEN);
     match (given.next(), given.next()) {
         (Some((_, given)), None) if same(&given, token) => Ok(()),
-        _ => Err(Refusal::new(Code::HeaderRefused)
-            .because("The page this form was on is of another session. Go back, read it anew, and try again.")),
+        _ => Err(Refusal::new(Code::HeaderRefused).because(
+            "The page this form was on is of another session. Go back, read it anew, and try again.",
+        )),
     }
 }
 
@@ -115,7 +117,14 @@ mod tests {
     fn only_by_its_own_name() {
         assert!(judge("GET", &[]));
         assert!(judge("GET", &[("host", "Console.Test:8443")]));
-        for host in ["console.test", "evil.test:8443", "console.test:8443.evil.test", "127.0.0.1:8443", "", "a.console.test:8443"] {
+        for host in [
+            "console.test",
+            "evil.test:8443",
+            "console.test:8443.evil.test",
+            "127.0.0.1:8443",
+            "",
+            "a.console.test:8443",
+        ] {
             assert!(!judge("GET", &[("host", host)]), "{host}");
         }
     }
@@ -145,11 +154,21 @@ mod tests {
     fn other_sites_may_lead_here_and_no_more() {
         let cross = ("sec-fetch-site", "cross-site");
         assert!(judge("GET", &[cross, ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")]));
-        assert!(judge("GET", &[("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "style")]));
+        assert!(judge(
+            "GET",
+            &[("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "style")]
+        ));
         assert!(!judge("GET", &[cross, ("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "image")]));
         assert!(!judge("GET", &[cross, ("sec-fetch-mode", "cors")]));
         assert!(!judge("GET", &[cross, ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")]));
-        assert!(!judge("GET", &[("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "object")]));
+        assert!(!judge(
+            "GET",
+            &[
+                ("sec-fetch-site", "same-origin"),
+                ("sec-fetch-mode", "navigate"),
+                ("sec-fetch-dest", "object")
+            ]
+        ));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use form_urlencoded::{Serializer, byte_serialize};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use model::Clock;
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use crate::ConsoleError;
 
@@ -59,8 +59,18 @@ struct Discovery {
 /// What the token endpoint gives.
 #[derive(Deserialize)]
 pub(crate) struct Tokens {
+    #[serde(deserialize_with = "secret")]
     pub(crate) id_token: SecretString,
+    #[serde(default, deserialize_with = "secret_if_there")]
     pub(crate) access_token: Option<SecretString>,
+}
+
+fn secret<'de, D: Deserializer<'de>>(from: D) -> Result<SecretString, D::Error> {
+    String::deserialize(from).map(SecretString::from)
+}
+
+fn secret_if_there<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SecretString>, D::Error> {
+    Ok(Option::<String>::deserialize(from)?.map(SecretString::from))
 }
 
 /// What it says when it gives nothing (RFC 6749, section 5.2).
@@ -126,7 +136,10 @@ fn read(issuer: &Issuer, body: &[u8], fetcher: Fetcher) -> Result<Endpoints, Str
     if found.issuer != issuer.issuer {
         return Err("it is the document of another issuer".to_owned());
     }
-    if found.code_challenge_methods_supported.is_some_and(|methods| !methods.iter().any(|name| name == "S256")) {
+    if found
+        .code_challenge_methods_supported
+        .is_some_and(|methods| !methods.iter().any(|name| name == "S256"))
+    {
         return Err("the issuer does not take PKCE with S256".to_owned());
     }
     let usable = |text: String| -> Result<(String, Uri), String> {
@@ -256,6 +269,11 @@ mod tests {
         ] {
             assert!(document(|document| document[key] = value.clone()).is_err(), "{key} {value}");
         }
-        assert!(document(|document| { document.as_object_mut().unwrap().remove("code_challenge_methods_supported"); }).is_ok());
+        assert!(
+            document(|document| {
+                document.as_object_mut().unwrap().remove("code_challenge_methods_supported");
+            })
+            .is_ok()
+        );
     }
 }

@@ -182,10 +182,7 @@ fn removals(hashed: &str, identity: &Identity) -> [Write; 2] {
 fn writes(hashed: &str, kept: &Kept, ends: &Ends) -> Result<Vec<Write>, ConsoleError> {
     let until = Until::At(end(kept, ends));
     let whose = by_person(&kept.signed_in.identity, hashed);
-    Ok(vec![
-        Write::put(by_name(hashed), kept)?.lasting(until),
-        Write::put(whose, &kept.seen)?.lasting(until),
-    ])
+    Ok(vec![Write::put(by_name(hashed), kept)?.lasting(until), Write::put(whose, &kept.seen)?.lasting(until)])
 }
 
 fn end(kept: &Kept, ends: &Ends) -> Timestamp {

@@ -140,17 +140,13 @@ impl Authenticator {
 
     fn named_issuer(&self, name: &str) -> Result<&Issuer, AuthenticateError> {
         let issuer = self.issuers.iter().find(|issuer| issuer.name == name);
-        issuer.ok_or_else(|| AuthenticateError::SignIn(format!("no issuer is called {} any more", quote(name))))
+        issuer
+            .ok_or_else(|| AuthenticateError::SignIn(format!("no issuer is called {} any more", quote(name))))
     }
 }
 
 /// `aud` holds the client, and nobody unknown; `azp`, where it must be or is, names the client.
-fn party(
-    issuer: &Issuer,
-    claims: &Value,
-    audiences: &[&str],
-    client: &str,
-) -> Result<(), AuthenticateError> {
+fn party(issuer: &Issuer, claims: &Value, audiences: &[&str], client: &str) -> Result<(), AuthenticateError> {
     let known = |audience: &&&str| **audience == client || issuer.is_audience(&[**audience]);
     if !audiences.contains(&client) {
         let why = "the ID token is for another client: `aud` does not name this one";

@@ -118,8 +118,7 @@ async fn the_tokens_end_counts_but_a_browser_may_arrive() {
 async fn an_issuer_that_is_gone_ends_what_rests_on_it() {
     let key = KeyPair::ed();
     let world = World::with(&[("k", &key)], |_| {}).await;
-    let signed_in =
-        world.authenticator.sign_in(&draft(&world).sign("k", &key), &EXPECTED).await.unwrap();
+    let signed_in = world.authenticator.sign_in(&draft(&world).sign("k", &key), &EXPECTED).await.unwrap();
     let exchange = ExchangeId::at(world.clock.now());
     let renamed = World::with(&[], |issuer| issuer.name = "other".to_owned()).await;
     assert!(renamed.authenticator.resume(exchange, &signed_in).is_err());
