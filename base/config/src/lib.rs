@@ -33,8 +33,9 @@ pub use starter::{StarterAnswers, StarterFiles, starter};
 pub use usable::{
     Admin, ClaimRule, ClaimTest, Config, Console, Credential, DenyList, Durability, GroupRule, Groups,
     Issuer, IssuerKind, Ledger, Limits, Listener, Mfa, OnTokenExpiry, Policies, Resource, ResourceKind,
-    Route, ServerKind, Session, SignIn, Timeouts, Tls, UnknownStreams, UpstreamTls,
+    Route, ServerKind, Session, SignIn, State, Timeouts, Tls, UnknownStreams, UpstreamTls,
 };
+pub use usable::{BackchannelLogout, ClientAuth, Introspection, Userinfo};
 pub use watch::Watched;
 
 /// The largest file, in bytes.

@@ -2,9 +2,11 @@
 //! here is usable as it stands: paths are resolved, URLs parsed, durations within their bounds.
 
 mod admin;
+mod asked;
 mod console;
 mod identity;
 mod resource;
+mod state;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -12,12 +14,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use admin::Admin;
+pub use asked::{BackchannelLogout, ClientAuth, Introspection, Userinfo};
 pub use console::{Console, Session, SignIn};
 pub use identity::{ClaimRule, ClaimTest, GroupRule, Groups, Issuer, IssuerKind, Mfa};
 pub use resource::{
     Credential, OnTokenExpiry, Resource, ResourceKind, Route, ServerKind, Timeouts, UnknownStreams,
     UpstreamTls,
 };
+pub use state::State;
 
 /// Everything one file says.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +41,8 @@ pub struct Config {
     pub policies: Policies,
     /// Where the record is written.
     pub ledger: Ledger,
+    /// Where the state is kept.
+    pub state: State,
     /// What one gateway takes on at once.
     pub limits: Limits,
     /// Named patterns that policies see in `context.matches`.

@@ -62,7 +62,10 @@ impl ConsoleError {
             Self::Identity(fault) => {
                 let refusal = fault.refusal();
                 match refusal.code {
-                    Code::IdentityUnavailable => refusal,
+                    Code::IdentityUnavailable
+                    | Code::StateUnavailable
+                    | Code::CallerBlocked
+                    | Code::TokenRevoked => refusal,
                     _ => refusal
                         .because("What your issuer sent is not accepted here, so you are not signed in."),
                 }

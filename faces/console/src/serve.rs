@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use accept::Peer;
-use authenticate::{Authenticator, Caller};
+use authenticate::{AuthenticateError, Authenticator, Caller};
 use authorize::Authorizer;
 use bytes::Bytes;
 use config::Config;
@@ -134,7 +134,11 @@ impl Console {
             Ok(live) => live,
             Err(answer) => return Ok(answer),
         };
-        let Some(caller) = self.caller(scene, &live)? else {
+        let caller = match self.caller(scene, &live) {
+            Err(ConsoleError::Identity(fault)) => return self.shut_out(scene, &live, &fault).await,
+            caller => caller?,
+        };
+        let Some(caller) = caller else {
             // The ID token has had its time: the issuer is asked again, unseen while it knows the browser.
             let here = scene.head.uri.path_and_query().map_or("/", |here| here.as_str());
             let here = ReturnTo::parse(here).unwrap_or_else(ReturnTo::home);
@@ -171,6 +175,23 @@ impl Console {
             return Ok(None);
         }
         Ok(Some(scene.view.authenticator.resume(scene.visit.exchange, signed_in)?))
+    }
+
+    /// The person is blocked, or has logged out elsewhere: the session is over too.
+    async fn shut_out(
+        &self,
+        scene: &Scene<'_>,
+        live: &Live,
+        fault: &AuthenticateError,
+    ) -> Result<Answer, ConsoleError> {
+        let refusal = fault.refusal();
+        if !matches!(refusal.code, Code::IdentityUnavailable | Code::StateUnavailable) {
+            self.sessions.end(live).await?;
+        }
+        let identity = &live.kept.signed_in.identity;
+        let mut answer = self.refused(scene, &refusal, Some(identity)).await?;
+        with_cookie(&mut answer, cookies::clear(cookies::SESSION));
+        Ok(answer)
     }
 
     /// Leads to the sign-in, and back here after it.

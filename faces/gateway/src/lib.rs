@@ -14,6 +14,7 @@ mod seal;
 mod serve;
 mod session;
 mod setup;
+mod state;
 mod stream;
 
 use std::sync::Arc;
@@ -38,6 +39,7 @@ pub struct Gateway {
     ledger: Ledger,
     rules: Arc<mask::Rules>,
     clock: Arc<dyn Clock>,
+    state: state::State,
     /// Requests in flight.
     room: Arc<Semaphore>,
     /// Request bytes held, in units of [`session::MEMORY_UNIT`].

@@ -98,6 +98,7 @@ impl Running {
                 "some exchanges were not sealed in time; the next start closes them as interrupted"
             );
         }
+        self.gateway.standing().flush().await;
         if let Err(fault) = self.gateway.ledger.clone().close().await {
             tracing::warn!(%fault, "the ledger could not be closed cleanly; the next start mends it");
         }

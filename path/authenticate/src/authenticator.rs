@@ -1,22 +1,22 @@
 //! The whole of the step: from headers to a caller, or to the check that failed.
 
 use std::fmt;
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use http::HeaderMap;
 use model::{Clock, ExchangeId, Identity};
 
-use crate::cache::{Cache, Digest, Verified};
+use crate::cache::{Cache, Verified};
 use crate::compact::{self, Compact};
+use crate::digest::{self, Digest, hex};
 use crate::error::quote;
 use crate::inspect::{Inspection, Reading};
 use crate::issuer::Issuer;
 use crate::keys::{Algorithm, Fingerprint, KeyFault};
 use crate::mapping::Bearer;
 use crate::provider::Held;
+use crate::standing::{Seen, Standing, Who};
 use crate::{AuthenticateError, Check, IssuerHealth, bearer, claims};
 
 /// How often [`Authenticator::keep_fresh`] looks after the keys.
@@ -28,13 +28,14 @@ pub struct Authenticator {
     pub(crate) issuers: Vec<Issuer>,
     pub(crate) clock: Arc<dyn Clock>,
     cache: Cache,
+    standing: Arc<Standing>,
 }
 
 /// The proof that a token was verified for this exchange: the request's own ([`Authenticator::caller`]), or
 /// the one a person signed in with ([`Authenticator::resume`]).
 pub struct Caller {
-    pub(crate) exchange: ExchangeId,
-    pub(crate) identity: Arc<Identity>,
+    exchange: ExchangeId,
+    seen: Arc<Seen>,
 }
 
 impl Caller {
@@ -45,18 +46,29 @@ impl Caller {
 
     /// Who the caller is.
     pub fn identity(&self) -> &Arc<Identity> {
-        &self.identity
+        &self.seen.identity
     }
+
+    /// What [`Standing`] judges by.
+    pub(crate) fn seen(&self) -> &Arc<Seen> {
+        &self.seen
+    }
+}
+
+/// Makes the proof, for the one other place that may.
+pub(crate) fn proven(exchange: ExchangeId, seen: Arc<Seen>) -> Caller {
+    Caller { exchange, seen }
 }
 
 impl fmt::Debug for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Caller({} for {})", self.identity.entity_id(), self.exchange)
+        write!(f, "Caller({} for {})", self.identity().entity_id(), self.exchange)
     }
 }
 
 impl Authenticator {
-    /// Checks and compiles the settings. Nothing is fetched yet: see [`Authenticator::warm`].
+    /// Checks and compiles the settings. Nothing is fetched yet: see [`Authenticator::warm`]. Whom
+    /// `standing` shuts out is refused, also with a token that was accepted before.
     ///
     /// # Errors
     /// [`AuthenticateError::Settings`] or [`AuthenticateError::Dial`] for the first issuer that cannot be
@@ -65,6 +77,7 @@ impl Authenticator {
         issuers: &[config::Issuer],
         limits: &config::Limits,
         clock: Arc<dyn Clock>,
+        standing: Arc<Standing>,
     ) -> Result<Arc<Self>, AuthenticateError> {
         let mut built: Vec<Issuer> = Vec::new();
         for settings in issuers {
@@ -83,7 +96,7 @@ impl Authenticator {
             }
             built.push(issuer);
         }
-        Ok(Arc::new(Self { issuers: built, clock, cache: Cache::new(limits.token_cache) }))
+        Ok(Arc::new(Self { issuers: built, clock, cache: Cache::new(limits.token_cache), standing }))
     }
 
     /// The caller whose token `headers` carry, proven for `exchange`.
@@ -100,17 +113,21 @@ impl Authenticator {
             Ok(token) => self.identity(token, &mut reading).await,
             Err(error) => Err(error),
         };
+        let identity = identity.and_then(|verified| match self.standing.judge(&verified.seen.who) {
+            None => Ok(verified),
+            Some(ended) => Err(AuthenticateError::shut_out(ended)),
+        });
         let result = match &identity {
             Ok(_) => "accepted",
             Err(error) => error.check().map_or("settings", Check::name),
         };
         let issuer = match &identity {
-            Ok(identity) => &identity.issuer_name,
+            Ok(verified) => &verified.seen.identity.issuer_name,
             Err(_) => self.named(reading.issuer),
         };
         metrics::counter!("portcullis_tokens_total", "issuer" => issuer.to_owned(), "result" => result)
             .increment(1);
-        identity.map(|identity| Caller { exchange, identity })
+        identity.map(|Verified { seen, .. }| Caller { exchange, seen })
     }
 
     /// Every check of `token`, and what it says. Asks the same questions as [`Authenticator::caller`], of
@@ -122,7 +139,14 @@ impl Authenticator {
             Err(AuthenticateError::Missing)
         } else {
             reading.pass(Check::Presented);
-            self.verify(token, &token_digest(token), &mut reading).await
+            let verified = self.verify(token, &digest::of(token), &mut reading).await;
+            verified.and_then(|verified| match self.standing.judge(&verified.seen.who) {
+                Some(ended) => Err(AuthenticateError::shut_out(ended)),
+                None => {
+                    reading.pass(Check::Standing);
+                    Ok(verified)
+                }
+            })
         };
         let issuer = reading.issuer.and_then(|at| self.issuers.get(at));
         let groups = match (issuer, &reading.claims) {
@@ -130,7 +154,7 @@ impl Authenticator {
             _ => None,
         };
         let name = issuer.map(|issuer| issuer.name.clone());
-        let outcome = outcome.map(|verified| Identity::clone(&verified.identity));
+        let outcome = outcome.map(|verified| Identity::clone(&verified.seen.identity));
         Inspection { issuer: name, groups, ..Inspection::new(reading, outcome) }
     }
 
@@ -168,21 +192,31 @@ impl Authenticator {
         acts.join_all().await;
     }
 
+    /// Refuses whoever is shut out.
+    pub(crate) fn admits(&self, who: &Who) -> Result<(), AuthenticateError> {
+        self.standing.judge(who).map_or(Ok(()), |ended| Err(AuthenticateError::shut_out(ended)))
+    }
+
+    /// Notes that somebody was seen.
+    pub(crate) fn saw(&self, identity: Identity, session: Option<&str>) -> Arc<Seen> {
+        self.standing.saw(identity, session, self.clock.now())
+    }
+
     /// Remembered, or verified now.
-    async fn identity(&self, token: &str, reading: &mut Reading) -> Result<Arc<Identity>, AuthenticateError> {
-        let digest = token_digest(token);
+    async fn identity(&self, token: &str, reading: &mut Reading) -> Result<Verified, AuthenticateError> {
+        let digest = digest::of(token);
         if let Some(verified) = self.cache.get(&digest) {
             if self.stands(&verified).await {
-                let issuer = verified.identity.issuer_name.clone();
+                let issuer = verified.seen.identity.issuer_name.clone();
                 metrics::counter!("portcullis_token_cache_hits_total", "issuer" => issuer).increment(1);
-                return Ok(verified.identity);
+                verified.seen.again(self.clock.now());
+                return Ok(verified);
             }
             self.cache.forget(&digest);
         }
         let verified = self.verify(token, &digest, reading).await?;
-        let identity = Arc::clone(&verified.identity);
-        self.cache.put(digest, verified);
-        Ok(identity)
+        self.cache.put(digest, verified.clone());
+        Ok(verified)
     }
 
     /// Whether all that a verified token rested on still stands: its time, and its key.
@@ -216,8 +250,10 @@ impl Authenticator {
             audiences: claims::audiences(&compact.claims)?,
             times: &times,
         };
-        let identity = Arc::new(issuer.mapping.identity(bearer, &compact.claims, reading)?);
-        Ok(Verified { identity, issuer: at, key, window: times.window })
+        let identity = issuer.mapping.identity(bearer, &compact.claims, reading)?;
+        let session = compact.claims.get("sid").and_then(serde_json::Value::as_str);
+        let seen = self.standing.saw(identity, session, self.clock.now());
+        Ok(Verified { seen, issuer: at, key, window: times.window })
     }
 
     /// The configured issuer that the token claims to be of: by `iss`, then by `aud` among those that
@@ -316,17 +352,4 @@ pub(crate) async fn signed(
     }
     reading.pass(Check::Signature);
     Ok(key.fingerprint())
-}
-
-pub(crate) fn token_digest(token: &str) -> Digest {
-    let mut bytes = [0; 32];
-    bytes.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
-    bytes
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        write!(text, "{byte:02x}").ok();
-        text
-    })
 }

@@ -4,18 +4,17 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lru::LruCache;
-use model::Identity;
 
 use crate::claims::Window;
+use crate::digest::Digest;
 use crate::keys::Fingerprint;
-
-/// SHA-256 of a compact token.
-pub(crate) type Digest = [u8; 32];
+use crate::standing::Seen;
 
 /// What verifying a token gave, and what it rested on: it counts only while that stands.
 #[derive(Clone)]
 pub(crate) struct Verified {
-    pub(crate) identity: Arc<Identity>,
+    /// Who bears it.
+    pub(crate) seen: Arc<Seen>,
     /// Which of the configured issuers.
     pub(crate) issuer: usize,
     /// The key that verified the signature.

@@ -50,6 +50,7 @@ checks! {
     Overage "overage" "The token holds its groups itself, rather than a place to ask for them.";
     Groups "groups" "The claims that hold groups can be read, and are there where they are required.";
     Carried "carried" "The claims carried into policies are at most 4 KiB each.";
+    Standing "standing" "The caller is not blocked, the token not revoked, its session not logged out.";
 }
 
 impl fmt::Display for Check {

@@ -15,6 +15,7 @@ mod cache;
 mod check;
 mod claims;
 mod compact;
+mod digest;
 mod error;
 mod inspect;
 mod issuer;
@@ -22,6 +23,7 @@ mod keys;
 mod mapping;
 mod provider;
 mod sign_in;
+pub mod standing;
 mod strict;
 
 pub use authenticator::{Authenticator, Caller};
@@ -31,6 +33,7 @@ pub use error::AuthenticateError;
 pub use inspect::{Checked, Inspection, Verdict};
 pub use provider::IssuerHealth;
 pub use sign_in::{Expected, SignedIn};
+pub use standing::{Live, Standing};
 
 #[cfg(test)]
 mod tests;

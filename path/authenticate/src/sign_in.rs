@@ -19,13 +19,14 @@ use model::{ExchangeId, Identity};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::authenticator::{Caller, algorithm, hex, signed, token_digest};
+use crate::authenticator::{algorithm, proven, signed};
 use crate::claims::{self, Times};
 use crate::error::quote;
 use crate::inspect::Reading;
 use crate::issuer::Issuer;
 use crate::mapping::Bearer;
-use crate::{AuthenticateError, Authenticator, compact};
+use crate::standing::Who;
+use crate::{AuthenticateError, Authenticator, Caller, compact, digest as digests};
 
 /// The shortest time a sign-in is believed, also when its token ends sooner: a browser that comes back from
 /// the issuer must arrive somewhere.
@@ -106,16 +107,18 @@ impl Authenticator {
             issuer: &issuer.url,
             issuer_name: &issuer.name,
             subject,
-            digest: hex(&token_digest(id_token)),
+            digest: digests::hex(&digests::of(id_token)),
             audiences,
             times: &times,
         };
         let identity = Arc::new(issuer.mapping.identity(bearer, claims, &mut reading)?);
+        let issuer_session = session(claims);
+        self.admits(&Who::new(&identity, issuer_session.as_deref()))?;
         let later = |by| now.checked_add(by).unwrap_or(Timestamp::MAX);
         Ok(SignedIn {
             identity,
             groups_from: issuer.mapping.sources(claims),
-            issuer_session: session(claims),
+            issuer_session,
             believed_until: times.expires_at.min(later(expected.believe)).max(later(LEAST)),
         })
     }
@@ -123,7 +126,8 @@ impl Authenticator {
     /// The caller that a kept sign-in stands for, proven for `exchange`.
     ///
     /// # Errors
-    /// [`AuthenticateError::SignIn`] when it is no longer believed, or its issuer is no longer configured.
+    /// [`AuthenticateError::SignIn`] when it is no longer believed, or its issuer is no longer configured;
+    /// the reason why the person is shut out, if they are: blocked, revoked, or logged out at the issuer.
     pub fn resume(&self, exchange: ExchangeId, signed_in: &SignedIn) -> Result<Caller, AuthenticateError> {
         let identity = &signed_in.identity;
         let issuer = self.named_issuer(&identity.issuer_name)?;
@@ -135,7 +139,9 @@ impl Authenticator {
             let why = format!("the sign-in was believed until {}", signed_in.believed_until);
             return Err(AuthenticateError::SignIn(why));
         }
-        Ok(Caller { exchange, identity: Arc::clone(identity) })
+        let seen = self.saw(Identity::clone(identity), signed_in.issuer_session.as_deref());
+        self.admits(&seen.who)?;
+        Ok(proven(exchange, seen))
     }
 
     fn named_issuer(&self, name: &str) -> Result<&Issuer, AuthenticateError> {

@@ -42,8 +42,9 @@ impl World {
     fn of(site: Arc<Site>, issuers: &[config::Issuer]) -> Self {
         let clock = Arc::new(FixedClock::at(now()));
         let limits = config::Limits { token_cache: 16, ..config::Limits::default() };
+        let standing = crate::Standing::stateless(Arc::clone(&clock) as Arc<dyn Clock>);
         let authenticator =
-            Authenticator::build(issuers, &limits, Arc::clone(&clock) as Arc<dyn Clock>).unwrap();
+            Authenticator::build(issuers, &limits, Arc::clone(&clock) as Arc<dyn Clock>, standing).unwrap();
         Self { site, clock, authenticator }
     }
 
