@@ -7,9 +7,11 @@
 mod came;
 mod exchange;
 mod observe;
+mod office;
 mod refuse;
 mod reload;
-mod reply;
+pub mod reply;
+mod ride;
 mod seal;
 mod serve;
 mod session;
@@ -25,6 +27,8 @@ use model::Clock;
 use record::Ledger;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+pub use office::{Place, ResourceState};
+pub use reload::ReloadError;
 pub use reply::{CutShort, ReplyBody};
 pub use serve::Running;
 pub use setup::SetupError;
@@ -39,6 +43,8 @@ pub struct Gateway {
     ledger: Ledger,
     rules: Arc<mask::Rules>,
     clock: Arc<dyn Clock>,
+    /// What is read again on a reload, one at a time.
+    source: reload::Source,
     state: state::State,
     /// Requests in flight.
     room: Arc<Semaphore>,

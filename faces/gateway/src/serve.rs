@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::came::Came;
 use crate::reply::{self, ReplyBody};
+use crate::ride::Ride;
 use crate::session::Arrival;
 use crate::{Gateway, SetupError, exchange, observe, refuse, reload};
 
@@ -56,6 +57,7 @@ impl Gateway {
             tasks.spawn(observe::serve(Arc::clone(self), listener, drain.clone()));
         }
         if let Some(file) = file {
+            self.source.is(&file);
             tasks.spawn(reload::watch(Arc::clone(self), file, drain.clone()));
         }
         let authenticator = Arc::clone(&setup.authenticator);
@@ -105,23 +107,22 @@ impl Running {
     }
 }
 
-/// Answers one request. The exchange runs in a task of its own; a task that is lost answers nothing
-/// but a status, and one that a hanging disk holds up is not waited for.
+/// Answers one request; one that a hanging disk holds up is not waited for.
 async fn answer(gateway: Arc<Gateway>, request: Request<Incoming>, peer: Peer) -> Response<ReplyBody> {
     let arrival = Arrival::new(request, &peer, &*gateway.clock);
     let came = Came::from(&arrival);
     let (reply, answered) = reply::channel();
-    tokio::spawn(exchange::carry(Arc::clone(&gateway), arrival, reply));
+    let ride = Ride::begin(exchange::carry(Arc::clone(&gateway), arrival, reply), answered);
     tokio::select! {
         biased;
-        answered = answered => answered.unwrap_or_else(|_| {
+        answered = ride => answered.unwrap_or_else(|| {
             tracing::error!(request = %came.exchange, "the exchange was lost");
             reply::lost()
         }),
         fault = gateway.ledger.hung() => {
-            let (reply, answered) = reply::channel();
+            let (reply, mut answered) = reply::channel();
             refuse::unrecorded(&gateway, &came, &fault, reply).await;
-            answered.await.unwrap_or_else(|_| reply::lost())
+            answered.try_recv().unwrap_or_else(|_| reply::lost())
         }
     }
 }

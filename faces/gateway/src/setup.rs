@@ -115,6 +115,7 @@ impl Gateway {
             ledger,
             rules,
             clock,
+            source: crate::reload::Source::default(),
             state,
             room,
             memory,

@@ -1,0 +1,1 @@
+//! Masking again what was recorded.

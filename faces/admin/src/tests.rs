@@ -1,0 +1,1 @@
+//! The table, the document made from it, and what both promise.

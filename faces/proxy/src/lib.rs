@@ -1,0 +1,1 @@
+//! The local way in for tools that cannot keep a token fresh.
