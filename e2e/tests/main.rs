@@ -13,6 +13,7 @@
 
 mod catalogue;
 mod cli;
+mod console;
 mod demo;
 mod docs;
 mod hostile;

@@ -9,6 +9,7 @@
 //   /away       {"away": true | false}                 stops answering, and answers again, same address
 //   /login      {"user", "audience"}                   a person's tokens, by the code flow with PKCE
 //   /machine    {"client", "audience"}                 a workload's token, by its client credentials
+//   /console    {"origin"}                             registers the console at this origin; gives its secret
 // and answers what holds now, or the token response.
 
 import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
@@ -24,6 +25,7 @@ const MACHINES = { 'batch-runner': ['batch-jobs'], 'agent-runner': ['agents', 'm
 const ALGORITHM = process.env.ALGORITHM ?? 'RS256';
 const RETURN_TO = 'http://127.0.0.1:9/callback'; // nobody listens there: the script reads the redirect
 const SECRET = randomBytes(12).toString('hex');
+let consoleAt = 'http://127.0.0.1:9'; // nobody listens there
 
 // ---- keys ------------------------------------------------------------------------------------------
 
@@ -84,6 +86,11 @@ function settings() {
         client_id: 'person', client_secret: SECRET, redirect_uris: [RETURN_TO], response_types: ['code'],
         grant_types: ['authorization_code'], id_token_signed_response_alg: ALGORITHM,
         application_type: 'native',
+      },
+      {
+        client_id: 'console', client_secret: SECRET, response_types: ['code'], grant_types: ['authorization_code'],
+        redirect_uris: [`${consoleAt}/sign-in/callback/panva`], id_token_signed_response_alg: ALGORITHM,
+        post_logout_redirect_uris: [`${consoleAt}/signed-out`],
       },
       ...Object.keys(MACHINES).map((client_id) => ({
         client_id, client_secret: SECRET, redirect_uris: [], response_types: [],
@@ -223,6 +230,11 @@ const orders = {
   '/away': ({ away: leave }) => away(leave),
   '/login': login,
   '/machine': machine,
+  '/console': ({ origin }) => {
+    consoleAt = origin;
+    settle();
+    return { client: 'console', secret: SECRET };
+  },
 };
 
 const control = await listen(async (request, response) => {

@@ -9,6 +9,7 @@ mod demo_verb;
 mod failure;
 mod init;
 mod log;
+mod office;
 mod out;
 mod policy;
 mod serve;

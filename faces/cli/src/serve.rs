@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::failure::Failure;
 use crate::out::Out;
-use crate::{config_verb, log};
+use crate::{config_verb, log, office};
 
 #[derive(Args)]
 pub(crate) struct Serve {
@@ -30,9 +30,11 @@ impl Serve {
         runtime()?.block_on(async {
             let gateway = Gateway::build(config, Arc::new(SystemClock::default())).await?;
             let running = gateway.serve(Some(self.config)).await?;
+            let office = office::open(&gateway)?;
             announce(&running);
             until_told_to_stop().await?;
             tracing::info!("draining: no new connections; running exchanges may finish");
+            office.stop().await;
             running.stop().await;
             Ok(ExitCode::SUCCESS)
         })

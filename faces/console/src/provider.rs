@@ -170,12 +170,15 @@ impl Endpoints {
         verifier: &str,
         redirect: &str,
     ) -> Result<Tokens, ConsoleError> {
-        let mut form = Serializer::new(String::new());
-        form.append_pair("grant_type", "authorization_code").append_pair("code", code);
-        form.append_pair("redirect_uri", redirect).append_pair("code_verifier", verifier);
         let mut headers = accept_json();
-        self.prove(client, &mut form, &mut headers)?;
-        let answer = self.fetcher.post_form(&self.token, &headers, Bytes::from(form.finish()), MOST).await;
+        let form = {
+            let mut form = Serializer::new(String::new());
+            form.append_pair("grant_type", "authorization_code").append_pair("code", code);
+            form.append_pair("redirect_uri", redirect).append_pair("code_verifier", verifier);
+            self.prove(client, &mut form, &mut headers)?;
+            Bytes::from(form.finish())
+        };
+        let answer = self.fetcher.post_form(&self.token, &headers, form, MOST).await;
         let answer = answer.map_err(|fault| ConsoleError::Unreachable {
             issuer: self.issuer.clone(),
             why: fault.to_string(),

@@ -19,7 +19,7 @@ use store::Store;
 use tokio::sync::Semaphore;
 
 use crate::attempt::ReturnTo;
-use crate::provider::Providers;
+use crate::provider::{Providers, with_query};
 use crate::reply::{self, Answer};
 use crate::sessions::{Live, Sessions};
 use crate::visit::{Deed, Said, Visit};
@@ -197,18 +197,14 @@ impl Console {
     /// Leads to the sign-in, and back here after it.
     async fn to_sign_in(&self, scene: &Scene<'_>, ended: Option<&Refusal>) -> Result<Answer, ConsoleError> {
         let here = scene.head.uri.path_and_query().and_then(|here| ReturnTo::parse(here.as_str()));
-        let mut place = "/sign-in".to_owned();
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        if let Some(here) = here.filter(|here| *here != ReturnTo::home()) {
-            query.append_pair("return_to", here.as_str());
-        }
-        if ended.is_some() {
-            query.append_pair("ended", "1");
-        }
-        let query = query.finish();
-        if !query.is_empty() {
-            place = format!("{place}?{query}");
-        }
+        let here = here.filter(|here| *here != ReturnTo::home());
+        let mut query: Vec<(&str, &str)> = Vec::new();
+        query.extend(here.as_ref().map(|here| ("return_to", here.as_str())));
+        query.extend(ended.map(|_| ("ended", "1")));
+        let place = match query.is_empty() {
+            true => "/sign-in".to_owned(),
+            false => with_query("/sign-in", &query),
+        };
         let headers = reply::onward(&place).ok_or(ConsoleError::Machine)?;
         let said = Said { status: StatusCode::SEE_OTHER, headers, body: Bytes::new() };
         let mut answer = match ended {
