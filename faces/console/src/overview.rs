@@ -354,11 +354,17 @@ fn row(listed: Listed, zone: &TimeZone) -> Row {
     } else {
         listed.operations.join(", ")
     };
+    let resource = listed.resource.unwrap_or_else(|| "—".to_owned());
+    // Acts on Portcullis itself are recorded under the area they are in.
+    let (resource, model) = match resource.strip_prefix("api/") {
+        Some(area) => ("Portcullis".to_owned(), Some(area.to_owned())),
+        None => (resource, listed.model.filter(|model| !model.is_empty())),
+    };
     Row {
         at: When::new(listed.arrived, zone),
         id: listed.exchange.to_string(),
-        resource: listed.resource.unwrap_or_else(|| "—".to_owned()),
-        model: listed.model.filter(|model| !model.is_empty()),
+        resource,
+        model,
         operation,
         decision,
         outcome,
