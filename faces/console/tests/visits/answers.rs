@@ -135,7 +135,7 @@ async fn a_page_shows_what_is_the_persons_own() {
     mallory.sign_in(&stand, "mallory").await;
     let page = alice.page(&stand).await;
     assert_eq!(page.matches("console.sign-in").count(), 1, "her own alone");
-    assert!(page.contains("<h3>llama") && !page.contains("hidden") && !page.contains("bob"));
+    assert!(page.contains("<h3>llama") && !page.contains("closed-book") && !page.contains("bob"));
     let page = bob.page(&stand).await;
     assert!(page.contains("analysts") && page.contains("No policy lets you use anything"));
     let page = mallory.page(&stand).await;

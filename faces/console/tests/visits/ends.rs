@@ -41,13 +41,18 @@ async fn groups_are_asked_again_while_the_session_goes_on() {
 }
 
 #[tokio::test]
-async fn left_alone_or_old_it_ends() {
+async fn left_alone_it_ends() {
     let stand = Stand::new().await;
     let mut alice = Visitor::default();
     alice.sign_in(&stand, "alice").await;
     stand.pass(30);
     is_out(&stand, &mut alice).await;
+}
 
+#[tokio::test]
+async fn used_all_day_it_ends_at_its_age() {
+    let stand = Stand::new().await;
+    let mut alice = Visitor::default();
     alice.sign_in(&stand, "alice").await;
     for _ in 0..(12 * 60 / 10 - 1) {
         stand.pass(10);

@@ -122,7 +122,7 @@ issuers:
   other: {{issuer: http://127.0.0.1:9, audiences: [portcullis]}}
 resources:
   llama: {{server: llama-cpp, upstreams: http://127.0.0.1:9}}
-  hidden: {{server: llama-cpp, upstreams: http://127.0.0.1:9}}
+  closed-book: {{server: llama-cpp, upstreams: http://127.0.0.1:9}}
 console:
   url: {origin}
   sign_in:
