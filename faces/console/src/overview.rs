@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use authenticate::Caller;
+use authenticate::{Caller, SignedIn};
 use authorize::{Object, Person, Surroundings, Target};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -45,6 +45,7 @@ pub(crate) struct PersonView {
     pub(crate) subject: String,
     pub(crate) groups: Vec<String>,
     pub(crate) groups_from: Vec<String>,
+    pub(crate) from_userinfo: bool,
     /// What the issuer says of the login: methods and class.
     pub(crate) login: Vec<String>,
     pub(crate) mfa: bool,
@@ -158,7 +159,7 @@ impl Console {
         let zone = TimeZone::get(&scene.view.config.policies.timezone).unwrap_or(TimeZone::UTC);
         let signed_in = &live.kept.signed_in;
         let overview = Overview {
-            person: person(&identity, &signed_in.groups_from.iter().cloned().collect::<Vec<_>>()),
+            person: person(signed_in),
             session: SessionView {
                 began: When::new(live.kept.began, &zone),
                 renewed: When::new(signed_in.believed_until, &zone),
@@ -294,7 +295,8 @@ impl Found {
     }
 }
 
-fn person(identity: &Identity, groups_from: &[String]) -> PersonView {
+fn person(signed_in: &SignedIn) -> PersonView {
+    let identity = &*signed_in.identity;
     let name = identity.display.as_ref().or(identity.email.as_ref()).unwrap_or(&identity.subject).clone();
     let token = &identity.token;
     PersonView {
@@ -305,7 +307,8 @@ fn person(identity: &Identity, groups_from: &[String]) -> PersonView {
         issuer: identity.issuer.clone(),
         subject: identity.subject.clone(),
         groups: identity.groups.iter().cloned().collect(),
-        groups_from: groups_from.to_vec(),
+        groups_from: signed_in.groups_from.iter().cloned().collect(),
+        from_userinfo: signed_in.from_userinfo,
         login: token.methods.iter().chain(&token.context_class).cloned().collect(),
         mfa: token.mfa,
     }

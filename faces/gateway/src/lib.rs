@@ -6,6 +6,7 @@
 
 mod came;
 mod exchange;
+mod logout;
 mod observe;
 mod office;
 mod refuse;

@@ -14,7 +14,7 @@ use crate::came::Came;
 use crate::reply::{self, ReplyBody};
 use crate::ride::Ride;
 use crate::session::Arrival;
-use crate::{Gateway, SetupError, exchange, observe, refuse, reload};
+use crate::{Gateway, SetupError, exchange, logout, observe, refuse, reload};
 
 /// A gateway whose doors are open.
 pub struct Running {
@@ -109,6 +109,9 @@ impl Running {
 
 /// Answers one request; one that a hanging disk holds up is not waited for.
 async fn answer(gateway: Arc<Gateway>, request: Request<Incoming>, peer: Peer) -> Response<ReplyBody> {
+    if logout::issuer(request.uri().path()).is_some() {
+        return Box::pin(logout::answer(&gateway, request)).await;
+    }
     let arrival = Arrival::new(request, &peer, &*gateway.clock);
     let came = Came::from(&arrival);
     let (reply, answered) = reply::channel();

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use model::{Clock, ExchangeId, Identity};
+use serde_json::{Map, Value};
 
 use crate::cache::{Cache, Verified};
 use crate::compact::{self, Compact};
@@ -17,10 +18,13 @@ use crate::keys::{Algorithm, Fingerprint, KeyFault};
 use crate::mapping::Bearer;
 use crate::provider::Held;
 use crate::standing::{Seen, Standing, Who};
-use crate::{AuthenticateError, Check, IssuerHealth, bearer, claims};
+use crate::{AuthenticateError, Check, IssuerHealth, bearer, claims, opaque, userinfo};
 
 /// How often [`Authenticator::keep_fresh`] looks after the keys.
 const FRESHEN_EVERY: Duration = Duration::from_secs(1);
+
+/// How long groups from userinfo are believed, in a token that ends no sooner.
+const USERINFO_KEPT: Duration = Duration::from_secs(60);
 
 /// Knows the configured issuers, their keys, and the tokens verified of late. A new configuration is a
 /// new authenticator, which remembers nothing of the old one.
@@ -158,6 +162,18 @@ impl Authenticator {
         Inspection { issuer: name, groups, ..Inspection::new(reading, outcome) }
     }
 
+    pub(crate) fn configured(&self) -> &[Issuer] {
+        &self.issuers
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
+    pub(crate) fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
     /// How each issuer stands, in the order of the configuration.
     pub fn issuers(&self) -> Vec<IssuerHealth> {
         self.issuers.iter().map(|issuer| issuer.provider.health()).collect()
@@ -219,13 +235,15 @@ impl Authenticator {
         Ok(verified)
     }
 
-    /// Whether all that a verified token rested on still stands: its time, and its key.
+    /// Whether all that a verified token rested on still stands: its time, its key, its issuer's word.
     async fn stands(&self, verified: &Verified) -> bool {
-        let Some(issuer) = self.issuers.get(verified.issuer) else { return false };
-        match issuer.provider.current().await {
-            Ok(held) => held.set.holds(&verified.key) && verified.window.holds(self.clock.now()),
-            Err(_) => false,
+        let believed = verified.until.is_none_or(|until| self.clock.elapsed() < until);
+        if !believed || !verified.window.holds(self.clock.now()) {
+            return false;
         }
+        let Some(key) = &verified.key else { return true };
+        let Some(issuer) = self.issuers.get(verified.issuer) else { return false };
+        issuer.provider.current().await.is_ok_and(|held| held.set.holds(key))
     }
 
     async fn verify(
@@ -234,26 +252,60 @@ impl Authenticator {
         digest: &Digest,
         reading: &mut Reading,
     ) -> Result<Verified, AuthenticateError> {
+        if let Some((at, issuer)) = opaque::meant(&self.issuers, token)
+            && let Some(settings) = &issuer.introspection
+        {
+            reading.issuer = Some(at);
+            // Rare, and larger than a JWT's way: not carried by every request.
+            let claims = Box::pin(opaque::introspected(issuer, settings, token, digest, reading)).await?;
+            let until = self.clock.elapsed().saturating_add(settings.cache);
+            return self
+                .settle(token, digest, claims, Rests { at, issuer, key: None, until: Some(until) }, reading)
+                .await;
+        }
         let compact = compact::read(token, reading)?;
         let (at, issuer) = self.issuer(&compact, reading)?;
+        typed(issuer, &compact, reading)?;
         let algorithm = admitted(issuer, &compact, reading)?;
         let key = signed(issuer, &compact, algorithm, reading).await?;
+        let Value::Object(claims) = compact.claims else { return Err(AuthenticateError::Missing) };
+        self.settle(token, digest, claims, Rests { at, issuer, key: Some(key), until: None }, reading).await
+    }
 
-        let subject = claims::subject(&compact.claims)?;
+    /// From claims that are known to be the issuer's to who is meant.
+    async fn settle(
+        &self,
+        token: &str,
+        digest: &Digest,
+        mut members: Map<String, Value>,
+        mut rests: Rests<'_>,
+        reading: &mut Reading,
+    ) -> Result<Verified, AuthenticateError> {
+        let issuer = rests.issuer;
+        let subject = claims::subject(&members)?.to_owned();
         reading.pass(Check::Subject);
-        let times = claims::times(&compact.claims, issuer, self.clock.now(), reading)?;
+        let times = claims::times(&members, issuer, self.clock.now(), reading)?;
+        if issuer.userinfo.is_some() {
+            let asked = userinfo::complete(issuer, token, digest, &subject, &mut members, reading);
+            if Box::pin(asked).await? {
+                let until = self.clock.elapsed().saturating_add(USERINFO_KEPT);
+                rests.until = Some(rests.until.map_or(until, |known| known.min(until)));
+            }
+        }
+        let claims = Value::Object(members);
         let bearer = Bearer {
             issuer: &issuer.url,
             issuer_name: &issuer.name,
-            subject,
+            subject: &subject,
             digest: hex(digest),
-            audiences: claims::audiences(&compact.claims)?,
+            audiences: if claims.get("aud").is_some() { claims::audiences(&claims)? } else { Vec::new() },
             times: &times,
         };
-        let identity = issuer.mapping.identity(bearer, &compact.claims, reading)?;
-        let session = compact.claims.get("sid").and_then(serde_json::Value::as_str);
+        let identity = issuer.mapping.identity(bearer, &claims, reading)?;
+        let session = claims.get("sid").and_then(Value::as_str);
         let seen = self.standing.saw(identity, session, self.clock.now());
-        Ok(Verified { seen, issuer: at, key, window: times.window })
+        let Rests { at, key, until, .. } = rests;
+        Ok(Verified { seen, issuer: at, key, until, window: times.window })
     }
 
     /// The configured issuer that the token claims to be of: by `iss`, then by `aud` among those that
@@ -291,12 +343,17 @@ impl Authenticator {
     }
 }
 
-/// What the header says against what the issuer may use.
-fn admitted(
-    issuer: &Issuer,
-    compact: &Compact<'_>,
-    reading: &mut Reading,
-) -> Result<Algorithm, AuthenticateError> {
+/// What claims rest on.
+struct Rests<'i> {
+    /// The issuer's place,
+    at: usize,
+    issuer: &'i Issuer,
+    key: Option<Fingerprint>,
+    until: Option<Duration>,
+}
+
+/// The header's type against what the issuer may use.
+fn typed(issuer: &Issuer, compact: &Compact<'_>, reading: &mut Reading) -> Result<(), AuthenticateError> {
     let kind = compact.header.kind.as_deref();
     if !issuer.accepts_type(kind) {
         let shown = quote(kind.unwrap_or("JWT"));
@@ -306,11 +363,11 @@ fn admitted(
         )));
     }
     reading.pass(Check::Type);
-    algorithm(issuer, compact, reading)
+    Ok(())
 }
 
-/// The algorithm, if the issuer may use it.
-pub(crate) fn algorithm(
+/// The header's algorithm against what the issuer may use.
+pub(crate) fn admitted(
     issuer: &Issuer,
     compact: &Compact<'_>,
     reading: &mut Reading,

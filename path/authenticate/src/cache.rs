@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use lru::LruCache;
 
@@ -17,8 +18,11 @@ pub(crate) struct Verified {
     pub(crate) seen: Arc<Seen>,
     /// Which of the configured issuers.
     pub(crate) issuer: usize,
-    /// The key that verified the signature.
-    pub(crate) key: Fingerprint,
+    /// The key that verified the signature; none for an opaque token.
+    pub(crate) key: Option<Fingerprint>,
+    /// Up to when the issuer's answer about it is believed, where it was asked, on the clock that never
+    /// steps backward.
+    pub(crate) until: Option<Duration>,
     /// When the token holds.
     pub(crate) window: Window,
 }

@@ -114,6 +114,24 @@ pub enum AuthenticateError {
     /// An ID token that is good, but not the answer to this sign-in; or a sign-in that no longer holds.
     #[error("{0}")]
     SignIn(String),
+    /// The issuer does not stand by an opaque token.
+    #[error("{0}")]
+    Inactive(String),
+    /// The issuer's userinfo refuses the token, or speaks of somebody else.
+    #[error("{0}")]
+    Userinfo(String),
+    /// The issuer cannot be asked about a token, or says nothing that can be used.
+    #[error("issuer `{issuer}` cannot be asked about the token: {why}")]
+    Unanswered {
+        /// The issuer's configured name.
+        issuer: String,
+        /// For what it was asked.
+        check: Check,
+        /// What was met.
+        why: String,
+        /// Seconds until it may be asked again.
+        retry_after: u32,
+    },
     /// An operator blocked the caller.
     #[error("the caller is blocked since {} by {}: {}", _0.at, _0.by, _0.reason.as_deref().unwrap_or("no reason given"))]
     Blocked(Arc<Block>),
@@ -165,6 +183,9 @@ impl AuthenticateError {
             Self::Overage(_) => Check::Overage,
             Self::Groups(_) => Check::Groups,
             Self::Carried(_) => Check::Carried,
+            Self::Inactive(_) => Check::Introspection,
+            Self::Userinfo(_) => Check::Userinfo,
+            Self::Unanswered { check, .. } => *check,
             Self::Blocked(_) | Self::Revoked(_) | Self::LoggedOut | Self::StandingUnknown => Check::Standing,
         })
     }
@@ -177,7 +198,7 @@ impl AuthenticateError {
             Self::Missing => Refusal::new(Code::TokenMissing),
             Self::Presented(why) => Refusal::new(Code::TokenInvalid).because(*why),
             Self::Expired(_) | Self::Age(_) => Refusal::new(Code::TokenExpired),
-            Self::Keys { retry_after, .. } => {
+            Self::Keys { retry_after, .. } | Self::Unanswered { retry_after, .. } => {
                 Refusal::new(Code::IdentityUnavailable).retry_after((*retry_after).max(1))
             }
             Self::Blocked(_) => Refusal::new(Code::CallerBlocked),

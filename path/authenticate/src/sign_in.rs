@@ -19,14 +19,14 @@ use model::{ExchangeId, Identity};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::authenticator::{algorithm, proven, signed};
+use crate::authenticator::{admitted, proven, signed};
 use crate::claims::{self, Times};
 use crate::error::quote;
 use crate::inspect::Reading;
 use crate::issuer::Issuer;
 use crate::mapping::Bearer;
 use crate::standing::Who;
-use crate::{AuthenticateError, Authenticator, Caller, compact, digest as digests};
+use crate::{AuthenticateError, Authenticator, Caller, compact, digest as digests, userinfo};
 
 /// The shortest time a sign-in is believed, also when its token ends sooner: a browser that comes back from
 /// the issuer must arrive somewhere.
@@ -57,8 +57,10 @@ pub struct Expected<'a> {
 pub struct SignedIn {
     /// Who it is, with the groups of the ID token.
     pub identity: Arc<Identity>,
-    /// Where the groups were read: JSON pointers into the ID token.
+    /// Where the groups were read: JSON pointers into the claims.
     pub groups_from: BTreeSet<String>,
+    /// Whether the issuer's userinfo was asked for them, because the ID token has none.
+    pub from_userinfo: bool,
     /// The issuer's name for its own session (`sid`), by which it tells of a logout.
     pub issuer_session: Option<String>,
     /// When it is no longer believed.
@@ -92,21 +94,33 @@ impl Authenticator {
             let shown = quote(read.header.kind.as_deref().unwrap_or_default());
             return Err(AuthenticateError::Type(format!("a token of type {shown} is no ID token")));
         }
-        let algorithm = algorithm(issuer, &read, &mut reading)?;
+        let algorithm = admitted(issuer, &read, &mut reading)?;
         signed(issuer, &read, algorithm, &mut reading).await?;
 
-        let subject = claims::subject(claims)?;
+        let Value::Object(mut members) = claims.clone() else {
+            return Err(AuthenticateError::Claims("they are no object".to_owned()));
+        };
+        let subject = claims::subject(&members)?.to_owned();
         let now = self.clock.now();
-        let times = claims::times(claims, issuer, now, &mut reading)?;
+        let times = claims::times(&members, issuer, now, &mut reading)?;
         if times.issued_at.is_none() {
             return Err(AuthenticateError::IssuedAt("the ID token has no `iat`".to_owned()));
         }
         answers(claims, &read.header.algorithm, expected)?;
         fresh(&times, issuer, now, expected)?;
+        let from_userinfo = match expected.access_token.filter(|_| issuer.userinfo.is_some()) {
+            Some(token) => {
+                let digest = digests::of(token);
+                let asked = userinfo::complete(issuer, token, &digest, &subject, &mut members, &mut reading);
+                Box::pin(asked).await?
+            }
+            None => false,
+        };
+        let claims = &Value::Object(members);
         let bearer = Bearer {
             issuer: &issuer.url,
             issuer_name: &issuer.name,
-            subject,
+            subject: &subject,
             digest: digests::hex(&digests::of(id_token)),
             audiences,
             times: &times,
@@ -118,6 +132,7 @@ impl Authenticator {
         Ok(SignedIn {
             identity,
             groups_from: issuer.mapping.sources(claims),
+            from_userinfo,
             issuer_session,
             believed_until: times.expires_at.min(later(expected.believe)).max(later(LEAST)),
         })

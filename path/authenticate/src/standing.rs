@@ -151,7 +151,7 @@ impl Standing {
     }
 
     /// Takes over what changed in the store.
-    async fn catch_up(&self) -> Result<(), StandingError> {
+    pub(crate) async fn catch_up(&self) -> Result<(), StandingError> {
         let Some(store) = &self.store else { return Ok(()) };
         let mut followed = self.followed.lock().await;
         let read = read(&**store, &self.rules.load(), followed.cursor).await;

@@ -49,6 +49,7 @@ fn overview(recent: Recent) -> Overview {
             subject: "\"'&".to_owned(),
             groups: vec!["ml & co".to_owned()],
             groups_from: vec!["/groups".to_owned()],
+            from_userinfo: false,
             login: Vec::new(),
             mfa: false,
         },

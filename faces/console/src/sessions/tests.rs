@@ -53,6 +53,7 @@ impl World {
         SignedIn {
             identity: Arc::new(identity),
             groups_from: BTreeSet::new(),
+            from_userinfo: false,
             issuer_session: None,
             believed_until: later(now, Duration::from_secs(900)),
         }

@@ -7,14 +7,14 @@ use store::{Commit, Entry, Expect, Store, Until, Write};
 
 use super::rules::{Block, Kind, Logout, Revocation, SessionEnd};
 use super::{CallerId, Standing, StandingError, callers};
-use crate::digest::of_pair;
+use crate::digest::{hex, of_pair};
 
 /// The most rules that are kept.
 const MOST_RULES: usize = 200_000;
 /// The longest reason, in bytes.
 const MAX_REASON_BYTES: usize = 1024;
 /// How long it is remembered that a session has ended: tokens that live longer must not be issued.
-pub(crate) const LOGOUT_KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
+const LOGOUT_KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
 /// How often a rule that others change meanwhile is tried.
 const TRIES: usize = 16;
 
@@ -131,6 +131,11 @@ impl Standing {
         self.catch_up().await
     }
 
+    /// Whether the logout token `id` of `issuer` was used before.
+    pub(crate) async fn was_used(&self, issuer: &str, id: &str) -> Result<bool, StandingError> {
+        Ok(self.writable()?.get(&token_key(issuer, id)).await?.is_some())
+    }
+
     /// Notes that the logout token `id` of `issuer` was used. False when it was before.
     pub(crate) async fn first_use(
         &self,
@@ -138,8 +143,8 @@ impl Standing {
         id: &str,
         until: Timestamp,
     ) -> Result<bool, StandingError> {
-        let key = format!("logout-token/{}", crate::digest::hex(&of_pair(issuer, id)));
-        let write = Write::put(key, &true)?.expecting(Expect::Nothing).lasting(Until::At(until));
+        let write =
+            Write::put(token_key(issuer, id), &true)?.expecting(Expect::Nothing).lasting(Until::At(until));
         Ok(self.writable()?.commit(vec![write]).await?.is_done())
     }
 
@@ -180,4 +185,8 @@ impl Standing {
             reason => Ok(reason.map(str::to_owned)),
         }
     }
+}
+
+fn token_key(issuer: &str, id: &str) -> String {
+    format!("logout-token/{}", hex(&of_pair(issuer, id)))
 }
