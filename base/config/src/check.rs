@@ -78,7 +78,7 @@ pub(crate) fn config(text: &str, base: Base, faults: &Gathered) -> Option<Config
         fits(&file, &resources, limits);
     }
     let deny_lists = deny_lists(&file);
-    let console = console::console(&file, &base, &issuers);
+    let console = console::console(&file, &base, &issuers, admin.as_ref());
     if faults.any() {
         return None;
     }

@@ -20,6 +20,9 @@ pub(crate) enum Failure {
     /// The gateway can't be built.
     #[error("{0}")]
     Gateway(#[from] gateway::SetupError),
+    /// The administration can't be opened.
+    #[error("{0}")]
+    Admin(#[from] admin::AdminError),
     /// The record can't be read.
     #[error("{0}")]
     Ledger(#[from] record::LedgerError),

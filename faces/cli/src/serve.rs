@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::failure::Failure;
 use crate::out::Out;
-use crate::{config_verb, log, office};
+use crate::{config_verb, log, pages};
 
 #[derive(Args)]
 pub(crate) struct Serve {
@@ -29,12 +29,13 @@ impl Serve {
         let config = config_verb::load(&self.config, out.colour())?;
         runtime()?.block_on(async {
             let gateway = Gateway::build(config, Arc::new(SystemClock::default())).await?;
+            let admin = admin::Admin::of(Arc::clone(&gateway), Some(pages::of(&gateway)))?.open()?;
             let running = gateway.serve(Some(self.config)).await?;
-            let office = office::open(&gateway)?;
             announce(&running);
+            announce_admin(&admin);
             until_told_to_stop().await?;
             tracing::info!("draining: no new connections; running exchanges may finish");
-            office.stop().await;
+            admin.stop().await;
             running.stop().await;
             Ok(ExitCode::SUCCESS)
         })
@@ -64,6 +65,18 @@ fn announce(running: &Running) {
         tracing::info!(
             "clients trust this gateway with SSL_CERT_FILE={ca} NODE_EXTRA_CA_CERTS={ca} REQUESTS_CA_BUNDLE={ca}"
         );
+    }
+}
+
+fn announce_admin(admin: &admin::Running) {
+    if let Some(address) = admin.address() {
+        tracing::info!(%address, "administered here, with a token");
+    }
+    if let Some(socket) = admin.socket() {
+        tracing::info!(socket = %socket.display(), "administered here, with a token");
+    }
+    if let Some(ca) = admin.local_ca() {
+        tracing::info!("administrators trust this gateway with --admin-ca {}", ca.display());
     }
 }
 

@@ -97,7 +97,9 @@ impl Console {
         let endpoints = self.providers.endpoints(issuer).await?;
         let code = code(&query, issuer, &endpoints)?;
         let redirect = redirect(scene, &issuer.name);
+        let room = self.providers.room()?;
         let tokens = endpoints.redeem(client, code, &attempt.verifier(), &redirect).await?;
+        drop(room);
         let nonce = attempt.nonce();
         let expected = Expected {
             issuer: &issuer.name,

@@ -2,7 +2,7 @@
 //! (OpenID Connect Discovery 1.0; RFC 8414). Keys and claims are `authenticate`'s.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use base64::Engine;
@@ -12,9 +12,10 @@ use config::{Issuer, SignIn};
 use dial::{Fetcher, Trust, is_loopback};
 use form_urlencoded::{Serializer, byte_serialize};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
-use model::Clock;
+use model::{Clock, Code, Refusal};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::ConsoleError;
 
@@ -24,6 +25,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const KEPT: Duration = Duration::from_secs(3600);
 /// How long a failure is, so that people who knock do not make the console knock as often.
 const FAILED: Duration = Duration::from_secs(3);
+/// The most questions to issuers at once.
+const AT_ONCE: usize = 64;
 /// The largest document, in bytes.
 const MOST: usize = 256 << 10;
 
@@ -79,35 +82,52 @@ struct Refused {
     error: String,
 }
 
-type Known = (Duration, Result<Arc<Endpoints>, String>);
+/// What was found, and when.
+type Known = Option<(Duration, Result<Arc<Endpoints>, String>)>;
 
-/// The endpoints of every issuer asked of late.
+/// The endpoints of every issuer asked of late, and the way to them.
 pub(crate) struct Providers {
     clock: Arc<dyn Clock>,
-    known: Mutex<HashMap<String, Known>>,
+    /// Whoever finds an issuer unknown asks it while the others wait.
+    known: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Known>>>>,
+    /// Questions under way: people who knock must not make the console knock without bound.
+    room: Semaphore,
 }
 
 impl Providers {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, known: Mutex::default() }
+        Self { clock, known: Mutex::default(), room: Semaphore::new(AT_ONCE) }
     }
 
     /// The endpoints of `issuer`, asked for when they are not known.
     pub(crate) async fn endpoints(&self, issuer: &Issuer) -> Result<Arc<Endpoints>, ConsoleError> {
-        let unreachable = |why| ConsoleError::Unreachable { issuer: issuer.name.clone(), why };
+        let _room = self.room()?;
+        let place = Arc::clone(self.lock().entry(issuer.issuer.clone()).or_default());
+        let mut known = place.lock().await;
         let now = self.clock.elapsed();
-        let known = self.lock().get(&issuer.issuer).cloned();
-        match known {
-            Some((at, Ok(known))) if now.saturating_sub(at) < KEPT => return Ok(known),
-            Some((at, Err(why))) if now.saturating_sub(at) < FAILED => return Err(unreachable(why)),
-            _ => {}
-        }
-        let found = discover(issuer).await.map(Arc::new);
-        self.lock().insert(issuer.issuer.clone(), (now, found.clone()));
-        found.map_err(unreachable)
+        let fresh = known
+            .as_ref()
+            .filter(|(at, found)| now.saturating_sub(*at) < if found.is_ok() { KEPT } else { FAILED });
+        let found = match fresh {
+            Some((_, found)) => found.clone(),
+            None => {
+                let found = discover(issuer).await.map(Arc::new);
+                *known = Some((now, found.clone()));
+                found
+            }
+        };
+        found.map_err(|why| ConsoleError::Unreachable { issuer: issuer.name.clone(), why })
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Known>> {
+    /// A place among those who ask an issuer.
+    ///
+    /// # Errors
+    /// A refusal when there is none.
+    pub(crate) fn room(&self) -> Result<SemaphorePermit<'_>, Refusal> {
+        self.room.try_acquire().map_err(|_| Refusal::new(Code::Overloaded).retry_after(1))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<tokio::sync::Mutex<Known>>>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

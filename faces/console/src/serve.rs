@@ -157,7 +157,13 @@ impl Console {
         let Some(cookie) = cookie.filter(|cookie| !cookie.is_empty()) else {
             return Ok(Err(self.to_sign_in(scene, None).await?));
         };
-        match self.sessions.find(cookie, &scene.config.session).await? {
+        let found = self.sessions.find(cookie, &scene.config.session).await?;
+        // Where nobody may sign in any more, nobody stays.
+        let open = |live: &Live| {
+            let issuer = &live.kept.signed_in.identity.issuer_name;
+            scene.config.sign_in.iter().any(|client| client.issuer == *issuer)
+        };
+        match found.filter(open) {
             Some(live) => Ok(Ok(live)),
             None => {
                 let refusal = Refusal::new(Code::TokenExpired)

@@ -4,15 +4,23 @@ use super::Base;
 use super::resource::secret;
 use crate::fault::shown;
 use crate::reader::Mapping;
-use crate::usable::{Console, Issuer, IssuerKind, Session, SignIn};
+use crate::usable::{Admin, Console, Issuer, IssuerKind, Session, SignIn};
 use crate::value;
 
 /// The console, if the file has one. The outer `None` says that something is wrong, and noted.
-pub(super) fn console(file: &Mapping<'_>, base: &Base, issuers: &[Issuer]) -> Option<Option<Console>> {
+pub(super) fn console(
+    file: &Mapping<'_>,
+    base: &Base,
+    issuers: &[Issuer],
+    admin: Option<&Admin>,
+) -> Option<Option<Console>> {
     if !file.has("console") {
         return Some(None);
     }
     let section = file.section("console")?;
+    if admin.is_none_or(|admin| admin.listener.is_none()) {
+        section.fault("there is no listener that browsers could reach it by", "`admin` with an `address`");
+    }
     let origin = section.parse("url", origin);
     if let Some(item) = section.item("sign_in")
         && item.is_empty()

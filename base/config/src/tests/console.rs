@@ -15,8 +15,9 @@ fn it_arrives_whole_and_its_defaults_are_the_structs() {
     assert_eq!(corp.scopes, ["openid", "profile", "email", "groups"]);
     assert_eq!(console.session, Session::default());
 
-    let small =
-        format!("{SMALL}console: {{url: HTTP://LocalHost:80, sign_in: {{corp: {{client_id: web}}}}}}\n");
+    let small = format!(
+        "{SMALL}admin: 127.0.0.1:8443\nconsole: {{url: HTTP://LocalHost:80, sign_in: {{corp: {{client_id: web}}}}}}\n"
+    );
     let console = folder.parse(&small).unwrap().console.unwrap();
     assert_eq!(console.origin, "http://localhost");
     assert_eq!(console.session, Session::default());
@@ -44,10 +45,22 @@ fn what_would_not_hold_is_refused() {
             "would end nothing",
         ),
     ] {
-        let faults = folder.faults_with(&format!("console: {{{section}}}\n"));
+        let faults = folder.faults_with(&format!("admin: 127.0.0.1:8443\nconsole: {{{section}}}\n"));
         assert!(faults.contains(said), "{section}: {faults}");
     }
     let programs = SMALL.replace("audiences: portcullis", "audiences: portcullis, kind: workload");
-    let text = format!("{programs}console: {{url: https://a.test, sign_in: {{corp: {{client_id: a}}}}}}\n");
+    let text = format!(
+        "{programs}admin: 127.0.0.1:8443\nconsole: {{url: https://a.test, sign_in: {{corp: {{client_id: a}}}}}}\n"
+    );
     assert!(folder.faults(&text).contains("issuer for programs"), "{}", folder.faults(&text));
+}
+
+#[test]
+fn it_needs_a_listener_that_browsers_reach() {
+    let folder = Folder::new();
+    let console = "console: {url: https://a.test, sign_in: {corp: {client_id: a}}}\n";
+    for admin in ["", "admin: {socket: admin.sock}\n"] {
+        let faults = folder.faults_with(&format!("{admin}{console}"));
+        assert!(faults.contains("no listener that browsers could reach"), "{faults}");
+    }
 }

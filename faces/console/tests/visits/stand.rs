@@ -117,6 +117,7 @@ fn configured(file: &std::path::Path, provider: &Provider, origin: &str, secret:
     std::fs::write(dir.join("client-secret"), secret).unwrap();
     let text = format!(
         "listeners: [127.0.0.1:1]
+admin: 127.0.0.1:2
 issuers:
   panva: {{issuer: \"{issuer}\", audiences: [portcullis], skew: 5m}}
   other: {{issuer: http://127.0.0.1:9, audiences: [portcullis]}}

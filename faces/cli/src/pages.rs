@@ -1,20 +1,17 @@
-//! Opens the administration of a gateway that serves: the interface for programs, and the pages for people
-//! beside it.
+//! The pages for people, behind the listener of the administration.
 
 use std::sync::Arc;
 
 use accept::Peer;
-use admin::{Admin, ConsoleAnswer, Running};
+use admin::ConsoleAnswer;
 use console::{Console, Ground, View};
 use gateway::Gateway;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 
-use crate::failure::Failure;
-
 /// The console behind the administration's listener.
-struct Pages(Arc<Console>);
+pub(crate) struct Pages(Arc<Console>);
 
 impl admin::Console for Pages {
     fn answer(self: Arc<Self>, request: Request<Incoming>, peer: Peer) -> ConsoleAnswer {
@@ -35,22 +32,8 @@ impl admin::Console for Pages {
     }
 }
 
-/// Opens what the configuration names under `admin`, if anything.
-pub(crate) fn open(gateway: &Arc<Gateway>) -> Result<Running, Failure> {
-    let admin = Admin::of(Arc::clone(gateway), Some(pages(gateway)))
-        .map_err(|fault| Failure::Said(fault.to_string()))?;
-    let running = admin.open().map_err(|fault| Failure::Said(fault.to_string()))?;
-    if let Some(address) = running.address() {
-        tracing::info!(%address, "open to administrators");
-    }
-    if let Some(socket) = running.socket() {
-        tracing::info!(socket = %socket.display(), "open to administrators");
-    }
-    Ok(running)
-}
-
 /// The console, which asks the gateway for its configuration at each request.
-fn pages(gateway: &Arc<Gateway>) -> Arc<Pages> {
+pub(crate) fn of(gateway: &Arc<Gateway>) -> Arc<Pages> {
     let ground = Ground {
         ledger: gateway.ledger().clone(),
         ledger_dir: gateway.config().ledger.dir,
