@@ -12,6 +12,7 @@
     reason = "everything here runs inside tests: what goes wrong must stop the test and say where"
 )]
 
+pub mod admin;
 pub mod ask;
 pub mod client;
 pub mod gateway;

@@ -11,6 +11,9 @@
     reason = "all of this is test code, and clippy knows only functions marked as tests"
 )]
 
+mod admin;
+mod admin_cli;
+mod admin_masking;
 mod catalogue;
 mod cli;
 mod console;

@@ -16,7 +16,9 @@ const OURS: &[&str] = &[
     "at",
     "audiences",
     "blocked",
+    "before",
     "body",
+    "by",
     "class",
     "classes",
     "client",
@@ -31,7 +33,7 @@ const OURS: &[&str] = &[
     "expires_at",
     "file",
     "files",
-    "first_seen",
+    "first",
     "groups",
     "hash",
     "hosts",
@@ -39,8 +41,9 @@ const OURS: &[&str] = &[
     "issued_at",
     "issuer",
     "issuer_name",
+    "key",
     "kind",
-    "last_seen",
+    "last",
     "may",
     "method",
     "name",
@@ -58,12 +61,20 @@ const OURS: &[&str] = &[
     "subject",
     "text",
     "timezone",
+    "token_expires_at",
+    "token_issued_at",
     "type",
     "uid",
     "url",
     "until",
     "withheld",
 ];
+
+/// Where a judgement is told as policy saw it: facts of the request stand there at any key.
+const JUDGED: &[&str] = &["judgements", "explanations"];
+/// Keys whose texts are words of ours there too: rulings, and policies with their text.
+const OURS_JUDGED: &[&str] =
+    &["action", "effect", "groups", "place", "policy", "ruling", "sentence", "text", "type"];
 
 /// The layout of JSON that this crate wrote.
 #[derive(Debug, Default)]
@@ -89,7 +100,7 @@ impl Layout for Document {
                     let after = end.saturating_add(1);
                     if bytes.get(after) == Some(&b':') {
                         self.key = String::from_utf8_lossy(&inside).into_owned();
-                    } else if !OURS.contains(&self.key.as_str()) {
+                    } else if !self.is_ours() {
                         out.push(Piece::Syntax(bytes.slice(plain..at.saturating_add(1))));
                         out.push(Piece::Whole { encoding: Encoding::JsonString, raw: inside });
                         plain = end;
@@ -106,6 +117,15 @@ impl Layout for Document {
 
     fn finish(&mut self, _out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
         if self.keys.is_empty() { Ok(()) } else { Err(odd()) }
+    }
+}
+
+impl Document {
+    /// Whether a text at the present place holds words of ours.
+    fn is_ours(&self) -> bool {
+        let judged = self.keys.iter().any(|key| JUDGED.contains(&key.as_str()));
+        let ours = if judged { OURS_JUDGED } else { OURS };
+        ours.contains(&self.key.as_str())
     }
 }
 
@@ -162,18 +182,27 @@ mod tests {
         let value = json!({
             "email": mail, "query": format!("q={mail}"), "n": 4111111111111111u64,
             "list": [mail, {"email": mail, "note": format!("say \"{mail}\"\n")}, mail],
-            "groups": [mail], "nested": {"groups": {"inner": mail}, "more": [[mail]]}, "": mail,
+            "judgements": [{"resource": format!("Model::\"m/{mail}\""), "policy": mail, "entities": [{"id": mail}]}],
+            "resource": mail, "groups": [mail], "nested": {"groups": {"inner": mail}, "more": [[mail]]}, "": mail,
         });
         let all = masked(&value, true);
         assert_eq!(all, value, "who may see everything sees it byte for byte");
         let some = masked(&value, false);
-        for open in ["/email", "/list/1/email", "/groups/0"] {
+        for open in ["/email", "/list/1/email", "/groups/0", "/judgements/0/policy", "/resource"] {
             assert_eq!(some.pointer(open), value.pointer(open), "{open}");
         }
         assert_eq!(some["n"], value["n"]);
-        for hidden in
-            ["/query", "/list/0", "/list/1/note", "/list/2", "/nested/groups/inner", "/nested/more/0/0", "/"]
-        {
+        for hidden in [
+            "/query",
+            "/list/0",
+            "/list/1/note",
+            "/list/2",
+            "/nested/groups/inner",
+            "/nested/more/0/0",
+            "/",
+            "/judgements/0/resource",
+            "/judgements/0/entities/0/id",
+        ] {
             let text = some.pointer(hidden).unwrap().as_str().unwrap();
             assert!(!text.contains("ana@") && !text.is_empty(), "{hidden}: {text}");
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use accept::Peer;
-use authenticate::Caller;
+use authenticate::{Caller, Live};
 use authorize::{Object, Surroundings};
 use bytes::Bytes;
 use gateway::reply::Reply;
@@ -191,8 +191,15 @@ async fn call(
     (question, came): (&Question, &Came),
     reply: Reply,
 ) {
-    // authorize
+    // who was shut out while the call was read is not asked what it wants
     let route = asked.route;
+    let mut live = admin.gateway.standing().live(&caller);
+    if let Some(ended) = live.ended() {
+        let (identity, refusal) = (Arc::clone(caller.identity()), ended.refusal());
+        return refuse::unjudged(admin, route, (&*identity, question), came, &refusal, reply).await;
+    }
+
+    // authorize
     let bytes = i64::try_from(asked.body.len()).unwrap_or(i64::MAX);
     let facts = Facts { request_bytes: bytes, ..Facts::plain(route.method.as_str(), question.path()) };
     let surroundings = Surroundings { client: came.client.ip() };
@@ -243,14 +250,15 @@ async fn call(
     let rules = Arc::clone(admin.gateway.rules());
     let mut masker = Masker::begin(came.exchange, rules, Arc::clone(&sight.viewer), layout);
     let mut reply = reply;
-    let (outcome, refusal) = match respond(&mut masker, &mut record, &mut reply, came, answer).await {
-        Ok(()) => match timeout(PATIENCE, reply.end()).await {
-            Ok(Ok(())) => (Outcome::Completed, None),
-            Ok(Err(_)) | Err(_) => (Outcome::CallerGone, None),
-        },
-        // Dropped before its end, the answer is aborted: it never looks complete.
-        Err(stop) => stop.verdict(),
-    };
+    let (outcome, refusal) =
+        match respond(&mut masker, &mut record, &mut reply, (came, &mut live), answer).await {
+            Ok(()) => match timeout(PATIENCE, reply.end()).await {
+                Ok(Ok(())) => (Outcome::Completed, None),
+                Ok(Err(_)) | Err(_) => (Outcome::CallerGone, None),
+            },
+            // Dropped before its end, the answer is aborted: it never looks complete.
+            Err(stop) => stop.verdict(),
+        };
     refuse::seal(record, came, outcome, refusal.as_ref(), masker.findings()).await;
 }
 
@@ -308,7 +316,7 @@ async fn respond(
     masker: &mut Masker,
     record: &mut Record,
     reply: &mut Reply,
-    came: &Came,
+    (came, live): (&Came, &mut Live<'_>),
     answer: Answer,
 ) -> Result<(), Stop> {
     let kind = match &answer {
@@ -330,6 +338,7 @@ async fn respond(
                 let line = tokio::select! {
                     biased;
                     () = reply.gone() => return Err(Stop::CallerGone),
+                    ended = live.until_ended() => return Err(Stop::Refused(ended.refusal())),
                     line = lines.recv() => line,
                 };
                 let Some(line) = line else { break };

@@ -38,7 +38,7 @@ use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 
 pub use openapi::document as openapi_document;
-pub use remask::{LONGEST_SHOWN, Remask, Seen};
+
 pub use serve::Running;
 pub use table::{Known, ROOT, calls};
 

@@ -30,6 +30,8 @@ const ALWAYS: &[Code] = &[
     Code::TokenMissing,
     Code::TokenInvalid,
     Code::TokenExpired,
+    Code::TokenRevoked,
+    Code::CallerBlocked,
     Code::PolicyDenied,
     Code::ApprovalRequired,
     Code::RequestMalformed,
@@ -38,6 +40,7 @@ const ALWAYS: &[Code] = &[
     Code::RequestTimeout,
     Code::Internal,
     Code::LedgerUnavailable,
+    Code::StateUnavailable,
     Code::IdentityUnavailable,
     Code::Overloaded,
 ];
@@ -104,7 +107,7 @@ fn operation(route: &Route) -> Value {
             operation.insert(
                 "requestBody".to_owned(),
                 json!({
-                    "required": true,
+                    "required": payload.required,
                     "description": format!("At most {} bytes of strict JSON.", payload.limit),
                     "content": { "application/json": { "schema": reference(payload.schema) } },
                 }),

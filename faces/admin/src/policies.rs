@@ -49,7 +49,7 @@ pub(crate) const ROUTES: &[Route] = &[
         on: ON,
         summary: "Say what is wrong with a set, as this version reads it. Nothing changes.",
         query: &[],
-        body: Some(Payload { limit: LARGEST, schema: "ProposedSet" }),
+        body: Some(Payload { limit: LARGEST, schema: "ProposedSet", required: true }),
         answer: Kind::Json("CheckedSet"),
         faults: &[Code::RequestTooLarge, Code::EncodingUnsupported],
         keeps_bodies: false,

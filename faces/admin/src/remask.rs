@@ -16,38 +16,48 @@ use record::body::{Body, Direction, Kind};
 use record::opened::RequestHead;
 
 /// The most of one body that is shown at once, in bytes. A replay has no such bound.
-pub const LONGEST_SHOWN: usize = 16 << 20;
+pub(crate) const LONGEST_SHOWN: usize = 16 << 20;
 
 /// A part of a recorded exchange, as its reader may see it.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub(crate) struct Seen {
     /// When it was recorded, in nanoseconds.
-    pub time: i64,
+    pub(crate) time: i64,
     /// What it is.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// The status, of a head.
-    pub status: u32,
+    pub(crate) status: u32,
     /// The bytes, masked.
-    pub data: Bytes,
+    pub(crate) data: Bytes,
     /// The class and length of what is kept as a digest, or can't be shown.
-    pub opaque: Option<(String, u64)>,
+    pub(crate) opaque: Option<(String, u64)>,
 }
 
 /// How answers of the exchange are read.
-pub enum Shape {
+pub(crate) enum Shape {
     /// By the adapter of its resource.
     Of(Arc<dyn Adapter>),
     /// Its resource is not served any more, and nothing is known of it.
     Unknown,
 }
 
+/// How an answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// As it should.
+    Whole,
+    /// Cut, or not yet: its last value may be the beginning of one that would be masked.
+    Cut,
+}
+
 /// Masks one exchange's frames as they are read.
-pub struct Remask {
+pub(crate) struct Remask {
     exchange: ExchangeId,
     rules: Arc<Rules>,
     viewer: Arc<dyn Reveal>,
     plain: Arc<HttpAdapter>,
     shape: Shape,
+    ended: Ended,
     head: RequestHead,
     request: BytesMut,
     request_cut: bool,
@@ -77,10 +87,10 @@ impl Usable for All {
 
 impl Remask {
     /// Begins an exchange, given its recorded request.
-    pub fn begin(
+    pub(crate) fn begin(
         exchange: ExchangeId,
         head: RequestHead,
-        shape: Shape,
+        (shape, ended): (Shape, Ended),
         (rules, plain): (Arc<Rules>, Arc<HttpAdapter>),
         viewer: Arc<dyn Reveal>,
     ) -> Self {
@@ -90,6 +100,7 @@ impl Remask {
             viewer,
             plain,
             shape,
+            ended,
             head,
             request: BytesMut::new(),
             request_cut: false,
@@ -100,7 +111,7 @@ impl Remask {
     }
 
     /// Takes the next frame, and gives what of the answer is certain now.
-    pub fn take(&mut self, frame: Body) -> Vec<Seen> {
+    pub(crate) fn take(&mut self, frame: Body) -> Vec<Seen> {
         if frame.direction() == Direction::Request {
             self.keep_request(&frame);
             return Vec::new();
@@ -133,13 +144,13 @@ impl Remask {
     }
 
     /// The frames are over: gives what was held.
-    pub fn finish(&mut self, time: i64) -> Vec<Seen> {
+    pub(crate) fn finish(&mut self, time: i64) -> Vec<Seen> {
         self.end(time)
     }
 
     /// The request's body, and whether it was too large to be shown whole. Text of it is masked where JSON
     /// has strings, or all of it as text.
-    pub fn request(&mut self) -> (Bytes, bool) {
+    pub(crate) fn request(&mut self) -> (Bytes, bool) {
         let mut headers = HeaderMap::new();
         let kind = self.head.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-type"));
         if let Some(kind) = kind.and_then(|kind| HeaderValue::from_bytes(&kind.value).ok()) {
@@ -163,7 +174,7 @@ impl Remask {
     }
 
     /// What was masked for this reader, and what was revealed to it.
-    pub fn findings(&self) -> &Findings {
+    pub(crate) fn findings(&self) -> &Findings {
         &self.findings
     }
 
@@ -231,8 +242,11 @@ impl Remask {
 
     fn end(&mut self, time: i64) -> Vec<Seen> {
         let Answer::Masked(masker) = &mut self.answer else { return Vec::new() };
-        // What was cut has no proper end; what was held of it stays held.
-        let rest = masker.finish().map(|rest| joined([rest])).unwrap_or_default();
+        // What was held of an answer that was cut stays held, as it did when it was cut.
+        let rest = match (self.ended, masker.finish()) {
+            (Ended::Whole, Ok(rest)) => joined([rest]),
+            _ => Bytes::new(),
+        };
         let findings = masker.findings().clone();
         self.count(&findings);
         self.answer = Answer::Lost;

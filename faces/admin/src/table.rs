@@ -85,6 +85,8 @@ pub(crate) struct Payload {
     pub(crate) limit: usize,
     /// The schema's name.
     pub(crate) schema: &'static str,
+    /// Whether it may not be left out.
+    pub(crate) required: bool,
 }
 
 /// What a call answers.
@@ -102,7 +104,10 @@ pub(crate) enum Kind {
 pub(crate) const SEGMENTS: &[(&str, &str)] = &[
     ("session", "The request id, as `x-request-id` told it, or enough of its beginning."),
     ("resource", "The resource's name, as configured."),
-    ("caller", "The caller's id, as `GET /callers` tells it."),
+    (
+        "caller",
+        "The caller's `key`, as `GET /callers` tells it: `issuer#subject` in base64url, without padding.",
+    ),
 ];
 
 /// The parameters of every list.

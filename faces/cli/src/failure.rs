@@ -23,6 +23,12 @@ pub(crate) enum Failure {
     /// The administration can't be opened.
     #[error("{0}")]
     Admin(#[from] admin::AdminError),
+    /// A gateway's administration can't be asked, or says no.
+    #[error("{0}")]
+    Remote(#[from] crate::remote::RemoteError),
+    /// The record can't be explained.
+    #[error("{0}")]
+    Why(#[from] admin::views::WhyError),
     /// The record can't be read.
     #[error("{0}")]
     Ledger(#[from] record::LedgerError),

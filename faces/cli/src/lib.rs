@@ -14,9 +14,12 @@ mod log;
 mod out;
 mod pages;
 mod policy;
+mod remote;
+mod resources;
 mod serve;
 mod sessions;
 mod token;
+mod told;
 mod why;
 
 use std::ffi::OsString;
@@ -55,6 +58,9 @@ enum Verb {
     /// List, show and replay what was recorded
     #[command(subcommand)]
     Sessions(sessions::SessionsVerb),
+    /// See what is protected, and how it stands
+    #[command(subcommand)]
+    Resources(resources::ResourcesVerb),
     /// Block callers, let them in again, revoke their tokens
     #[command(subcommand)]
     Access(access::AccessVerb),
@@ -86,6 +92,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Policy(verb) => verb.run(&mut out),
         Verb::Token(verb) => verb.run(&mut out),
         Verb::Sessions(verb) => verb.run(&mut out),
+        Verb::Resources(verb) => verb.run(&mut out),
         Verb::Access(verb) => verb.run(&mut out),
         Verb::Callers(verb) => verb.run(&mut out),
         Verb::Why(verb) => verb.run(&mut out),

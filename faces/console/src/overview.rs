@@ -8,7 +8,7 @@ use authorize::{Object, Person, Surroundings, Target};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use model::{Act, Area, Class, DataClass, Decision, Facts, Identity, Outcome, Ruling};
-use record::{Cursor, Filter, Listed, Reader};
+use record::{Cursor, Listed, Reader};
 
 use crate::reply::Answer;
 use crate::serve::{Console, Scene, taken_apart};
@@ -18,8 +18,6 @@ use crate::{ConsoleError, guard, pages};
 
 /// Exchanges on one page.
 const ROWS: usize = 20;
-/// Pages of the record that are read for it: a person's looks at this page are recorded too, and left out.
-const PAGES: usize = 5;
 /// The name by which a look at this page is recorded.
 const NAME: &str = "console.overview";
 
@@ -222,30 +220,10 @@ impl Console {
         identity: &Identity,
         before: Option<Cursor>,
     ) -> Result<Found, record::LedgerError> {
-        let further = before.is_some();
-        let caller = Some(identity.entity_id());
-        let mut filter = Filter { caller, limit: Some(100), cursor: before, ..Filter::default() };
         let reader = Reader::open(&self.ground.ledger_dir).await?;
-        // The filter also finds who bears this text as a subject or an address at another issuer.
-        let own = |listed: &Listed| {
-            listed.issuer.as_deref() == Some(&identity.issuer)
-                && listed.subject.as_deref() == Some(&identity.subject)
-                && !listed.operations.iter().any(|name| name == NAME)
-        };
-        let mut exchanges = Vec::new();
-        for _ in 0..PAGES {
-            let page = reader.list(&filter).await?;
-            exchanges.extend(page.exchanges.into_iter().filter(own));
-            filter.cursor = page.next;
-            if exchanges.len() > ROWS || filter.cursor.is_none() {
-                break;
-            }
-        }
-        if exchanges.len() > ROWS {
-            exchanges.truncate(ROWS);
-            filter.cursor = exchanges.last().and_then(after);
-        }
-        Ok(Found::Page { exchanges, next: filter.cursor, further })
+        // Looks at this page are recorded too; they would soon be all there is to see.
+        let page = reader.own(identity, NAME, before.as_ref(), ROWS).await?;
+        Ok(Found::Page { exchanges: page.exchanges, next: page.next, further: before.is_some() })
     }
 
     fn resources(
@@ -375,12 +353,6 @@ fn row(listed: Listed, zone: &TimeZone) -> Row {
         took: listed.total.map(took).unwrap_or_default(),
         masked: listed.masked.iter().map(|(_, count)| count).sum(),
     }
-}
-
-/// The place in the list behind an exchange.
-fn after(listed: &Listed) -> Option<Cursor> {
-    let id: String = listed.exchange.to_string().chars().filter(|c| *c != '-').collect();
-    Cursor::parse(&format!("{}-{id}", listed.arrived.as_nanosecond()))
 }
 
 /// A length of time as people say it.

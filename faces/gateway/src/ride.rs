@@ -56,3 +56,42 @@ impl<F: Future<Output = ()> + Send + 'static> Drop for Ride<F> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::reply;
+
+    #[tokio::test]
+    async fn an_exchange_whose_caller_leaves_goes_on_to_its_end() {
+        let (mut reply, answered) = reply::channel();
+        let sealed = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&sealed);
+        let (done, ended) = oneshot::channel::<()>();
+        let exchange = async move {
+            reply.gone().await;
+            told.store(true, Ordering::SeqCst);
+            let _ = done.send(());
+        };
+        let mut ride = Box::pin(Ride::begin(exchange, answered));
+        assert!(ride.as_mut().poll(&mut Context::from_waker(std::task::Waker::noop())).is_pending());
+        drop(ride);
+        ended.await.unwrap();
+        assert!(sealed.load(Ordering::SeqCst));
+    }
+
+    #[tokio::test]
+    async fn an_exchange_that_is_lost_answers_nothing() {
+        let (reply, answered) = reply::channel();
+        let exchange = async move {
+            let _reply = reply;
+            panic!("lost");
+        };
+        assert!(Ride::begin(exchange, answered).await.is_none());
+    }
+}

@@ -9,7 +9,7 @@ use forward::{Answer, Arrived, ForwardError};
 use http::{HeaderMap, HeaderValue, header};
 use mask::{Masked, Masker, Part};
 use model::{Code, Identity, LayoutFault, Outcome, Question, Refusal, Reveal, Usable};
-use record::{LedgerError, Record, Spoken};
+use record::{LedgerError, Record, Recorded, Spoken};
 use tokio::time::timeout;
 
 use crate::Gateway;
@@ -156,8 +156,11 @@ impl Carrier<'_> {
         if matches!(masked.part(), Part::Body { bytes, .. } if bytes.is_empty()) {
             return Ok(());
         }
-        self.write_head(live).await?;
-        self.write(masked, live).await
+        let Some(head) = self.head.take() else { return self.write(masked, live).await };
+        let both = self.record.append_both(head, masked).await;
+        let (head, body) = both.map_err(Stop::Ledger)?;
+        self.say(head, live).await?;
+        self.say(body, live).await
     }
 
     async fn write_head(&mut self, live: &mut Live<'_>) -> Result<(), Stop> {
@@ -167,10 +170,15 @@ impl Carrier<'_> {
         }
     }
 
-    /// Into the ledger, then to the caller; never the other way round. A caller that stops reading is
-    /// taken for gone: it would hold the exchange, and its place among the others, for ever.
+    /// Into the ledger, then to the caller; never the other way round.
     async fn write(&mut self, masked: Masked, live: &mut Live<'_>) -> Result<(), Stop> {
         let recorded = self.record.append(masked).await.map_err(Stop::Ledger)?;
+        self.say(recorded, live).await
+    }
+
+    /// A caller that stops reading is taken for gone: it would hold the exchange, and its place among the
+    /// others, for ever.
+    async fn say(&mut self, recorded: Recorded, live: &mut Live<'_>) -> Result<(), Stop> {
         tokio::select! {
             biased;
             written = timeout(self.place.patience(), self.reply.write(recorded)) => match written {

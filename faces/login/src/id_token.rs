@@ -36,8 +36,13 @@ impl IdToken {
         settings.groups.claims = Vec::new();
         settings.ca_file = provider.ca_file().map(std::path::Path::to_owned);
         settings.allow_http = provider.jwks.starts_with("http://");
-        let authenticator = Authenticator::build(&[settings], &config::Limits::default(), Arc::clone(clock))
-            .map_err(|fault| refused(fault.to_string()))?;
+        let authenticator = Authenticator::build(
+            &[settings],
+            &config::Limits::default(),
+            Arc::clone(clock),
+            authenticate::Standing::stateless(Arc::clone(clock)),
+        )
+        .map_err(|fault| refused(fault.to_string()))?;
         let inspection = authenticator.inspect(token.expose_secret()).await;
         let (Some(identity), Some(claims)) = (inspection.identity, inspection.claims) else {
             let failed = inspection.checks.iter().find_map(|checked| match &checked.verdict {

@@ -18,6 +18,7 @@ mod outlook;
 mod parse;
 mod players;
 mod proof;
+mod reads;
 mod recent;
 #[cfg(test)]
 mod sample;

@@ -22,6 +22,8 @@ pub(crate) struct Judge {
     pub(crate) findings: Findings,
     /// How many values were masked.
     pub(crate) masks: u64,
+    /// Room that the lane at work borrows, so that a resting one is small.
+    pub(crate) spacious: Vec<u8>,
 }
 
 impl Judge {
@@ -89,12 +91,14 @@ struct Escape {
 impl LaneText {
     /// Takes the next bytes of a text as it is.
     pub(crate) fn plain(&mut self, raw: &[u8], last: bool, bench: &mut Bench<'_>) {
+        self.scanner.open(&mut bench.judge.spacious);
         self.scanner.add(raw);
         self.run(last, bench);
     }
 
     /// Takes the next bytes of a JSON string's inside.
     pub(crate) fn json(&mut self, raw: &[u8], last: bool, bench: &mut Bench<'_>) {
+        self.scanner.open(&mut bench.judge.spacious);
         if self.partial.is_empty() {
             self.decode(raw);
         } else {
@@ -107,6 +111,7 @@ impl LaneText {
 
     /// Nothing more comes: lets go of everything.
     pub(crate) fn end(&mut self, bench: &mut Bench<'_>) {
+        self.scanner.open(&mut bench.judge.spacious);
         self.run(true, bench);
     }
 
@@ -134,6 +139,7 @@ impl LaneText {
         }
         let mut sink = Writer { bench, escapes: &mut self.escapes };
         self.scanner.run(sink.bench.rules, last, &mut sink);
+        self.scanner.close(&mut bench.judge.spacious);
     }
 
     /// Decodes the inside of a JSON string. What is no escape after all counts as it is written.

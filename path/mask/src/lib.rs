@@ -8,6 +8,7 @@
 //! A value whose class policy reveals neither hides itself nor anything it overlaps: what is masked is
 //! exactly what would be masked if its class had no rules.
 
+mod ahead;
 mod catalogue;
 mod check;
 mod context;
@@ -15,7 +16,9 @@ mod lane;
 mod masker;
 mod rule;
 mod rules;
+mod runs;
 mod scan;
+mod seek;
 #[cfg(test)]
 mod tests;
 mod text;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use model::{Adapter, Code, Refusal, ResourceName};
+use model::{Adapter, Code, Outcome, Refusal, ResourceName};
 use record::{Exchange, Frames};
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use crate::Admin;
 use crate::exchange::{Answer, Sight};
 use crate::recall::Recalled;
-use crate::remask::{LONGEST_SHOWN, Remask, Seen, Shape};
+use crate::remask::{Ended, LONGEST_SHOWN, Remask, Seen, Shape};
 use crate::views::{self, Bodies};
 
 /// How many lines may wait for a slow reader.
@@ -112,7 +112,10 @@ fn remask(admin: &Admin, recalled: &Recalled, sight: &Sight) -> Remask {
     let head = recalled.exchange.opened.as_ref().and_then(|opened| opened.request.clone());
     let rules = Arc::clone(admin.gateway.rules());
     let parts = (rules, Arc::clone(&admin.plain));
-    let shape = shape(admin, &recalled.exchange);
+    let completed =
+        recalled.exchange.sealed.as_ref().is_some_and(|sealed| sealed.outcome == Outcome::Completed.as_str());
+    let ended = if completed { Ended::Whole } else { Ended::Cut };
+    let shape = (shape(admin, &recalled.exchange), ended);
     Remask::begin(recalled.id, head.unwrap_or_default(), shape, parts, Arc::clone(&sight.viewer))
 }
 

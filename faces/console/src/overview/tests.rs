@@ -105,15 +105,6 @@ fn decisions_and_outcomes_have_words_not_only_colours() {
 }
 
 #[test]
-fn the_place_behind_an_exchange_can_be_read_back() {
-    let listed = listed("allowed", None, None);
-    let cursor = after(&listed).unwrap();
-    assert_eq!(Cursor::parse(&cursor.to_string()), Some(cursor.clone()));
-    assert!(cursor.to_string().starts_with(&listed.arrived.as_nanosecond().to_string()));
-    assert!(crate::attempt::ReturnTo::parse(&format!("/?before={cursor}")).is_some());
-}
-
-#[test]
 fn times_and_families_are_for_people() {
     assert_eq!(took(900_000), "under 1 ms");
     assert_eq!(took(999_000_000), "999 ms");
