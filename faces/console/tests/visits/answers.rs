@@ -172,3 +172,22 @@ async fn pages_say_nothing_to_whoever_is_not_signed_in() {
     }
     assert!(nobody.here.is_empty());
 }
+
+#[tokio::test]
+async fn without_a_record_nothing_is_shown_and_nobody_gets_in() {
+    let stand = Stand::new().await;
+    let mut alice = Visitor::default();
+    alice.sign_in(&stand, "alice").await;
+    let mut bob = Visitor::default();
+    let path = back(&stand, &mut bob).await;
+    stand.ledger.clone().close().await.unwrap();
+    let page = alice.get(&stand, "/").await;
+    assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(!page.text().contains("Alice") && !page.text().contains("ml-engineers"), "{}", page.text());
+    let arrived = bob.get(&stand, &path).await;
+    assert_eq!(arrived.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(!bob.here.contains_key(SESSION));
+    // Not even a refusal leaves with words of its own.
+    let refused = bob.get(&stand, "/nothing").await;
+    assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
+}

@@ -36,6 +36,7 @@ pub(crate) struct Stand {
     pub(crate) clock: Arc<FixedClock>,
     pub(crate) standing: Arc<Standing>,
     pub(crate) provider: Provider,
+    pub(crate) ledger: Ledger,
     dir: tempfile::TempDir,
     end: CancellationToken,
 }
@@ -74,8 +75,9 @@ impl Stand {
         );
         let policies = PolicySet::parse(vec![("console.cedar".to_owned(), policies.to_owned())]).unwrap();
         let settings = Settings::new(dir.path().join("ledger"), dir.path().join("digest-key"));
+        let ledger = Ledger::open(settings, Arc::clone(&ticking)).unwrap();
         let ground = Ground {
-            ledger: Ledger::open(settings, Arc::clone(&ticking)).unwrap(),
+            ledger: ledger.clone(),
             ledger_dir: dir.path().join("ledger"),
             authorizer: Authorizer::new(policies, "UTC", Arc::clone(&ticking)).unwrap(),
             rules: mask::Rules::standard().unwrap(),
@@ -90,7 +92,7 @@ impl Stand {
             async move { console.answer(request, peer).await }
         };
         tokio::spawn(door.serve(handler, end.clone()));
-        Self { origin, clock, standing, provider, dir, end }
+        Self { origin, clock, standing, provider, ledger, dir, end }
     }
 
     pub(crate) fn pass(&self, minutes: u64) {
