@@ -11,7 +11,7 @@ use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 
 /// The console behind the administration's listener.
-pub(crate) struct Pages(Arc<Console>);
+struct Pages(Arc<Console>);
 
 impl admin::Console for Pages {
     fn answer(self: Arc<Self>, request: Request<Incoming>, peer: Peer) -> ConsoleAnswer {
@@ -32,8 +32,9 @@ impl admin::Console for Pages {
     }
 }
 
-/// The console, which asks the gateway for its configuration at each request.
-pub(crate) fn of(gateway: &Arc<Gateway>) -> Arc<Pages> {
+/// The console, if the configuration has one. It asks the gateway for the configuration at each request.
+pub(crate) fn of(gateway: &Arc<Gateway>) -> Option<Arc<dyn admin::Console>> {
+    gateway.config().console.as_ref()?;
     let ground = Ground {
         ledger: gateway.ledger().clone(),
         ledger_dir: gateway.config().ledger.dir,
@@ -44,5 +45,5 @@ pub(crate) fn of(gateway: &Arc<Gateway>) -> Arc<Pages> {
     };
     let source = Arc::clone(gateway);
     let view = move || View { config: Arc::new(source.config()), authenticator: source.authenticator() };
-    Arc::new(Pages(Console::build(ground, view)))
+    Some(Arc::new(Pages(Console::build(ground, view))))
 }
