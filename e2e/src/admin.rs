@@ -70,6 +70,17 @@ pub async fn get(gateway: &Gateway, path: &str, token: &str) -> Answer {
     call(gateway, Method::GET, path, Some(token), None).await
 }
 
+/// How often `text` stands in the ledger's files.
+pub fn copies(gateway: &Gateway, text: &str) -> usize {
+    let (ledger, text) = (gateway.ledger_bytes(), text.as_bytes());
+    let (mut rest, mut count) = (&ledger[..], 0);
+    while let Some(at) = rest.iter().position(|byte| Some(byte) == text.first()) {
+        count += usize::from(rest[at..].starts_with(text));
+        rest = &rest[at + 1..];
+    }
+    count
+}
+
 /// The frames of a replay.
 ///
 /// # Panics

@@ -1,6 +1,6 @@
 //! A recording is masked again for whoever reads it: exactly as if that reader had asked.
 
-use e2e::admin::{frames, get, played};
+use e2e::admin::{copies, frames, get, played};
 use e2e::ask::{chat_body, joined, say, stream};
 use e2e::client;
 use e2e::gateway::Gateway;
@@ -130,13 +130,10 @@ async fn answers_lists_and_explanations_are_masked_too() {
     let list = get(&gateway, "/sessions?resource=llama", &alice).await;
     assert!(list.text().contains(MAIL), "{}", list.text());
     // What is shown is not kept a second time.
-    let kept = gateway.ledger_bytes();
-    let copies = kept.windows(secret().len()).filter(|window| *window == secret().as_bytes()).count();
+    let before = copies(&gateway, &secret());
     let _ = get(&gateway, &format!("/sessions/{id}"), &alice).await;
     gateway.sealed(8).await;
-    let kept = gateway.ledger_bytes();
-    let now = kept.windows(secret().len()).filter(|window| *window == secret().as_bytes()).count();
-    assert_eq!(copies, now);
+    assert_eq!(copies(&gateway, &secret()), before);
 }
 
 #[tokio::test]

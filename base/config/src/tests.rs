@@ -1,5 +1,6 @@
 //! The crate as a whole: what files become, and what is said of bad ones.
 
+mod admin;
 mod asked;
 mod console;
 mod defaults;

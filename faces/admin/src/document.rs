@@ -151,6 +151,7 @@ mod tests {
 
     use mask::{Masker, Part, Rules};
     use model::{DataClass, ExchangeId, Reveal, Unmasked};
+    use proptest::prelude::*;
     use serde_json::{Value, json};
 
     use super::*;
@@ -174,6 +175,37 @@ mod tests {
             whole.extend_from_slice(&bytes);
         }
         serde_json::from_slice(&whole).unwrap()
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            "\\PC{0,12}".prop_map(Value::from),
+            "[\\\\\"{}:,\\[\\]\n]{0,8}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 40, 5, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+                proptest::collection::btree_map("[a-z\\\\\"]{0,6}", inner, 0..5)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_json_is_shown_whole_to_who_may_see_everything(value in any_json()) {
+            prop_assert_eq!(masked(&value, true), value);
+        }
+
+        #[test]
+        fn a_value_at_a_key_that_is_not_ours_is_masked_wherever_it_stands(value in any_json()) {
+            let hidden = json!({ "groups": value, "zzz": [value, "ana@example.com"] });
+            let text = masked(&hidden, false).to_string();
+            prop_assert!(!text.contains("ana@example"), "{}", text);
+        }
     }
 
     #[test]

@@ -26,7 +26,7 @@ use model::{
 use record::{Administering, LedgerError, Record};
 use resolve::NormalPath;
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::timeout;
 
 use crate::document::Document;
@@ -34,7 +34,7 @@ use crate::input::Query;
 use crate::recall::Recall;
 use crate::refuse::{self, Turned};
 use crate::table::{self, Call, Found, Route};
-use crate::{Admin, callers, input, me, openapi, policies, resources, sessions};
+use crate::{Admin, SMALL, callers, input, me, openapi, policies, resources, sessions};
 
 /// How long a caller may read nothing of an answer that waits for it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -73,6 +73,8 @@ pub(crate) struct Asked {
     pub(crate) segments: Vec<String>,
     pub(crate) query: Query,
     pub(crate) body: Bytes,
+    /// The share of memory that a large body takes.
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 impl Asked {
@@ -149,6 +151,12 @@ async fn enter(admin: &Admin, came: &Came, head: &Parts) -> Result<Entered, Turn
 async fn hear(admin: &Admin, entered: Entered, came: Came, (head, body): (Parts, Incoming), reply: Reply) {
     let Entered { caller, route, segments, path } = entered;
     let came = Came { call: route.name, ..came };
+    let Some(_turn) = admin.turns.take(&caller.identity().canonical()) else {
+        let refusal = Refusal::new(Code::TooManyRequests).retry_after(1);
+        let identity = Some(Arc::clone(caller.identity()));
+        let turned = Turned { refusal, identity, allowed: Vec::new() };
+        return refuse::stranger(admin, &came, &head, &turned, reply).await;
+    };
     let patience = admin.gateway.config().limits.body_timeout;
     let query = Query::read(route, head.uri.query());
     let mut parts = QuestionParts {
@@ -161,13 +169,19 @@ async fn hear(admin: &Admin, entered: Entered, came: Came, (head, body): (Parts,
         body: Bytes::new(),
     };
     let read = match query {
-        Ok(query) => input::body(route, &head.headers, body, patience).await.map(|body| (query, body)),
+        Ok(query) => match large(admin, route) {
+            Ok(room) => {
+                let body = input::body(route, &head.headers, body, patience).await;
+                body.map(|body| (query, body, room))
+            }
+            Err(refusal) => Err(refusal),
+        },
         Err(refusal) => Err(refusal),
     };
     let looked = match read {
-        Ok((query, body)) => {
+        Ok((query, body, room)) => {
             parts.body = body.clone();
-            let asked = Asked { route, segments, query, body };
+            let asked = Asked { route, segments, query, body, _room: room };
             look(admin, &asked, caller.identity()).await.map(|ready| (asked, ready))
         }
         Err(refusal) => Err(refusal),
@@ -180,6 +194,15 @@ async fn hear(admin: &Admin, entered: Entered, came: Came, (head, body): (Parts,
             refuse::unjudged(admin, route, asked, &came, &refusal, reply).await;
         }
     }
+}
+
+/// Room for a body that may be large.
+fn large(admin: &Admin, route: &Route) -> Result<Option<OwnedSemaphorePermit>, Refusal> {
+    if route.body.as_ref().is_none_or(|payload| payload.limit <= SMALL) {
+        return Ok(None);
+    }
+    let room = Arc::clone(&admin.large).try_acquire_owned();
+    room.map(Some).map_err(|_| Refusal::new(Code::Overloaded).retry_after(1))
 }
 
 /// The story, once a call has been heard to the end.

@@ -133,3 +133,57 @@ pub(crate) fn json<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, Refusal> {
     adapt_http::strict_json(bytes).map_err(|fault| wrong(format!("The body is no strict JSON: {fault}.")))?;
     serde_json::from_slice(bytes).map_err(|fault| wrong(format!("The body does not fit this call: {fault}.")))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::table::routes;
+
+    fn list() -> &'static Route {
+        routes().find(|route| route.name == "sessions.list").unwrap()
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let query =
+            Query::read(list(), Some("caller=a%2Bb%40c.d&limit=7&since=2026-01-31T12:00:00Z")).unwrap();
+        assert_eq!(query.text("caller"), Some("a+b@c.d"));
+        assert_eq!(query.count(&crate::table::LIMIT), 7);
+        assert_eq!(query.time("since"), "2026-01-31T12:00:00Z".parse().ok());
+        assert_eq!(Query::read(list(), None).unwrap().count(&crate::table::LIMIT), 100);
+    }
+
+    #[test]
+    fn a_parameter_that_is_not_known_is_not_repeated() {
+        let refusal = Query::read(list(), Some("access_token=secret")).unwrap_err();
+        assert!(!refusal.reason.contains("secret") && !refusal.reason.contains("access_token"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_query_is_read_in_its_shape_or_refused(raw in "\\PC{0,80}") {
+            if let Ok(query) = Query::read(list(), Some(&raw)) {
+                let limit = query.count(&crate::table::LIMIT);
+                prop_assert!((1..=1000).contains(&limit));
+            }
+        }
+
+        #[test]
+        fn any_value_is_read_back(value in "\\PC{1,80}") {
+            let escaped = percent_encoding::utf8_percent_encode(&value, percent_encoding::NON_ALPHANUMERIC);
+            let raw = format!("model={escaped}");
+            match Query::read(list(), Some(&raw)) {
+                Ok(query) => prop_assert_eq!(query.text("model"), Some(value.as_str())),
+                Err(_) => prop_assert!(value.len() > LONGEST || value.chars().any(char::is_control)),
+            }
+        }
+
+        #[test]
+        fn any_limit_lies_within_its_bounds(limit in any::<u64>()) {
+            let read = Query::read(list(), Some(&format!("limit={limit}")));
+            prop_assert_eq!(read.is_ok(), (1..=1000).contains(&limit));
+        }
+    }
+}

@@ -23,6 +23,7 @@ mod sessions;
 mod table;
 #[cfg(test)]
 mod tests;
+mod turns;
 pub mod views;
 
 use std::pin::Pin;
@@ -44,6 +45,10 @@ pub use table::{Known, ROOT, calls};
 
 /// Calls at once. Operators are few; what is more is a loop.
 const ROOM: usize = 64;
+/// Bodies above [`SMALL`] at once.
+const LARGE_BODIES: usize = 4;
+/// Bytes of a body that is not counted among the large ones.
+pub(crate) const SMALL: usize = 64 << 10;
 
 /// A console's answer: its error aborts the answer.
 pub type ConsoleBody = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
@@ -64,6 +69,9 @@ pub struct Admin {
     /// Reads JSON of no particular server.
     pub(crate) plain: Arc<HttpAdapter>,
     pub(crate) room: Arc<Semaphore>,
+    pub(crate) turns: Arc<turns::Turns>,
+    /// Large bodies held at once.
+    pub(crate) large: Arc<Semaphore>,
 }
 
 /// Why the administration could not be opened.
@@ -84,6 +92,13 @@ impl Admin {
     /// [`AdminError::Adapt`] never happens with the adapter that ships; it is told, not hidden.
     pub fn of(gateway: Arc<Gateway>, console: Option<Arc<dyn Console>>) -> Result<Arc<Self>, AdminError> {
         let plain = Arc::new(HttpAdapter::build(AdapterSpec::new(ServerKind::Plain))?);
-        Ok(Arc::new(Self { gateway, console, plain, room: Arc::new(Semaphore::new(ROOM)) }))
+        Ok(Arc::new(Self {
+            gateway,
+            console,
+            plain,
+            room: Arc::new(Semaphore::new(ROOM)),
+            turns: Arc::default(),
+            large: Arc::new(Semaphore::new(LARGE_BODIES)),
+        }))
     }
 }

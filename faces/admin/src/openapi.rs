@@ -38,6 +38,7 @@ const ALWAYS: &[Code] = &[
     Code::PathRefused,
     Code::HeaderRefused,
     Code::RequestTimeout,
+    Code::TooManyRequests,
     Code::Internal,
     Code::LedgerUnavailable,
     Code::StateUnavailable,

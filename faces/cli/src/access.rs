@@ -150,6 +150,10 @@ impl Block {
             out.json(&json!({ "caller": caller, "blocked": block }))?;
         } else {
             out.line(format_args!("{} {caller}", out.tone(Tone::Bad, "blocked")))?;
+            if !state.has_seen(&caller).await? {
+                let note = "nobody by this id was seen yet: check how it is written";
+                out.line(out.tone(Tone::Caution, note))?;
+            }
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -236,6 +240,20 @@ impl State {
             several => {
                 let ids: Vec<&str> = several.iter().take(10).map(String::as_str).collect();
                 Err(Failure::Said(format!("`{name}` could be any of these; say which: {}", ids.join(", "))))
+            }
+        }
+    }
+
+    /// Whether the caller was ever seen; taken for granted where that may not be looked up.
+    async fn has_seen(&self, caller: &CallerId) -> Result<bool, Failure> {
+        match self {
+            Self::Local(standing) => {
+                Ok(standing.get(caller).await.map_err(said)?.is_some_and(|known| known.seen.is_some()))
+            }
+            Self::Remote(client) => {
+                let key = URL_SAFE_NO_PAD.encode(caller.to_string());
+                let told = client.get(&format!("/callers/{key}")).await;
+                Ok(told.map_or(true, |known| known.at("seen").is_object()))
             }
         }
     }
