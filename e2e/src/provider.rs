@@ -141,6 +141,20 @@ impl Provider {
         self.order("lifetimes", &json!({ "access": seconds })).await;
     }
 
+    /// Registers the console at `origin` as the client `console`, and gives its secret.
+    ///
+    /// # Panics
+    /// When the provider gives none.
+    pub async fn console(&self, origin: &str) -> String {
+        let told = self.order("console", &json!({ "origin": origin })).await;
+        told["secret"].as_str().expect("a client has a secret").to_owned()
+    }
+
+    /// How long ID tokens issued from now on live, in seconds.
+    pub async fn id_tokens_live(&self, seconds: u32) {
+        self.order("lifetimes", &json!({ "id": seconds })).await;
+    }
+
     /// Stops answering, or answers again at the same address with the same keys.
     pub async fn away(&self, away: bool) {
         self.order("away", &json!({ "away": away })).await;

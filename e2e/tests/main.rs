@@ -16,6 +16,7 @@ mod admin_cli;
 mod admin_masking;
 mod catalogue;
 mod cli;
+mod console;
 mod defects;
 mod demo;
 mod disclose;

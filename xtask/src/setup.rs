@@ -20,6 +20,7 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
 const PACKAGES: &[(&str, &str, &str)] = &[
     ("glewlwyd", "glewlwyd", "a second OpenID provider, of another make"),
     ("nginx", "nginx", "what the benchmark measures Portcullis against"),
+    ("chromium", "chromium", "the browser that people sign in with"),
 ];
 const NODE_AT_LEAST: u32 = 20;
 
@@ -164,7 +165,11 @@ fn everything_answers(project: &Project) -> Result<&'static str, Failure> {
     command.args(["-c", "import xllamacpp, openai, anthropic, openapi_spec_validator"]);
     quietly(&mut command, &log(project, "python-answers"))?;
     let mut command = Command::new("node");
-    command.args(["--input-type=module", "--eval", "await import('oidc-provider'); await import('openai')"]);
+    command.args([
+        "--input-type=module",
+        "--eval",
+        "await import('oidc-provider'); await import('openai'); await import('playwright-core')",
+    ]);
     quietly(command.current_dir(project.testbed.join("node")), &log(project, "node-answers"))?;
     Ok("ok")
 }

@@ -2,6 +2,7 @@
 
 mod admin;
 mod asked;
+mod console;
 mod fields;
 mod identity;
 mod login;
@@ -80,6 +81,7 @@ pub(crate) fn config(text: &str, base: Base, faults: &Gathered) -> Option<Config
         fits(&file, &resources, limits);
     }
     let deny_lists = deny_lists(&file);
+    let console = console::console(&file, &base, &issuers, admin.as_ref());
     if faults.any() {
         return None;
     }
@@ -95,6 +97,7 @@ pub(crate) fn config(text: &str, base: Base, faults: &Gathered) -> Option<Config
         state: state?,
         limits: limits?,
         deny_lists,
+        console: console?,
         base_dir: base.0,
     })
 }

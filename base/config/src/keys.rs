@@ -2,6 +2,7 @@
 
 mod admin;
 mod asked;
+mod console;
 mod fields;
 mod identity;
 mod login;
@@ -9,6 +10,7 @@ mod resource;
 mod state;
 
 use admin::ADMIN;
+use console::CONSOLE;
 use identity::ISSUER;
 use resource::RESOURCE;
 use state::STATE;
@@ -87,6 +89,12 @@ pub(crate) const FILE: Section = Section {
             shape: Shape::Named(Kind::Name, &Shape::Section(&DENY_LIST)),
             absent: Absent::Is("{}"),
             doc: "Named patterns. A policy sees in `context.matches` which of them a request holds.",
+        },
+        Key {
+            name: "console",
+            shape: Shape::Section(&CONSOLE),
+            absent: Absent::Nothing("no pages for browsers"),
+            doc: "The pages for people, on the admin listener.",
         },
     ],
 };

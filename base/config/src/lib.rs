@@ -39,6 +39,7 @@ pub use usable::{
     OnTokenExpiry, Policies, Resource, ResourceKind, Route, ServerKind, State, Timeouts, Tls, UnknownStreams,
     UpstreamTls,
 };
+pub use usable::{Console, Session, SignIn};
 pub use watch::Watched;
 
 /// The largest file, in bytes.

@@ -2,6 +2,7 @@
 
 mod admin;
 mod asked;
+mod console;
 mod defaults;
 mod docs;
 mod faults;

@@ -3,6 +3,7 @@
 
 mod admin;
 mod asked;
+mod console;
 mod fields;
 mod identity;
 mod login;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 pub use admin::Admin;
 pub use asked::{BackchannelLogout, ClientAuth, Introspection, Userinfo};
+pub use console::{Console, Session, SignIn};
 pub use fields::{Disclose, Field, FieldPlace, HiddenField};
 pub use identity::{ClaimRule, ClaimTest, GroupRule, Groups, Issuer, IssuerKind, Mfa};
 pub use login::{IssuerLogin, LOGIN_METADATA_PATH};
@@ -52,6 +54,8 @@ pub struct Config {
     pub limits: Limits,
     /// Named patterns that policies see in `context.matches`.
     pub deny_lists: Vec<DenyList>,
+    /// The pages for people, if there are any.
+    pub console: Option<Console>,
     /// The folder of the configuration file, absolute. Every other path is resolved against it already.
     pub base_dir: PathBuf,
 }

@@ -59,6 +59,9 @@ codes! {
     TokenExpired "token_expired" 401 Caller
         "The token has expired."
         "Get a fresh token from your issuer.";
+    SignInRefused "sign_in_refused" 401 Caller
+        "The sign-in by browser did not come to its end."
+        "Begin it anew from the sign-in page.";
     TokenRevoked "token_revoked" 401 Caller
         "The token was revoked, or its session was logged out."
         "Log in again and use the new token.";

@@ -17,6 +17,7 @@
 //                                                      follows it to wherever it leads
 //   /device     {"code", "user", "deny"}               a person's other screen: types in a device's code
 //   /counts     {}                                     how many tokens each grant gave so far
+//   /console    {"origin"}                             registers the console at this origin; gives its secret
 //   /hear       {"url"}                                where logout tokens of the client `person` are sent
 //   /logout     {"user"}                               ends the session of that person's last login
 //   /revoke     {"token"}                              ends a token
@@ -36,6 +37,7 @@ const ALGORITHM = process.env.ALGORITHM ?? 'RS256';
 const RETURN_TO = 'http://127.0.0.1:9/callback'; // nobody listens there: the script reads the redirect
 const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
 const SECRET = randomBytes(12).toString('hex');
+let consoleAt = 'http://127.0.0.1:9'; // nobody listens there
 
 // ---- keys ------------------------------------------------------------------------------------------
 
@@ -110,6 +112,11 @@ function settings() {
         client_id: 'cli', token_endpoint_auth_method: 'none', application_type: 'native', response_types: ['code'],
         redirect_uris: ['http://127.0.0.1/callback'], id_token_signed_response_alg: ALGORITHM,
         grant_types: ['authorization_code', 'refresh_token', DEVICE_GRANT],
+      },
+      {
+        client_id: 'console', client_secret: SECRET, response_types: ['code'], grant_types: ['authorization_code'],
+        redirect_uris: [`${consoleAt}/sign-in/callback/panva`], id_token_signed_response_alg: ALGORITHM,
+        post_logout_redirect_uris: [`${consoleAt}/signed-out`],
       },
       { client_id: 'gate', client_secret: SECRET, redirect_uris: [], response_types: [], grant_types: [] },
       ...Object.keys(MACHINES).map((client_id) => ({
@@ -328,6 +335,11 @@ const orders = {
   '/browse': browse,
   '/device': device,
   '/counts': () => counts,
+  '/console': ({ origin }) => {
+    consoleAt = origin;
+    settle();
+    return { client: 'console', secret: SECRET };
+  },
   '/hear': ({ url }) => {
     hearing = url;
     settle();

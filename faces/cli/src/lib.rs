@@ -13,6 +13,7 @@ mod init;
 mod log;
 mod login_verb;
 mod out;
+mod pages;
 mod policy;
 mod proxy_verb;
 mod remote;

@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::failure::Failure;
 use crate::out::Out;
-use crate::{config_verb, log};
+use crate::{config_verb, log, pages};
 
 #[derive(Args)]
 pub(crate) struct Serve {
@@ -29,7 +29,7 @@ impl Serve {
         let config = config_verb::load(&self.config, out.colour())?;
         runtime()?.block_on(async {
             let gateway = Gateway::build(config, Arc::new(SystemClock::default())).await?;
-            let admin = admin::Admin::of(Arc::clone(&gateway), None)?.open()?;
+            let admin = admin::Admin::of(Arc::clone(&gateway), pages::of(&gateway))?.open()?;
             let running = gateway.serve(Some(self.config)).await?;
             announce(&running);
             announce_admin(&admin);

@@ -20,6 +20,7 @@ pub mod leaf;
 mod ledger;
 mod log;
 pub mod opened;
+mod own;
 mod reader;
 mod record;
 mod recorded;

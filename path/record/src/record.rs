@@ -197,11 +197,12 @@ impl Record {
     /// # Errors
     /// [`LedgerError`] when it could not be recorded: the exchange must be cut.
     pub async fn say(&mut self, spoken: Spoken) -> Result<Recorded, LedgerError> {
-        let part = match spoken {
-            Spoken::Head { status, headers } => Part::Head { status, headers },
-            Spoken::Body(bytes) => Part::Body { bytes, opaque: Vec::new() },
+        let (part, own) = match spoken {
+            Spoken::Head { status, headers } => (Part::Head { status, headers }, true),
+            Spoken::Body(bytes) => (Part::Body { bytes, opaque: Vec::new() }, true),
+            Spoken::Page(bytes) => (Part::Body { bytes, opaque: Vec::new() }, false),
         };
-        self.append_part(part, true).await
+        self.append_part(part, own).await
     }
 
     pub(crate) async fn append_part(&mut self, part: Part, spoken: bool) -> Result<Recorded, LedgerError> {

@@ -3,6 +3,7 @@
 mod faults;
 mod format;
 mod kill;
+mod own;
 mod reading;
 mod recovery;
 mod rounds;
