@@ -18,6 +18,7 @@ pub mod client;
 pub mod gateway;
 pub mod llama;
 pub mod parts;
+pub mod person;
 pub mod plan;
 pub mod process;
 pub mod provider;

@@ -3,6 +3,7 @@
 mod admin;
 mod asked;
 mod identity;
+mod login;
 mod resource;
 mod state;
 
@@ -25,6 +26,12 @@ pub(crate) const FILE: Section = Section {
             shape: Shape::Many(1, &Shape::Short("address", &LISTENER)),
             absent: Absent::Fault,
             doc: "Where callers come in.",
+        },
+        Key {
+            name: "public_url",
+            shape: Shape::One(Kind::Url),
+            absent: Absent::Nothing("as the request names it"),
+            doc: "Where callers reach this gateway, when that is not what their requests say: behind a proxy that ends TLS or changes `Host`. It is told to callers that need a login.",
         },
         Key {
             name: "observe",

@@ -35,8 +35,8 @@ pub use starter::{StarterAnswers, StarterFiles, starter};
 pub use usable::{Admin, BackchannelLogout, ClientAuth, Introspection, Userinfo};
 pub use usable::{
     ClaimRule, ClaimTest, Config, Credential, DenyList, Durability, GroupRule, Groups, Issuer, IssuerKind,
-    Ledger, Limits, Listener, Mfa, OnTokenExpiry, Policies, Resource, ResourceKind, Route, ServerKind, State,
-    Timeouts, Tls, UnknownStreams, UpstreamTls,
+    IssuerLogin, LOGIN_METADATA_PATH, Ledger, Limits, Listener, Mfa, OnTokenExpiry, Policies, Resource,
+    ResourceKind, Route, ServerKind, State, Timeouts, Tls, UnknownStreams, UpstreamTls,
 };
 pub use watch::Watched;
 

@@ -6,6 +6,7 @@ mod defaults;
 mod docs;
 mod faults;
 mod hostile;
+mod login;
 
 use std::path::{Path, PathBuf};
 

@@ -4,6 +4,7 @@
 mod admin;
 mod asked;
 mod identity;
+mod login;
 mod resource;
 mod state;
 
@@ -15,6 +16,7 @@ use std::time::Duration;
 pub use admin::Admin;
 pub use asked::{BackchannelLogout, ClientAuth, Introspection, Userinfo};
 pub use identity::{ClaimRule, ClaimTest, GroupRule, Groups, Issuer, IssuerKind, Mfa};
+pub use login::{IssuerLogin, LOGIN_METADATA_PATH};
 pub use resource::{
     Credential, OnTokenExpiry, Resource, ResourceKind, Route, ServerKind, Timeouts, UnknownStreams,
     UpstreamTls,
@@ -26,6 +28,9 @@ pub use state::State;
 pub struct Config {
     /// Where callers come in. Never empty.
     pub listeners: Vec<Listener>,
+    /// Where callers reach this gateway, when that is not what their requests say. Without a slash at its
+    /// end.
+    pub public_url: Option<String>,
     /// Where the operator's tools read health and metrics, if anywhere. Plain HTTP, loopback only unless
     /// the file says `plain: allowed`.
     pub observe: Option<SocketAddr>,

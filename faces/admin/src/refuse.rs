@@ -47,7 +47,7 @@ pub(crate) async fn stranger(admin: &Admin, came: &Came, head: &Parts, turned: &
         method: head.method.as_str(),
         path: head.uri.path(),
         host: authority.or(host).unwrap_or_default(),
-        refusal,
+        refusal: Some(refusal),
         status,
         headers,
         body,

@@ -104,7 +104,7 @@ pub fn shown(id: ExchangeId, exchange: &Exchange, bodies: &Bodies) -> Value {
             "body": String::from_utf8_lossy(&bodies.response),
         },
         "cut": bodies.cut,
-        "outcome": sealed.map(|sealed| sealed.outcome.clone()).or_else(|| refused.map(|_| "refused".to_owned())),
+        "outcome": sealed.map(|sealed| sealed.outcome.as_str()).or_else(|| refused.map(at_the_door)),
         "refusal": refusal(exchange),
         "usage": sealed.and_then(|sealed| sealed.usage.as_ref()).map(|usage| json!({
             "input": usage.input, "output": usage.output,
@@ -117,6 +117,11 @@ pub fn shown(id: ExchangeId, exchange: &Exchange, bodies: &Bodies) -> Value {
         "frames": bodies.frames,
         "note": sealed.map(|sealed| sealed.note.clone()).filter(|note| !note.is_empty()),
     })
+}
+
+/// How an exchange ended that came no further than the door: not all that is said there is a refusal.
+fn at_the_door(refused: &record::leaf::Refused) -> &'static str {
+    if refused.refusal.is_some() { "refused" } else { "completed" }
 }
 
 fn refusal(exchange: &Exchange) -> Option<Value> {

@@ -32,6 +32,9 @@ pub(crate) enum Failure {
     /// The record can't be read.
     #[error("{0}")]
     Ledger(#[from] record::LedgerError),
+    /// Nobody is logged in, or the login gives no token.
+    #[error("{0}")]
+    Login(#[from] login::LoginError),
     /// Anything a single verb explains itself.
     #[error("{0}")]
     Said(String),

@@ -80,7 +80,8 @@ fn announce_admin(admin: &admin::Running) {
     }
 }
 
-async fn until_told_to_stop() -> Result<(), Failure> {
+/// Waits for a signal that ends the program.
+pub(crate) async fn until_told_to_stop() -> Result<(), Failure> {
     let listen = |kind| signal(kind).map_err(|fault| Failure::Said(format!("cannot hear signals: {fault}")));
     let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
     tokio::select! {

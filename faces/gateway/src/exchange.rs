@@ -19,7 +19,7 @@ use crate::seal::{Ending, seal};
 use crate::session::{self, Arrival, Entered, Heard, Turned};
 use crate::setup::{Place, Setup};
 use crate::stream::Sight;
-use crate::{refuse, stream};
+use crate::{metadata, refuse, stream};
 
 /// Carries one request from its arrival to its seal.
 pub(crate) async fn carry(gateway: Arc<Gateway>, arrival: Arrival, reply: Reply) {
@@ -29,6 +29,9 @@ pub(crate) async fn carry(gateway: Arc<Gateway>, arrival: Arrival, reply: Reply)
         let turned = Turned { refusal: refuse::overloaded(), identity: None };
         return refuse::stranger(&gateway, &came, &arrival.head, &turned, reply).await;
     };
+    if metadata::is_asked(&arrival.head) {
+        return Box::pin(metadata::answer(&gateway, &came, &arrival.head, reply)).await;
+    }
     match session::enter(&setup, &arrival).await {
         Ok(entered) => hear(&gateway, &setup, entered, came, arrival, reply).await,
         Err(turned) => refuse::stranger(&gateway, &came, &arrival.head, &turned, reply).await,

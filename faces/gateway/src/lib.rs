@@ -7,6 +7,7 @@
 mod came;
 mod exchange;
 mod logout;
+mod metadata;
 mod observe;
 mod office;
 mod refuse;

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use dial::is_loopback;
-use http::Uri;
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -11,6 +12,8 @@ use crate::{LoginError, Presented, answer, provider};
 
 /// The path of the document, below the gateway's host (RFC 9728, section 3).
 const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
+/// The largest answer that is read only for its status, in bytes.
+const ANSWER: usize = 64 << 10;
 /// The member of it that is ours.
 const MEMBER: &str = "portcullis_logins";
 
@@ -33,6 +36,9 @@ pub struct Offer {
     /// Which token the gateway wants.
     #[serde(default)]
     pub token: Presented,
+    /// What the provider shall ask each time.
+    #[serde(default)]
+    pub prompt: Option<String>,
     /// Where the browser may come back to, when that is not the usual place.
     #[serde(default)]
     pub redirect_uri: Option<String>,
@@ -88,7 +94,7 @@ impl GatewayLogins {
         let fetcher = provider::fetcher(&uri, ca_file, &what)?;
         let document = answer::fetch(&fetcher, &uri, &what).await?;
         let wrong = |why: String| LoginError::Answer { what: what.clone(), why };
-        if document.status == http::StatusCode::NOT_FOUND {
+        if document.status == StatusCode::NOT_FOUND {
             return Err(wrong(
                 "it names no login for people; name the provider: `--issuer URL --client-id ID`, or ask its operator \
                  to configure `issuers[].login`"
@@ -116,6 +122,34 @@ impl GatewayLogins {
             return Err(wrong("it names no login for people".to_owned()));
         }
         Ok(Self { gateway, offers })
+    }
+
+    /// Whether a gateway takes this token for somebody's, whatever that one may do there: false means 401.
+    ///
+    /// # Errors
+    /// [`LoginError`] when it does not answer, or cannot tell now.
+    pub async fn knows(
+        gateway: &str,
+        ca_file: Option<&Path>,
+        token: &SecretString,
+    ) -> Result<bool, LoginError> {
+        let what = format!("the gateway at {gateway}");
+        let uri: Uri = format!("{}/", origin(gateway)?)
+            .parse()
+            .map_err(|_| LoginError::Url { url: gateway.to_owned(), why: "it is no URL".to_owned() })?;
+        let wrong = |why: String| LoginError::Answer { what: what.clone(), why };
+        let mut bearer = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()))
+            .map_err(|_| wrong("the token fits into no header".to_owned()))?;
+        bearer.set_sensitive(true);
+        let headers = HeaderMap::from_iter([(header::AUTHORIZATION, bearer)]);
+        let fetched = provider::fetcher(&uri, ca_file, &what)?.get(&uri, &headers, ANSWER).await;
+        let status = fetched.map_err(|source| LoginError::Dial { what: what.clone(), source })?.status;
+        match status {
+            StatusCode::UNAUTHORIZED => Ok(false),
+            // No resource is there; that is told to known callers only.
+            StatusCode::NOT_FOUND | StatusCode::FORBIDDEN => Ok(true),
+            other => Err(wrong(format!("status {other}"))),
+        }
     }
 
     /// The offer of `issuer`, or the only one.
@@ -178,6 +212,7 @@ mod tests {
             resource: None,
             audience: None,
             token: Presented::Access,
+            prompt: None,
             redirect_uri: None,
         };
         let one = GatewayLogins { gateway: "g".to_owned(), offers: vec![offer("https://a")] };

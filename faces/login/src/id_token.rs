@@ -1,9 +1,8 @@
 //! The ID token: who logged in, verified before it is believed (OpenID Connect Core 1.0, section 3.1.3.7).
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use authenticate::{Authenticator, Verdict};
+use authenticate::{Authenticator, Standing, Verdict};
 use model::Clock;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -36,13 +35,10 @@ impl IdToken {
         settings.groups.claims = Vec::new();
         settings.ca_file = provider.ca_file().map(std::path::Path::to_owned);
         settings.allow_http = provider.jwks.starts_with("http://");
-        let authenticator = Authenticator::build(
-            &[settings],
-            &config::Limits::default(),
-            Arc::clone(clock),
-            authenticate::Standing::stateless(Arc::clone(clock)),
-        )
-        .map_err(|fault| refused(fault.to_string()))?;
+        let standing = Standing::stateless(Arc::clone(clock));
+        let authenticator =
+            Authenticator::build(&[settings], &config::Limits::default(), Arc::clone(clock), standing)
+                .map_err(|fault| refused(fault.to_string()))?;
         let inspection = authenticator.inspect(token.expose_secret()).await;
         let (Some(identity), Some(claims)) = (inspection.identity, inspection.claims) else {
             let failed = inspection.checks.iter().find_map(|checked| match &checked.verdict {
@@ -77,11 +73,5 @@ impl IdToken {
     /// Whose it is: `sub`.
     pub fn subject(&self) -> &str {
         &self.subject
-    }
-
-    /// How long it lives from its making: `exp` less `iat`, so that a wrong clock here does not matter.
-    pub fn lives(&self) -> Option<Duration> {
-        let second = |name: &str| self.claims.get(name).and_then(Value::as_f64);
-        Duration::try_from_secs_f64(second("exp")? - second("iat")?).ok()
     }
 }

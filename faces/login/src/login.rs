@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
-use crate::profile::claims;
+use crate::fresh::claims;
 use crate::{Folder, Kept, LoginError, Profile, Provider, gateway};
 
 /// The variable that holds a machine's token. It wins over every login.
@@ -212,50 +212,55 @@ struct Refresh {
 
 impl Refresh {
     async fn run(self) -> Result<SecretString, LoginError> {
-        let Self { folder, name, clock } = self;
-        let _lock = folder.lock(&name).await?;
+        let Self { folder, name, clock } = &self;
+        let _lock = folder.lock(name).await?;
         // Another process may have been faster.
-        let kept = read(&folder, &name)?;
+        let kept = read(folder, name)?;
         if let Some(token) = kept.fresh(clock.now()) {
             return Ok(token.clone());
         }
-        let refreshed = match kept.refresh() {
-            None => Err(LoginError::Ended {
-                name: name.clone(),
-                why: "the provider gave no refresh token, or it was spent; the scope `offline_access` often brings one".to_owned(),
-            }),
-            Some(refresh) => spend(&kept.profile, refresh, &clock).await,
-        };
-        let renewed = refreshed.and_then(|tokens| kept.renewed(tokens));
-        match renewed {
+        match self.renewed(kept.clone()).await {
             Ok(renewed) => {
-                folder.write(&name, &renewed)?;
+                folder.write(name, &renewed)?;
                 Ok(renewed.shown().clone())
             }
             Err(fault) => {
                 if fault.is_final() {
-                    folder.write(&name, &kept.without_refresh())?;
+                    folder.write(name, &kept.with_refresh(None))?;
                 }
                 match kept.living(clock.now()) {
                     Some(token) => {
                         tracing::warn!(%fault, "the login could not be refreshed; its token serves to its end");
                         Ok(token.clone())
                     }
-                    None if fault.is_final() => Err(LoginError::Ended { name, why: fault.to_string() }),
+                    None if fault.is_final() => {
+                        Err(LoginError::Ended { name: name.clone(), why: fault.to_string() })
+                    }
                     None => Err(fault),
                 }
             }
         }
     }
-}
 
-async fn spend(
-    profile: &Profile,
-    refresh: &SecretString,
-    clock: &Arc<dyn Clock>,
-) -> Result<crate::Tokens, LoginError> {
-    let provider = Provider::discover(&profile.issuer, profile.issuer_ca_file.as_deref()).await?;
-    provider.refresh(&profile.client(), refresh, clock).await
+    /// Spends the refresh token. What comes in its place is written down at once: whatever fails after
+    /// that can be tried again.
+    async fn renewed(&self, mut kept: Kept) -> Result<Kept, LoginError> {
+        let (profile, client) = (kept.profile.clone(), kept.profile.client());
+        let Some(refresh) = kept.refresh() else {
+            return Err(LoginError::Ended {
+                name: self.name.clone(),
+                why: "the provider gave no refresh token, or it was spent; the scope `offline_access` often brings one"
+                    .to_owned(),
+            });
+        };
+        let provider = Provider::discover(&profile.issuer, profile.issuer_ca_file.as_deref()).await?;
+        let answer = provider.refresh(&client, refresh, &self.clock).await?;
+        if let Some(new) = answer.refresh() {
+            kept = kept.with_refresh(Some(new.clone()));
+            self.folder.write(&self.name, &kept)?;
+        }
+        kept.renewed(provider.verify(&client, answer, &self.clock).await?)
+    }
 }
 
 #[cfg(test)]
@@ -338,5 +343,48 @@ mod tests {
         let fault = Login::of(folder, "one", clock).token().await.unwrap_err();
         assert!(matches!(fault, LoginError::Ended { .. }), "{fault}");
         assert!(fault.to_string().contains("portcullis login --profile one"), "{fault}");
+    }
+
+    /// A provider on loopback whose refreshes rotate, and whose ID tokens nobody can verify.
+    async fn broken_provider() -> String {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let issuer = format!("http://{}", listener.local_addr().unwrap());
+        let discovery = serde_json::json!({
+            "issuer": issuer, "token_endpoint": format!("{issuer}/token"), "jwks_uri": format!("{issuer}/gone"),
+        });
+        let tokens = serde_json::json!({
+            "token_type": "Bearer", "access_token": "new", "refresh_token": "rotated", "id_token": "a.b.c",
+        });
+        tokio::spawn(async move {
+            use tokio::io::{AsyncReadExt, AsyncWriteExt};
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut head = vec![0; 4096];
+                let read = stream.read(&mut head).await.unwrap_or_default();
+                let asked = String::from_utf8_lossy(&head[..read]).into_owned();
+                let body = match asked.split(' ').nth(1) {
+                    Some("/token") => tokens.to_string(),
+                    Some("/gone") => String::new(),
+                    _ => discovery.to_string(),
+                };
+                let head =
+                    format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+                let _ = stream.write_all(format!("{head}{body}").as_bytes()).await;
+                let _ = stream.shutdown().await;
+            }
+        });
+        issuer
+    }
+
+    #[tokio::test]
+    async fn what_fails_after_a_refresh_token_is_spent_does_not_lose_the_new_one() {
+        let (_place, folder, clock) = world();
+        let profile = Profile { issuer: broken_provider().await, ..profile() };
+        folder.write("one", &Kept::new(profile, tokens("old", Some("r"), at(0), 600)).unwrap()).unwrap();
+        clock.set(at(601));
+        let fault = Login::of(folder.clone(), "one", clock).token().await.unwrap_err();
+        assert!(matches!(fault, LoginError::IdToken(_)), "{fault}");
+        let kept = folder.read("one").unwrap().unwrap();
+        assert_eq!(kept.refresh().unwrap().expose_secret(), "rotated");
+        assert_eq!(kept.shown().expose_secret(), "old");
     }
 }

@@ -3,21 +3,16 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::fresh::{claims, is_fresh, life};
 use crate::{Client, LoginError, Tokens};
 
-/// The most that is taken off a token's life, so that it outlives the request it is sent with.
-const MARGIN: Duration = Duration::from_secs(60);
 /// How long a token counts as fresh whose life nobody states.
 const UNKNOWN_LIFE: Duration = Duration::from_secs(5 * 60);
-/// How far this machine's clock may have stepped back before a token no longer counts as fresh.
-const STEP_BACK: Duration = Duration::from_secs(60);
 
 /// Which token the gateway is shown. Some providers put groups in one of them only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +46,9 @@ pub struct Profile {
     /// Which token is shown.
     #[serde(default)]
     pub token: Presented,
+    /// What the provider shall ask each time, such as `consent`.
+    #[serde(default)]
+    pub prompt: Option<String>,
     /// Where the browser comes back to, when that is not the usual place.
     #[serde(default)]
     pub redirect_uri: Option<String>,
@@ -139,9 +137,9 @@ impl Kept {
         })
     }
 
-    /// The same without what cannot be used again.
-    pub(crate) fn without_refresh(&self) -> Self {
-        Self { refresh: None, ..self.clone() }
+    /// The same with another refresh token, or with none when it cannot be used again.
+    pub(crate) fn with_refresh(&self, refresh: Option<SecretString>) -> Self {
+        Self { refresh, ..self.clone() }
     }
 
     /// The refresh token, when there is one.
@@ -151,14 +149,11 @@ impl Kept {
 
     /// The token that is shown, while its end is far enough: a minute, or a quarter of a short life.
     pub fn fresh(&self, now: Timestamp) -> Option<&SecretString> {
-        let life = span(self.received, self.ends);
-        let margin = MARGIN.min(life / 4);
-        let stepped_back = span(now, self.received) > STEP_BACK;
-        (!stepped_back && span(now, self.ends) > margin).then_some(&self.shown)
+        is_fresh(self.received, self.ends, now).then_some(&self.shown)
     }
 
     /// The token that is shown, whatever its age.
-    pub(crate) fn shown(&self) -> &SecretString {
+    pub fn shown(&self) -> &SecretString {
         &self.shown
     }
 
@@ -173,20 +168,14 @@ impl Kept {
     }
 }
 
-/// What a token says, unverified.
-pub(crate) fn claims(token: &SecretString) -> Option<Value> {
-    let payload = token.expose_secret().split('.').nth(1)?;
-    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()
-}
-
 /// The token to show, and how long it lives.
 fn shown(profile: &Profile, tokens: &Tokens) -> Result<(SecretString, Duration), LoginError> {
     match (profile.token, &tokens.id) {
         (Presented::Access, _) => {
-            let lives = tokens.lives.or_else(|| life(&claims(&tokens.access)?));
+            let lives = tokens.lives.or_else(|| life(&tokens.access));
             Ok((tokens.access.clone(), lives.unwrap_or(UNKNOWN_LIFE)))
         }
-        (Presented::Id, Some(id)) => Ok((id.token().clone(), id.lives().unwrap_or(UNKNOWN_LIFE))),
+        (Presented::Id, Some(id)) => Ok((id.token().clone(), life(id.token()).unwrap_or(UNKNOWN_LIFE))),
         (Presented::Id, None) => Err(LoginError::IdToken(
             "the gateway wants the ID token, and the provider gave none; ask its operator for `token: access`, or \
              log in again"
@@ -195,19 +184,8 @@ fn shown(profile: &Profile, tokens: &Tokens) -> Result<(SecretString, Duration),
     }
 }
 
-/// How long a token lives from its making, as it says itself.
-pub(crate) fn life(claims: &Value) -> Option<Duration> {
-    let second = |name: &str| claims.get(name).and_then(Value::as_f64);
-    Duration::try_from_secs_f64(second("exp")? - second("iat")?).ok()
-}
-
 fn after(from: Timestamp, lives: Duration) -> Timestamp {
     from.checked_add(lives).unwrap_or(Timestamp::MAX)
-}
-
-/// From one to the other; nothing when the other is earlier.
-fn span(from: Timestamp, to: Timestamp) -> Duration {
-    Duration::try_from(to.duration_since(from)).unwrap_or_default()
 }
 
 /// The one place where a secret becomes text: the file with mode 0600.
@@ -239,6 +217,8 @@ mod exposed_if_any {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use secrecy::ExposeSecret;
+
     use super::*;
 
     pub(crate) fn profile() -> Profile {
@@ -250,6 +230,7 @@ pub(crate) mod tests {
             resource: None,
             audience: None,
             token: Presented::Access,
+            prompt: None,
             redirect_uri: None,
             issuer_ca_file: None,
             ca_file: None,

@@ -10,7 +10,7 @@ use model::Clock;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::answer::{self, Answered};
-use crate::tokens::Tokens;
+use crate::tokens::{Tokens, Unverified};
 use crate::{IdToken, LoginError};
 
 /// How long one document may take, from dialling to the last byte.
@@ -129,7 +129,7 @@ impl Provider {
     }
 
     /// Spends a refresh token (RFC 6749, section 6). The provider may have made it worthless even when
-    /// no answer arrives.
+    /// no answer arrives; the new one in the answer is to be kept before anything else can fail.
     ///
     /// # Errors
     /// [`LoginError::Refused`] with `invalid_grant` when only logging in again helps.
@@ -138,10 +138,38 @@ impl Provider {
         client: &Client,
         refresh: &SecretString,
         clock: &Arc<dyn Clock>,
-    ) -> Result<Tokens, LoginError> {
+    ) -> Result<Unverified, LoginError> {
         // The scopes stay those of the login: naming them again is what some providers refuse.
         let form = [("grant_type", "refresh_token"), ("refresh_token", refresh.expose_secret())];
-        self.tokens(client, &form, None, clock).await
+        self.unverified(client, &form, clock).await
+    }
+
+    /// Verifies the ID token in an answer, if there is one.
+    ///
+    /// # Errors
+    /// [`LoginError::IdToken`] when it is not this provider's to this client; and when its keys cannot be
+    /// had.
+    pub async fn verify(
+        &self,
+        client: &Client,
+        answer: Unverified,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Tokens, LoginError> {
+        self.verify_with(client, answer, None, clock).await
+    }
+
+    async fn verify_with(
+        &self,
+        client: &Client,
+        answer: Unverified,
+        nonce: Option<&str>,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Tokens, LoginError> {
+        let Unverified { mut tokens, id } = answer;
+        if let Some(token) = id {
+            tokens.id = Some(IdToken::verified(self, client, token, nonce, clock).await?);
+        }
+        Ok(tokens)
     }
 
     /// A program's token by its own credentials (RFC 6749, section 4.4).
@@ -185,6 +213,16 @@ impl Provider {
         nonce: Option<&str>,
         clock: &Arc<dyn Clock>,
     ) -> Result<Tokens, LoginError> {
+        let answer = self.unverified(client, form, clock).await?;
+        self.verify_with(client, answer, nonce, clock).await
+    }
+
+    async fn unverified(
+        &self,
+        client: &Client,
+        form: &[(&str, &str)],
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Unverified, LoginError> {
         let what = format!("the provider's token endpoint at {}", self.token);
         let mut form = form.to_vec();
         for (name, value) in [("resource", &client.resource), ("audience", &client.audience)] {
@@ -204,17 +242,14 @@ impl Provider {
             return Err(wrong("the token is no bearer token"));
         }
         let access = answered.secret("access_token").ok_or_else(|| wrong("it holds no access token"))?;
-        let id = match answered.secret("id_token") {
-            Some(token) => Some(IdToken::verified(self, client, token, nonce, clock).await?),
-            None => None,
-        };
-        Ok(Tokens {
+        let tokens = Tokens {
             access,
-            id,
+            id: None,
             refresh: answered.secret("refresh_token"),
             received: asked,
             lives: answered.seconds("expires_in").map(Duration::from_secs),
-        })
+        };
+        Ok(Unverified { tokens, id: answered.secret("id_token") })
     }
 
     pub(crate) async fn ask(

@@ -21,3 +21,17 @@ pub struct Tokens {
     /// How long the access token lives, when the provider says so.
     pub lives: Option<Duration>,
 }
+
+/// The same before the ID token is verified: nothing of that is told.
+#[derive(Debug)]
+pub struct Unverified {
+    pub(crate) tokens: Tokens,
+    pub(crate) id: Option<SecretString>,
+}
+
+impl Unverified {
+    /// The refresh token, when there is a new one.
+    pub fn refresh(&self) -> Option<&SecretString> {
+        self.tokens.refresh.as_ref()
+    }
+}
