@@ -107,7 +107,7 @@ pub fn shown(id: ExchangeId, exchange: &Exchange, bodies: &Bodies) -> Value {
         "disclosed": exchange.opened.as_ref().map(|opened| opened.disclosed.iter().map(|finding| json!({
             "class": finding.class, "masked": finding.masked, "revealed": finding.revealed,
         })).collect::<Vec<_>>()),
-        "outcome": sealed.map(|sealed| sealed.outcome.clone()).or_else(|| refused.map(at_the_door)),
+        "outcome": sealed.map(|sealed| sealed.outcome.as_str()).or_else(|| refused.map(at_the_door)),
         "refusal": refusal(exchange),
         "usage": sealed.and_then(|sealed| sealed.usage.as_ref()).map(|usage| json!({
             "input": usage.input, "output": usage.output,
@@ -122,9 +122,9 @@ pub fn shown(id: ExchangeId, exchange: &Exchange, bodies: &Bodies) -> Value {
     })
 }
 
-/// How it ended for somebody who came no further. Metadata for strangers is an answer, no refusal.
-fn at_the_door(refused: &record::leaf::Refused) -> String {
-    if refused.refusal.is_some() { "refused" } else { "completed" }.to_owned()
+/// How an exchange ended that came no further than the door: not all that is said there is a refusal.
+fn at_the_door(refused: &record::leaf::Refused) -> &'static str {
+    if refused.refusal.is_some() { "refused" } else { "completed" }
 }
 
 fn refusal(exchange: &Exchange) -> Option<Value> {

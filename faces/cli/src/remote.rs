@@ -39,6 +39,9 @@ pub(crate) struct Remote {
     /// The login whose token is sent, by its name; PORTCULLIS_TOKEN wins over every login
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
+    /// The login for this gateway, where there are several
+    #[arg(long, value_name = "URL", env = "PORTCULLIS_GATEWAY")]
+    gateway: Option<String>,
 }
 
 /// Why the administration could not be asked, or what it said.
@@ -107,7 +110,7 @@ impl Remote {
     /// Who to ask, with a fresh token.
     pub(crate) async fn client(&self, config: &Path) -> Result<Client, RemoteError> {
         let at = self.at(config)?;
-        let wanted = Wanted { profile: self.profile.clone(), gateway: None };
+        let wanted = Wanted { profile: self.profile.clone(), gateway: self.gateway.clone() };
         let token = Login::choose(&wanted, Arc::new(SystemClock::default()))?.token().await?;
         Ok(Client { at, token })
     }
