@@ -17,6 +17,8 @@ use crate::{client, script};
 pub struct Provider {
     /// The issuer's URL.
     pub issuer: String,
+    /// The secret of each of its clients; `gate` may introspect.
+    pub secret: String,
     control: String,
     _script: TempDir,
     _part: Part,
@@ -41,7 +43,8 @@ impl Provider {
         let mut part = Part::start("the provider", &mut command);
         let ready = part.ready().await;
         let word = |key: &str| ready[key].as_str().expect("the provider's ready line").to_owned();
-        Self { issuer: word("issuer"), control: word("control"), _script: script, _part: part }
+        let (issuer, secret, control) = (word("issuer"), word("secret"), word("control"));
+        Self { issuer, secret, control, _script: script, _part: part }
     }
 
     /// A person's access token, by the code flow.
@@ -52,6 +55,26 @@ impl Provider {
     /// A person's access token for another audience.
     pub async fn login_for(&self, user: &str, audience: &str) -> String {
         access(&self.order("login", &json!({ "user": user, "audience": audience })).await)
+    }
+
+    /// A person's access token for no resource: opaque, without groups, and good at userinfo.
+    pub async fn login_bare(&self, user: &str) -> String {
+        access(&self.order("login", &json!({ "user": user, "audience": null })).await)
+    }
+
+    /// Where logout tokens of the client `person` are sent, from now on.
+    pub async fn hear(&self, url: &str) {
+        self.order("hear", &json!({ "url": url })).await;
+    }
+
+    /// Ends the session of a person's last login, and tells whoever hears.
+    pub async fn logout(&self, user: &str) {
+        self.order("logout", &json!({ "user": user })).await;
+    }
+
+    /// Ends a token.
+    pub async fn revoke(&self, token: &str) {
+        self.order("revoke", &json!({ "token": token })).await;
     }
 
     /// A person's ID token. Its audience is `person`.

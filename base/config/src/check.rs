@@ -1,8 +1,10 @@
 //! From what is written to what is used: every section is checked and becomes its struct.
 
+mod asked;
 mod fields;
 mod identity;
 mod resource;
+mod state;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -68,6 +70,7 @@ pub(crate) fn config(text: &str, base: Base, faults: &Gathered) -> Option<Config
     let resources = resource::resources(&file, &base);
     let policies = policies(&file, &base);
     let ledger = ledger(&file, &base);
+    let state = state::state(&file, &base, ledger.as_ref());
     let limits = file.section("limits").map(|limits| self::limits(&limits));
     if let Some(limits) = &limits {
         fits(&file, &resources, limits);
@@ -83,6 +86,7 @@ pub(crate) fn config(text: &str, base: Base, faults: &Gathered) -> Option<Config
         resources,
         policies: policies?,
         ledger: ledger?,
+        state: state?,
         limits: limits?,
         deny_lists,
         base_dir: base.0,

@@ -1,11 +1,14 @@
 //! Every key of the file. What stands here is what can be written.
 
+mod asked;
 mod fields;
 mod identity;
 mod resource;
+mod state;
 
 use identity::ISSUER;
 use resource::RESOURCE;
+use state::STATE;
 
 use crate::table::{Absent, Key, Kind, Section, Shape, Word};
 
@@ -51,6 +54,12 @@ pub(crate) const FILE: Section = Section {
             shape: Shape::Short("dir", &LEDGER),
             absent: Absent::Is("ledger"),
             doc: "Where every exchange is recorded.",
+        },
+        Key {
+            name: "state",
+            shape: Shape::Short("dir", &STATE),
+            absent: Absent::Is("{}"),
+            doc: "Where the gateway keeps what it must remember.",
         },
         Key {
             name: "limits",

@@ -30,10 +30,11 @@ pub use reference::reference_markdown;
 pub use schema::json_schema;
 pub use secret::{MAX_SECRET_BYTES, SecretError, SecretRef};
 pub use starter::{StarterAnswers, StarterFiles, starter};
+pub use usable::{BackchannelLogout, ClientAuth, Introspection, Userinfo};
 pub use usable::{
     ClaimRule, ClaimTest, Config, Credential, DenyList, Disclose, Durability, Field, FieldPlace, GroupRule,
     Groups, HiddenField, Issuer, IssuerKind, Ledger, Limits, Listener, Mfa, OnTokenExpiry, Policies,
-    Resource, ResourceKind, Route, ServerKind, Timeouts, Tls, UnknownStreams, UpstreamTls,
+    Resource, ResourceKind, Route, ServerKind, State, Timeouts, Tls, UnknownStreams, UpstreamTls,
 };
 pub use watch::Watched;
 

@@ -1,5 +1,6 @@
 //! The crate as a whole: what files become, and what is said of bad ones.
 
+mod asked;
 mod defaults;
 mod docs;
 mod faults;

@@ -1,21 +1,25 @@
 //! What the file becomes: plain structs, checked whole, that each step takes its part of. Every value
 //! here is usable as it stands: paths are resolved, URLs parsed, durations within their bounds.
 
+mod asked;
 mod fields;
 mod identity;
 mod resource;
+mod state;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use asked::{BackchannelLogout, ClientAuth, Introspection, Userinfo};
 pub use fields::{Disclose, Field, FieldPlace, HiddenField};
 pub use identity::{ClaimRule, ClaimTest, GroupRule, Groups, Issuer, IssuerKind, Mfa};
 pub use resource::{
     Credential, OnTokenExpiry, Resource, ResourceKind, Route, ServerKind, Timeouts, UnknownStreams,
     UpstreamTls,
 };
+pub use state::State;
 
 /// Everything one file says.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +37,8 @@ pub struct Config {
     pub policies: Policies,
     /// Where the record is written.
     pub ledger: Ledger,
+    /// Where the state is kept.
+    pub state: State,
     /// What one gateway takes on at once.
     pub limits: Limits,
     /// Named patterns that policies see in `context.matches`.

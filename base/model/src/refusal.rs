@@ -59,6 +59,12 @@ codes! {
     TokenExpired "token_expired" 401 Caller
         "The token has expired."
         "Get a fresh token from your issuer.";
+    TokenRevoked "token_revoked" 401 Caller
+        "The token was revoked, or its session was logged out."
+        "Log in again and use the new token.";
+    CallerBlocked "caller_blocked" 403 Policy
+        "Access is blocked for this caller."
+        "Ask the operator, giving the request id.";
     PolicyDenied "policy_denied" 403 Policy
         "Policy does not allow this operation."
         "Ask the operator, giving the request id; `portcullis why REQUEST-ID` tells them what would have to change.";
@@ -109,6 +115,9 @@ codes! {
         "Try again later; the operator sees the cause at `/readyz`.";
     IdentityUnavailable "identity_unavailable" 503 Operator
         "The issuer's keys cannot be had, so tokens cannot be verified."
+        "Try again later; the operator sees the cause at `/readyz`.";
+    StateUnavailable "state_unavailable" 503 Operator
+        "The gateway's state cannot be read, so it is not known who is blocked."
         "Try again later; the operator sees the cause at `/readyz`.";
     UpstreamUnavailable "upstream_unavailable" 503 Upstream
         "No server behind the gateway can be reached."

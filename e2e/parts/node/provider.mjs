@@ -1,6 +1,7 @@
 // A certified OpenID provider for the tests, on loopback, with a second port that plays its operator.
 //
-// It prints one line of JSON when it is ready: {"issuer", "control"}. It ends when its standard input
+// It prints one line of JSON when it is ready: {"issuer", "control", "secret"}, the secret being that of
+// every client; the client `gate` may introspect. It ends when its standard input
 // does, so it cannot outlive the test that started it.
 //
 // The control port takes POST with a JSON body:
@@ -8,7 +9,12 @@
 //   /lifetimes  {"access": seconds, "id": seconds}     of tokens issued from now on
 //   /away       {"away": true | false}                 stops answering, and answers again, same address
 //   /login      {"user", "audience"}                   a person's tokens, by the code flow with PKCE
+//               "audience": "opaque" gives one that only introspection reads; null one for no resource,
+//               without groups, that userinfo takes
 //   /machine    {"client", "audience"}                 a workload's token, by its client credentials
+//   /hear       {"url"}                                where logout tokens of the client `person` are sent
+//   /logout     {"user"}                               ends the session of that person's last login
+//   /revoke     {"token"}                              ends a token
 // and answers what holds now, or the token response.
 
 import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
@@ -72,7 +78,10 @@ class Memory {
 
 const lifetimes = { access: 300, id: 300 };
 const cookieKey = randomBytes(16).toString('hex');
-const audienceOf = (resource) => resource.replace(/^urn:/, '');
+const audienceOf = (resource) => (resource === 'urn:opaque' ? 'portcullis' : resource.replace(/^urn:/, ''));
+let bare = false; // whether tokens for no resource are asked for just now
+let hearing; // where logout tokens are sent
+const browsers = new Map(); // cookies by user, of the last login
 
 function settings() {
   return {
@@ -84,7 +93,9 @@ function settings() {
         client_id: 'person', client_secret: SECRET, redirect_uris: [RETURN_TO], response_types: ['code'],
         grant_types: ['authorization_code'], id_token_signed_response_alg: ALGORITHM,
         application_type: 'native',
+        ...(hearing && { backchannel_logout_uri: hearing, backchannel_logout_session_required: true }),
       },
+      { client_id: 'gate', client_secret: SECRET, redirect_uris: [], response_types: [], grant_types: [] },
       ...Object.keys(MACHINES).map((client_id) => ({
         client_id, client_secret: SECRET, redirect_uris: [], response_types: [],
         grant_types: ['client_credentials'], id_token_signed_response_alg: ALGORITHM,
@@ -92,6 +103,8 @@ function settings() {
     ],
     scopes: ['openid', 'profile', 'email', 'groups', 'api'],
     claims: { openid: ['sub'], profile: ['name'], email: ['email', 'email_verified'], groups: ['groups'] },
+    // Its own refuses addresses of this machine, where everything here is.
+    fetch: (url, { dispatcher: _, ...options }) => globalThis.fetch(url, options),
     conformIdTokenClaims: false, // scope claims in the ID token too
     ttl: {
       AccessToken: () => lifetimes.access, ClientCredentials: () => lifetimes.access, IdToken: () => lifetimes.id,
@@ -100,17 +113,21 @@ function settings() {
     features: {
       clientCredentials: { enabled: true },
       devInteractions: { enabled: true },
+      introspection: { enabled: true, allowedPolicy: async (_context, client) => client.clientId === 'gate' },
+      revocation: { enabled: true },
+      backchannelLogout: { enabled: true },
       resourceIndicators: {
         enabled: true,
-        defaultResource: () => 'urn:portcullis',
+        defaultResource: () => (bare ? undefined : 'urn:portcullis'),
         useGrantedResource: () => true,
         getResourceServerInfo: (_context, resource) => ({
-          scope: 'api groups', audience: audienceOf(resource), accessTokenFormat: 'jwt',
+          scope: 'api groups', audience: audienceOf(resource), accessTokenFormat: resource === 'urn:opaque' ? 'opaque' : 'jwt',
           accessTokenTTL: lifetimes.access, jwt: { sign: { alg: ALGORITHM } },
         }),
       },
     },
     async extraTokenClaims(_context, token) {
+      if (!token.resourceServer) return undefined;
       if (token.kind === 'ClientCredentials') return { groups: MACHINES[token.clientId] ?? [] };
       const { groups, email } = PEOPLE[token.accountId] ?? { groups: [] };
       return { groups, email };
@@ -126,6 +143,7 @@ let answer; // replaced as a whole when the keys move
 function settle() {
   const provider = new Provider(issuer, settings());
   provider.on('server_error', (_context, error) => console.error('server_error', error));
+  provider.on('backchannel.error', (_context, error) => console.error('backchannel.error', error));
   answer = provider.callback();
 }
 
@@ -169,11 +187,12 @@ const machine = ({ client, audience = 'portcullis' }) =>
   tokens(client, { grant_type: 'client_credentials', scope: 'api', resource: `urn:${audience}` });
 
 async function login({ user, audience = 'portcullis' }) {
+  bare = audience === null;
   const verifier = randomBytes(32).toString('base64url');
-  const resource = `urn:${audience}`;
+  const resource = bare ? {} : { resource: `urn:${audience}` };
   const query = new URLSearchParams({
     client_id: 'person', response_type: 'code', redirect_uri: RETURN_TO, prompt: 'consent', state: 's', nonce: 'n',
-    scope: 'openid profile email groups api', resource, code_challenge_method: 'S256',
+    scope: 'openid profile email groups api', ...resource, code_challenge_method: 'S256',
     code_challenge: createHash('sha256').update(verifier).digest('base64url'),
   });
   const jar = new Map();
@@ -194,8 +213,9 @@ async function login({ user, audience = 'portcullis' }) {
       next = new URL(location, issuer);
       const code = next.href.startsWith(RETURN_TO) && next.searchParams.get('code');
       if (code) {
+        browsers.set(user, jar);
         return tokens('person', {
-          grant_type: 'authorization_code', code, redirect_uri: RETURN_TO, code_verifier: verifier, resource,
+          grant_type: 'authorization_code', code, redirect_uri: RETURN_TO, code_verifier: verifier, ...resource,
         });
       }
       if (next.href.startsWith(RETURN_TO)) throw new Error(`no code came back: ${next.search}`);
@@ -207,6 +227,25 @@ async function login({ user, audience = 'portcullis' }) {
     }
   }
   throw new Error('the login does not come to an end');
+}
+
+// Ends the session as the person's browser does, which makes the provider tell everybody.
+async function logout({ user }) {
+  const cookie = [...browsers.get(user)].map((pair) => pair.join('=')).join('; ');
+  const page = await (await fetch(`${issuer}/session/end?client_id=person`, { headers: { cookie } })).text();
+  const xsrf = /name="xsrf" value="(\w+)"/.exec(page)?.[1];
+  if (!xsrf) throw new Error(`no form to log out with: ${page}`);
+  const said = await fetch(`${issuer}/session/end/confirm`, {
+    method: 'POST', headers: { cookie }, redirect: 'manual', body: new URLSearchParams({ xsrf, logout: 'yes' }),
+  });
+  if (said.status >= 400) throw new Error(`the logout fails: ${said.status} ${await said.text()}`);
+}
+
+async function revoke({ token }) {
+  const said = await fetch(`${issuer}/token/revocation`, {
+    method: 'POST', headers: { authorization: basic('person') }, body: new URLSearchParams({ token }),
+  });
+  if (!said.ok) throw new Error(`the revocation fails: ${said.status} ${await said.text()}`);
 }
 
 // ---- the operator's port ---------------------------------------------------------------------------
@@ -223,6 +262,12 @@ const orders = {
   '/away': ({ away: leave }) => away(leave),
   '/login': login,
   '/machine': machine,
+  '/hear': ({ url }) => {
+    hearing = url;
+    settle();
+  },
+  '/logout': logout,
+  '/revoke': revoke,
 };
 
 const control = await listen(async (request, response) => {
@@ -241,6 +286,6 @@ const control = await listen(async (request, response) => {
   }
 });
 
-console.log(JSON.stringify({ issuer, control: `http://127.0.0.1:${control.address().port}` }));
+console.log(JSON.stringify({ issuer, secret: SECRET, control: `http://127.0.0.1:${control.address().port}` }));
 process.stdin.resume();
 process.stdin.on('end', () => process.exit(0));

@@ -163,13 +163,14 @@ def plugin(base):
         "allow-non-oidc": True, "subject-type": "public",
         "auth-type-code-enabled": True, "auth-type-id-token-enabled": True, "auth-type-token-enabled": False,
         "auth-type-none-enabled": False, "auth-type-password-enabled": False, "auth-type-client-enabled": False,
-        "auth-type-device-enabled": False, "auth-type-refresh-enabled": False,
+        "auth-type-device-enabled": False, "auth-type-refresh-enabled": True,
         "pkce-allowed": True, "pkce-method-plain-allowed": False,
         "allowed-scope": ["openid", "groups", "api"], "scope": [],
         "name-claim": "mandatory", "email-claim": "mandatory", "scope-claim": "mandatory", "address-claim": {"type": "no"},
         "claims": [{"name": "groups", "user-property": "groups", "type": "string", "mandatory": True, "on-demand": True, "scope": []}],
         "additional-parameters": [{"user-parameter": "groups", "token-parameter": "groups", "token-changed": False}],
-        "introspection-revocation-allowed": False, "session-management-allowed": False,
+        "introspection-revocation-allowed": True, "introspection-revocation-auth-scope": [],
+        "introspection-revocation-allow-target-client": True, "session-management-allowed": False,
     }
 
 

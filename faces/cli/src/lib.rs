@@ -3,6 +3,8 @@
 //! Each verb takes its own arguments and an [`out::Out`], and ends in an exit code: 0 done, 1 the answer
 //! is no (a fault found, nothing matched), 2 it could not be asked.
 
+mod access;
+mod callers;
 mod completions;
 mod config_verb;
 mod demo_verb;
@@ -52,6 +54,12 @@ enum Verb {
     /// List, show and replay what was recorded
     #[command(subcommand)]
     Sessions(sessions::SessionsVerb),
+    /// Block callers, let them in again, revoke their tokens
+    #[command(subcommand)]
+    Access(access::AccessVerb),
+    /// List who was seen, and how they stand
+    #[command(subcommand)]
+    Callers(callers::CallersVerb),
     /// Say why a request was allowed or refused, and what would allow it
     Why(why::Why),
     /// Print completions for a shell
@@ -77,6 +85,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Policy(verb) => verb.run(&mut out),
         Verb::Token(verb) => verb.run(&mut out),
         Verb::Sessions(verb) => verb.run(&mut out),
+        Verb::Access(verb) => verb.run(&mut out),
+        Verb::Callers(verb) => verb.run(&mut out),
         Verb::Why(verb) => verb.run(&mut out),
         Verb::Completions(verb) => verb.run(&mut out),
     };

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use authenticate::{Authenticator, Inspection, Verdict};
+use authenticate::{Authenticator, Inspection, Standing, Verdict};
 use clap::{Args, Subcommand};
 use model::SystemClock;
 use serde_json::Value;
@@ -49,7 +49,8 @@ impl Inspect {
         let token = if self.token == "-" { read_token()? } else { self.token };
         let inspection = serve::runtime()?.block_on(async {
             let clock = Arc::new(SystemClock::default());
-            let authenticator = Authenticator::build(&config.issuers, &config.limits, clock)
+            let standing = Standing::stateless(clock.clone());
+            let authenticator = Authenticator::build(&config.issuers, &config.limits, clock, standing)
                 .map_err(|fault| Failure::Said(fault.to_string()))?;
             Ok::<_, Failure>(authenticator.inspect(token.trim()).await)
         })?;

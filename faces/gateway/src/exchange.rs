@@ -64,6 +64,13 @@ async fn exchange(
     came: &Came,
     mut reply: Reply,
 ) {
+    // who was shut out while the request was read is not asked what they want
+    let mut live = gateway.standing().live(&caller);
+    if let Some(ended) = live.ended() {
+        let asked = Unjudged { place, caller: &caller, question };
+        return Box::pin(refuse::unjudged(gateway, asked, came, &ended.refusal(), reply)).await;
+    }
+
     // operations
     let Understood { operations, texts } = match place.adapter.read(question) {
         Ok(understood) => understood,
@@ -129,7 +136,7 @@ async fn exchange(
     }
 
     // approve
-    let sight = Sight::of(&permit, place);
+    let mut sight = Sight::of(&permit, place, live);
     let cleared = match approve::clear(permit, &record) {
         Ok(cleared) => cleared,
         Err(refusal) => return refuse::caller(gateway, record, came, &refusal, reply).await,
@@ -142,6 +149,9 @@ async fn exchange(
             return seal(gateway, record, came, Ending::of(Outcome::CallerGone)).await;
         }
         sent = place.upstreams.send(cleared, question) => sent,
+        ended = sight.live.until_ended() => {
+            return Box::pin(refuse::shut_out(gateway, record, came, &ended, reply)).await;
+        }
     };
     let answer = match sent {
         Ok(answer) => answer,
@@ -149,6 +159,6 @@ async fn exchange(
     };
 
     // mask → record → respond, chunk by chunk; then seal
-    let ending = stream::carry(gateway, place, question, sight, answer, &mut record, came, reply).await;
+    let ending = stream::carry(gateway, place, question, &mut sight, answer, &mut record, came, reply).await;
     seal(gateway, record, came, ending).await;
 }

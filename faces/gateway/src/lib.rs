@@ -7,14 +7,17 @@
 mod came;
 mod disclose;
 mod exchange;
+mod logout;
 mod observe;
 mod refuse;
 mod reload;
 mod reply;
+mod ride;
 mod seal;
 mod serve;
 mod session;
 mod setup;
+mod state;
 mod stream;
 
 use std::sync::Arc;
@@ -39,6 +42,7 @@ pub struct Gateway {
     ledger: Ledger,
     rules: Arc<mask::Rules>,
     clock: Arc<dyn Clock>,
+    state: state::State,
     /// Requests in flight.
     room: Arc<Semaphore>,
     /// Request bytes held, in units of [`session::MEMORY_UNIT`].

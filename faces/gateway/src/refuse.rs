@@ -113,6 +113,19 @@ pub(crate) async fn failed(
     seal(gateway, record, came, Ending::refused(fault.outcome(), &refusal)).await;
 }
 
+/// Ends an exchange whose caller was shut out while the upstream had not answered yet.
+pub(crate) async fn shut_out(
+    gateway: &Gateway,
+    mut record: Record,
+    came: &Came,
+    fault: &authenticate::AuthenticateError,
+    reply: Reply,
+) {
+    let refusal = fault.refusal();
+    say(gateway, &mut record, came, &refusal, reply).await;
+    seal(gateway, record, came, Ending::refused(Outcome::Cut, &refusal)).await;
+}
+
 /// Says a refusal in the caller's dialect, recorded first.
 pub(crate) async fn say(
     gateway: &Gateway,

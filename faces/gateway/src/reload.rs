@@ -65,7 +65,7 @@ async fn replace(gateway: &Gateway, file: &Path) -> Result<(), ReloadError> {
     let policies = PolicySet::load(&config.policies.dir).map_err(SetupError::from)?;
     let before = gateway.setup();
     warn_of_fixed_parts(&before.config, &config);
-    let setup = Setup::build(config, Some(&before), &gateway.clock)?;
+    let setup = Setup::build(config, Some(&before), &gateway.clock, gateway.standing())?;
     if policies.hash() != gateway.authorizer.current().hash() {
         // A set that decides is in the ledger before it decides.
         gateway
@@ -85,6 +85,7 @@ fn warn_of_fixed_parts(before: &config::Config, after: &config::Config) {
         ("listeners", before.listeners == after.listeners),
         ("observe", before.observe == after.observe),
         ("ledger", before.ledger == after.ledger),
+        ("state", before.state == after.state),
         ("limits", before.limits == after.limits),
     ];
     for (key, same) in fixed {

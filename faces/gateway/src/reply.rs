@@ -145,6 +145,20 @@ impl Reply {
     }
 }
 
+/// An answer of the gateway's own, to somebody who asks for nothing behind it.
+pub(crate) fn own(status: StatusCode, kind: &'static str, body: Bytes) -> Response<ReplyBody> {
+    let (writer, parts) = mpsc::channel(WAITING_PARTS);
+    let length = u64::try_from(body.len()).ok();
+    // Both fit: the channel is new.
+    for written in [Written::Data(body), Written::End] {
+        let _ = writer.try_send(written);
+    }
+    let mut response = Response::new(ReplyBody { parts, length, ended: false });
+    *response.status_mut() = status;
+    response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(kind));
+    response
+}
+
 /// The answer when an exchange's task was lost before it could say anything.
 pub(crate) fn lost() -> Response<ReplyBody> {
     let (_, parts) = mpsc::channel(1);

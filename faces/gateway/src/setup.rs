@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use adapt_http::{AdapterSpec, FieldPlace, FieldRule, HttpAdapter, Patterns, RouteSpec, UnknownStreams};
-use authenticate::Authenticator;
+use authenticate::{Authenticator, Standing};
 use authorize::{Authorizer, PolicySet, Target};
 use config::Config;
 use forward::Upstreams;
@@ -16,6 +16,7 @@ use resolve::Table;
 use tokio::sync::Semaphore;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::state::State;
 use crate::{Gateway, session};
 
 /// What a reload replaces, all at once.
@@ -58,6 +59,12 @@ pub enum SetupError {
     /// The ledger.
     #[error("the ledger cannot be opened: {0}")]
     Ledger(#[from] record::LedgerError),
+    /// The state.
+    #[error("the state cannot be opened, so it is not known who is blocked: {0}")]
+    State(#[from] store::StoreError),
+    /// The rules on who is shut out.
+    #[error("it cannot be read who is blocked: {0}")]
+    Standing(#[from] authenticate::standing::StandingError),
     /// A deny-list.
     #[error("a deny-list cannot be used: {0}")]
     DenyList(#[from] adapt_http::PatternFault),
@@ -97,18 +104,20 @@ impl Gateway {
         let policies = PolicySet::load(&config.policies.dir)?;
         let ledger = Ledger::open(ledger_settings(&config.ledger), Arc::clone(&clock))?;
         ledger.policy_set(policies.hash(), policies.text(), "start").await?;
+        let state = State::open(&config.state, &clock).await?;
         let limits = &config.limits;
         let room = Arc::new(Semaphore::new(limits.requests_in_flight));
         let memory = Arc::new(Semaphore::new(limits.body_bytes_in_flight / session::MEMORY_UNIT));
         let authorizer = Authorizer::new(policies, &config.policies.timezone, Arc::clone(&clock))?;
         let rules = mask::Rules::standard()?;
-        let setup = Setup::build(config, None, &clock)?;
+        let setup = Setup::build(config, None, &clock, &state.standing)?;
         Ok(Arc::new(Self {
             setup: arc_swap::ArcSwap::from_pointee(setup),
             authorizer,
             ledger,
             rules,
             clock,
+            state,
             room,
             memory,
         }))
@@ -122,13 +131,15 @@ impl Setup {
         config: Config,
         before: Option<&Self>,
         clock: &Arc<dyn Clock>,
+        standing: &Arc<Standing>,
     ) -> Result<Self, SetupError> {
         let (authenticator, freshening) = match before {
             Some(before) if before.config.issuers == config.issuers => {
                 (Arc::clone(&before.authenticator), Arc::clone(&before.freshening))
             }
             _ => {
-                let new = Authenticator::build(&config.issuers, &config.limits, Arc::clone(clock))?;
+                let (clock, standing) = (Arc::clone(clock), Arc::clone(standing));
+                let new = Authenticator::build(&config.issuers, &config.limits, clock, standing)?;
                 let kept_fresh = Arc::clone(&new);
                 let task = tokio::spawn(async move { kept_fresh.keep_fresh().await });
                 (new, Arc::new(AbortOnDropHandle::new(task)))

@@ -6,6 +6,7 @@
 //! ways.
 
 mod door;
+mod eager;
 mod error;
 mod framing;
 mod head;
@@ -17,5 +18,6 @@ mod tls;
 mod wire;
 
 pub use door::{Door, Peer};
+pub use eager::eagerly;
 pub use error::AcceptError;
 pub use framing::framing;

@@ -17,6 +17,7 @@ mod lint;
 mod parse;
 mod players;
 mod proof;
+mod reads;
 mod recent;
 #[cfg(test)]
 mod sample;

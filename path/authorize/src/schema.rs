@@ -1,5 +1,6 @@
 //! The Cedar schema that ships with the product, and the names it declares.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use cedar_policy::{Entities, EntityId, EntityTypeName, EntityUid, Schema};
@@ -19,6 +20,8 @@ pub(crate) struct Vocabulary {
     model: EntityTypeName,
     data_class: EntityTypeName,
     action: EntityTypeName,
+    /// Every action as Cedar spells it.
+    spelt: HashMap<EntityUid, String>,
 }
 
 static VOCABULARY: LazyLock<Result<Vocabulary, String>> = LazyLock::new(|| {
@@ -30,6 +33,7 @@ static VOCABULARY: LazyLock<Result<Vocabulary, String>> = LazyLock::new(|| {
     let name = |text: &str| text.parse::<EntityTypeName>().map_err(|e| fault(&e));
     Ok(Vocabulary {
         actions: schema.action_entities().map_err(|e| fault(&e))?,
+        spelt: schema.actions().map(|action| (action.clone(), action.to_string())).collect(),
         schema,
         caller: name("Caller")?,
         group: name("Group")?,
@@ -73,6 +77,11 @@ impl Vocabulary {
 
     pub(crate) fn action(&self, name: &str) -> EntityUid {
         uid(&self.action, name)
+    }
+
+    /// An action as Cedar spells it.
+    pub(crate) fn spelt(&self, action: &EntityUid) -> String {
+        self.spelt.get(action).cloned().unwrap_or_else(|| action.to_string())
     }
 }
 

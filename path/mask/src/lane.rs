@@ -30,6 +30,10 @@ pub(crate) struct Judge {
     pub(crate) findings: Findings,
     /// How many values were masked.
     pub(crate) masks: u64,
+    /// Room that the lane at work borrows, so that a resting one is small.
+    pub(crate) spacious: Vec<u8>,
+    /// The same for the further scanners of a lane, which need it only while they run.
+    pub(crate) scratch: Vec<u8>,
 }
 
 impl Judge {
@@ -166,12 +170,14 @@ impl LaneText {
             let rest = std::mem::take(&mut self.partial);
             self.text.extend_from_slice(&rest);
         }
+        self.scanner.open(&mut bench.judge.spacious);
         let Self { text, from, parsed, scanner, resolved, runs, covers, .. } = self;
         let mut found = Found { covers, rules: bench.rules, reveal: bench.reveal, judge: &mut *bench.judge };
         let mut ways = Ways { scanner, resolved, runs, parsed };
         ways.take(text.get(*ways.parsed - *from..).unwrap_or_default(), last, &mut found);
         ways.run(last, &mut found);
         let limit = if last { *from + text.len() } else { ways.decided() };
+        self.scanner.close(&mut bench.judge.spacious);
         self.release(limit, bench);
         if last {
             // What may follow is another text.

@@ -8,6 +8,7 @@
 //! A value whose class policy reveals neither hides itself nor anything it overlaps: what is masked is
 //! exactly what would be masked if its class had no rules.
 
+mod ahead;
 mod base64;
 mod catalogue;
 mod check;
@@ -20,7 +21,9 @@ mod map;
 mod masker;
 mod rule;
 mod rules;
+mod runs;
 mod scan;
+mod seek;
 #[cfg(test)]
 mod tests;
 mod text;

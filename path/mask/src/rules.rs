@@ -13,8 +13,10 @@ use regex_automata::nfa::thompson;
 use regex_automata::util::primitives::{PatternID, StateID};
 use regex_automata::util::{start, syntax};
 
-use crate::context::{Context, may_precede};
+use crate::ahead::Ahead;
+use crate::context::Context;
 use crate::rule::{Around, Check, Rule, Shape};
+use crate::runs::Runs;
 
 /// What an automaton may weigh, in bytes.
 const HEAVIEST: usize = 64 << 20;
@@ -43,8 +45,8 @@ pub struct Rules {
     pub(crate) announced: Machine,
     pub(crate) following: dense::DFA<Vec<u32>>,
     pub(crate) around: Option<ReadyAround>,
-    after: Vec<u8>,
-    first: [u8; 256],
+    pub(crate) ahead: Ahead,
+    pub(crate) runs: Runs,
     max_hold: usize,
 }
 
@@ -122,10 +124,6 @@ impl Machine {
 /// Looks behind a possible start: the byte before it, or the beginning of the text.
 pub(crate) const BEGINNING: usize = 256;
 
-/// Marks a start behind bytes that may announce a value; the bits below tell the automaton's start states
-/// apart.
-pub(crate) const ANNOUNCED: u8 = 0x80;
-
 fn automaton(patterns: &[&str], per_pattern: bool) -> Result<dense::DFA<Vec<u32>>, MaskError> {
     dense::Builder::new()
         .configure(
@@ -174,7 +172,8 @@ impl Rules {
         let spelled = Machine::build(&parts.spelled)?;
         let announced = Machine::build(&parts.announced)?;
         let following = automaton(&parts.following, true)?;
-        let (after, first) = first_bytes(&spelled, &announced)?;
+        let ahead = Ahead::build(&spelled.dfa, &spelled.starts)?;
+        let runs = Runs::new(&announced);
         Ok(Self {
             list: parts.list,
             classes: parts.classes,
@@ -182,8 +181,8 @@ impl Rules {
             announced,
             following,
             around: parts.around,
-            after,
-            first,
+            ahead,
+            runs,
             max_hold: parts.longest,
         })
     }
@@ -206,20 +205,15 @@ impl Rules {
 
     /// The weight of the automata in bytes.
     pub fn memory(&self) -> usize {
-        self.spelled.dfa.memory_usage() + self.announced.dfa.memory_usage() + self.following.memory_usage()
+        self.ahead.memory()
+            + self.spelled.dfa.memory_usage()
+            + self.announced.dfa.memory_usage()
+            + self.following.memory_usage()
     }
 
     /// The class of a rule's finds.
     pub(crate) fn class(&self, rule: usize) -> Option<&DataClass> {
         self.classes.get(self.list.get(rule)?.class)
-    }
-
-    /// What may begin at `byte` behind `prev`: zero, or bits below [`ANNOUNCED`] for spelled rules, and
-    /// [`ANNOUNCED`].
-    #[inline]
-    pub(crate) fn may_start(&self, prev: usize, byte: u8) -> u8 {
-        let after = self.after.get(prev).copied().unwrap_or(0);
-        after & self.first.get(usize::from(byte)).copied().unwrap_or(0)
     }
 }
 
@@ -227,36 +221,6 @@ impl std::fmt::Debug for Rules {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Rules({} rules, {} bytes)", self.list.len(), self.memory())
     }
-}
-
-/// Which bytes may begin a match, by what stands before: per byte before a set of bits, per byte a set
-/// of bits, and a start where they meet.
-fn first_bytes(spelled: &Machine, announced: &Machine) -> Result<(Vec<u8>, [u8; 256]), MaskError> {
-    let mut kinds: Vec<StateID> = Vec::new();
-    let mut after = Vec::with_capacity(257);
-    for prev in 0..=BEGINNING {
-        let state = spelled.start(prev);
-        let kind = kinds.iter().position(|k| *k == state).unwrap_or_else(|| {
-            kinds.push(state);
-            kinds.len() - 1
-        });
-        let bit = u32::try_from(kind).ok().and_then(|k| 1u8.checked_shl(k)).filter(|b| *b < ANNOUNCED);
-        let bit = bit.ok_or_else(|| MaskError::Automaton("too many kinds of start".to_owned()))?;
-        let announces = u8::try_from(prev).is_ok_and(may_precede);
-        after.push(bit | if announces { ANNOUNCED } else { 0 });
-    }
-    let mut first = [0u8; 256];
-    for (byte, slot) in (0u8..=255).zip(first.iter_mut()) {
-        for (kind, state) in kinds.iter().enumerate() {
-            if !spelled.dfa.is_dead_state(spelled.dfa.next_state(*state, byte)) {
-                *slot |= 1 << kind;
-            }
-        }
-        if !announced.dfa.is_dead_state(announced.dfa.next_state(announced.start(usize::from(b' ')), byte)) {
-            *slot |= ANNOUNCED;
-        }
-    }
-    Ok((after, first))
 }
 
 /// Rules on their way into automata.

@@ -11,8 +11,9 @@ use regex_automata::dfa::{Automaton as _, dense};
 use regex_automata::util::primitives::StateID;
 use regex_automata::{Anchored, PatternID};
 
-use crate::context::{Contexts, LEFT, announced};
-use crate::rules::{ANNOUNCED, BEGINNING, Machine, ReadyAround, Rules, start_of};
+use crate::context::{Contexts, LEFT};
+use crate::rules::{BEGINNING, Machine, Rules, start_of};
+use crate::seek::LookAhead;
 
 /// Takes what the scanner decides. Places count from the beginning of the text and never go back.
 pub(crate) trait Sink {
@@ -35,24 +36,23 @@ pub(crate) struct Scanner {
     buf: Vec<u8>,
     base: usize,
     /// What could begin before here is decided.
-    at: usize,
+    pub(crate) at: usize,
     /// What lies before here has gone to the sink.
     flushed: usize,
-    thread: Option<Thread>,
+    pub(crate) thread: Option<Thread>,
     tail: Option<Following>,
-    sign: Sign,
+    pub(crate) ahead: LookAhead,
     /// Where the last revealed value ends.
     revealed: usize,
 }
 
 /// The search for a match that begins at one place.
 #[derive(Clone)]
-struct Thread {
+pub(crate) struct Thread {
     start: usize,
-    pos: usize,
-    state: StateID,
-    step: Step,
-    spelled: bool,
+    pub(crate) pos: usize,
+    pub(crate) state: StateID,
+    pub(crate) step: Step,
     contexts: Contexts,
     best: Option<Found>,
     shown: Option<Found>,
@@ -60,7 +60,7 @@ struct Thread {
 
 /// Which automaton a thread runs through; one after the other, from the same start.
 #[derive(Clone, Copy, PartialEq)]
-enum Step {
+pub(crate) enum Step {
     Around,
     Spelled,
     Announced,
@@ -82,15 +82,6 @@ struct Following {
     pos: usize,
     until: usize,
     limit: usize,
-}
-
-/// Where the sign of the rule around one was looked for.
-#[derive(Clone, Default)]
-struct Sign {
-    /// No sign that matters stands before here.
-    searched: usize,
-    /// Up to here the answer is known: the last one given.
-    horizon: Option<(usize, Option<usize>)>,
 }
 
 /// What a run through the text has at hand.
@@ -126,7 +117,7 @@ impl Scanner {
 
     /// Decides all that can be decided. With `last`, that is everything: the text ends here.
     pub(crate) fn run<S: Sink>(&mut self, rules: &Rules, last: bool, sink: &mut S) {
-        self.sign.horizon = None;
+        self.ahead.renew();
         loop {
             if self.tail.is_some() && !self.follow(rules, last, sink) {
                 break;
@@ -139,24 +130,37 @@ impl Scanner {
             }
         }
         self.flush(self.at, sink);
-        self.forget();
+    }
+
+    /// Moves what is still needed of the text into `spacious`, so that much can be added to it, and leaves
+    /// its own small buffer there until [`Scanner::close`].
+    pub(crate) fn open(&mut self, spacious: &mut Vec<u8>) {
+        spacious.clear();
+        spacious.extend_from_slice(&self.buf);
+        std::mem::swap(&mut self.buf, spacious);
+    }
+
+    /// Takes the small buffer back, with nothing in it but what may still be looked at: at most what is
+    /// held, and [`LEFT`] bytes before it.
+    pub(crate) fn close(&mut self, small: &mut Vec<u8>) {
+        let keep = self.at.saturating_sub(LEFT).max(self.base);
+        small.clear();
+        small.extend_from_slice(self.slice(keep, self.end()));
+        self.base = keep;
+        std::mem::swap(&mut self.buf, small);
     }
 
     /// Whether it will say the same as `other` of whatever comes: nothing is under way in either, and all
     /// that may still be looked at is the same. Asked of scanners that have run.
     pub(crate) fn agrees(&self, other: &Self) -> bool {
         let idle = |one: &Self| one.thread.is_none() && one.tail.is_none();
-        let open = |one: &Self| one.end() - one.at;
-        let seen = |one: &Self| {
-            let from = one.end().saturating_sub(open(one) + LEFT);
-            (one.end() - from, one.end() - one.sign.searched.clamp(one.at, one.end()))
+        let state = |one: &Self| {
+            let open = one.end() - one.at;
+            let seen = one.end() - one.end().saturating_sub(open + LEFT).max(one.base);
+            (open, one.held(), seen, one.ahead.places(one.at, one.end()))
         };
-        let last = |one: &Self| one.slice(one.end() - seen(one).0, one.end()).to_vec();
-        idle(self)
-            && idle(other)
-            && (open(self), self.held()) == (open(other), other.held())
-            && seen(self) == seen(other)
-            && last(self) == last(other)
+        let last = |one: &Self| one.slice(one.end() - state(one).2, one.end()).to_vec();
+        idle(self) && idle(other) && state(self) == state(other) && last(self) == last(other)
     }
 
     /// Makes it a scanner of another text.
@@ -166,17 +170,17 @@ impl Scanner {
         *self = Self { buf, ..Self::default() };
     }
 
-    fn slice(&self, from: usize, to: usize) -> &[u8] {
+    pub(crate) fn slice(&self, from: usize, to: usize) -> &[u8] {
         self.buf.get(from.saturating_sub(self.base)..to.saturating_sub(self.base)).unwrap_or(&[])
     }
 
     /// The bytes that may decide about a value at `at`.
-    fn left(&self, at: usize) -> &[u8] {
+    pub(crate) fn left(&self, at: usize) -> &[u8] {
         self.slice(at.saturating_sub(LEFT), at)
     }
 
     /// The byte before `at`, or [`BEGINNING`].
-    fn prev(&self, at: usize) -> usize {
+    pub(crate) fn prev(&self, at: usize) -> usize {
         self.left(at).last().map_or(BEGINNING, |b| usize::from(*b))
     }
 
@@ -187,106 +191,14 @@ impl Scanner {
         }
     }
 
-    /// Drops what can't be looked at any more, now and then.
-    fn forget(&mut self) {
-        // Tests forget early, so that short texts meet it too.
-        const SLACK: usize = if cfg!(test) { 16 } else { 4096 };
-        let keep = self.at.saturating_sub(LEFT);
-        if keep - self.base.min(keep) > SLACK {
-            self.buf.drain(..keep - self.base);
-            self.base = keep;
-            if self.buf.capacity() > 16 * SLACK {
-                self.buf.shrink_to(2 * SLACK);
-            }
-        }
-    }
-
-    /// Goes to the next place where a match could begin and starts a thread there. False when there is
-    /// none in what has come.
-    fn seek(&mut self, rules: &Rules, last: bool) -> bool {
-        let (limit, sign) = self.horizon(rules, last);
-        let mut prev = self.prev(self.at);
-        let mut found = None;
-        for (at, byte) in (self.at..).zip(self.slice(self.at, limit)) {
-            let bits = rules.may_start(prev, *byte);
-            if bits != 0 {
-                let spelled = bits & !ANNOUNCED != 0;
-                let contexts =
-                    if bits & ANNOUNCED == 0 { Contexts::default() } else { announced(self.left(at)) };
-                if spelled || !contexts.is_empty() {
-                    found = Some((at, spelled, contexts));
-                    break;
-                }
-            }
-            prev = usize::from(*byte);
-        }
-        if let Some((at, spelled, contexts)) = found {
-            self.at = at;
-            let mut thread = Thread::new(at, spelled, contexts);
-            self.next_step(rules, &mut thread);
-            self.thread = Some(thread);
-            return true;
-        }
-        self.at = limit;
-        let Some(sign) = sign else { return false };
-        self.begin_around(rules, sign);
-        true
-    }
-
-    /// A thread at a place whose run leads to a sign: all three automata may have a say.
-    fn begin_around(&mut self, rules: &Rules, sign: usize) {
-        self.sign.searched = sign + 1;
-        self.sign.horizon = None;
-        let prev = self.prev(self.at);
-        let bits = self.slice(self.at, self.at + 1).first().map_or(0, |b| rules.may_start(prev, *b));
-        let contexts =
-            if bits & ANNOUNCED == 0 { Contexts::default() } else { announced(self.left(self.at)) };
-        let mut thread = Thread::new(self.at, bits & !ANNOUNCED != 0, contexts);
-        if let Some(around) = &rules.around {
-            thread.step = Step::Around;
-            thread.pos = sign;
-            thread.state = self.enter(&rules.following, around.right, sign);
-        }
-        self.thread = Some(thread);
-    }
-
-    fn enter(&self, dfa: &dense::DFA<Vec<u32>>, pattern: PatternID, at: usize) -> StateID {
+    pub(crate) fn enter(&self, dfa: &dense::DFA<Vec<u32>>, pattern: PatternID, at: usize) -> StateID {
         start_of(dfa, Anchored::Pattern(pattern), self.prev(at)).unwrap_or_default()
-    }
-
-    /// Where the rule around a sign could begin next: the place and the sign; or, without a sign, the
-    /// place from which on a sign may still come.
-    fn horizon(&mut self, rules: &Rules, last: bool) -> (usize, Option<usize>) {
-        let Some(around) = &rules.around else { return (self.end(), None) };
-        if let Some((limit, sign)) = self.sign.horizon.filter(|(limit, _)| *limit >= self.at) {
-            return (limit, sign);
-        }
-        let horizon = loop {
-            let from = self.sign.searched.max(self.at);
-            let end = self.end();
-            let Some(sign) = memchr::memchr(around.sign, self.slice(from, end)).map(|n| from + n) else {
-                self.sign.searched = end;
-                break (if last { end } else { self.first_of_run(around, end) }, None);
-            };
-            self.sign.searched = sign;
-            let first = self.first_of_run(around, sign);
-            if first < sign {
-                break (first, Some(sign));
-            }
-            self.sign.searched = sign + 1;
-        };
-        self.sign.horizon = Some(horizon);
-        horizon
-    }
-
-    /// The first byte that may begin the run that ends before `end`, or `end`.
-    fn first_of_run(&self, around: &ReadyAround, end: usize) -> usize {
-        end - around.run_length(self.slice(self.at.max(end.saturating_sub(around.longest)), end))
     }
 
     /// Runs the thread on. False when it waits for more.
     fn advance<S: Sink>(&mut self, rules: &Rules, last: bool, sink: &mut S) -> bool {
         let Some(mut thread) = self.thread.take() else { return true };
+        self.ahead.forget();
         let mut run = Run { rules, last, sink };
         loop {
             let ran = match thread.step {
@@ -313,13 +225,11 @@ impl Scanner {
         true
     }
 
-    fn next_step(&self, rules: &Rules, thread: &mut Thread) {
+    pub(crate) fn next_step(&self, rules: &Rules, thread: &mut Thread) {
         let prev = self.prev(thread.start);
         (thread.step, thread.state) = match thread.step {
-            Step::Around if thread.spelled => (Step::Spelled, rules.spelled.start(prev)),
-            Step::Around | Step::Spelled if !thread.contexts.is_empty() => {
-                (Step::Announced, rules.announced.start(prev))
-            }
+            Step::Around => (Step::Spelled, rules.spelled.start(prev)),
+            Step::Spelled if !thread.contexts.is_empty() => (Step::Announced, rules.announced.start(prev)),
             _ => (Step::Done, StateID::default()),
         };
         thread.pos = thread.start;
@@ -446,6 +356,7 @@ impl Scanner {
             sink.swallow(self.flushed..tail.until);
         }
         (self.at, self.flushed) = (tail.until, tail.until);
+        self.ahead.forget();
         if open {
             self.tail = Some(tail);
         }
@@ -454,14 +365,13 @@ impl Scanner {
 }
 
 impl Thread {
-    fn new(start: usize, spelled: bool, contexts: Contexts) -> Self {
+    pub(crate) fn new(start: usize, contexts: Contexts) -> Self {
         Self {
             start,
             pos: start,
             state: StateID::default(),
             // Not entered unless the caller sets its state; the next step leads to the others.
             step: Step::Around,
-            spelled,
             contexts,
             best: None,
             shown: None,

@@ -214,11 +214,8 @@ pub(crate) fn unsigned(value: i64) -> u64 {
 
 /// An exchange's id as the index spells it: 32 hex digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or_default();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// Builds the index of the ledger in `dir` anew from its leaves. Works beside a running gateway.

@@ -159,6 +159,27 @@ impl Record {
         self.append_part(masked.into_part(), false).await
     }
 
+    /// Records two parts that follow each other at once, such as a head and a short body.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when they could not be recorded, neither of them then: the exchange must be cut.
+    pub async fn append_both(
+        &mut self,
+        first: Masked,
+        second: Masked,
+    ) -> Result<(Recorded, Recorded), LedgerError> {
+        let exchange = self.exchange;
+        if [&first, &second].into_iter().any(|masked| masked.exchange() != exchange) {
+            return Err(LedgerError::Misfit { problem: "it belongs to another exchange" });
+        }
+        let (first, second) = (first.into_part(), second.into_part());
+        let mut bodies = Frames::default();
+        self.frames.part(&self.ledger, &first, false, &mut bodies)?;
+        self.frames.part(&self.ledger, &second, false, &mut bodies)?;
+        self.write(bodies).await?;
+        Ok((Recorded { exchange, part: first }, Recorded { exchange, part: second }))
+    }
+
     /// Records what the gateway itself says, which may then be written to the caller.
     ///
     /// # Errors
@@ -174,15 +195,20 @@ impl Record {
     pub(crate) async fn append_part(&mut self, part: Part, spoken: bool) -> Result<Recorded, LedgerError> {
         let mut bodies = Frames::default();
         self.frames.part(&self.ledger, &part, spoken, &mut bodies)?;
+        self.write(bodies).await?;
+        Ok(Recorded { exchange: self.exchange, part })
+    }
+
+    async fn write(&mut self, bodies: Frames) -> Result<(), LedgerError> {
         let at = self.ledger.clock.elapsed();
         let bytes = bodies.marks.iter().fold(0u64, |sum, mark| sum.saturating_add(mark.bytes));
         let since = self.since.0.saturating_add(bytes);
         let due = since >= PART_BYTES || at.saturating_sub(self.since.1) >= PART_TIME;
         self.since = if due { (0, at) } else { (since, self.since.1) };
-        if !bodies.marks.is_empty() {
-            self.ledger.hand_over(Some(self.exchange), Work::Append { bodies, part: due, at }).await?;
+        if bodies.marks.is_empty() {
+            return Ok(());
         }
-        Ok(Recorded { exchange: self.exchange, part })
+        self.ledger.hand_over(Some(self.exchange), Work::Append { bodies, part: due, at }).await
     }
 
     /// Takes the next bytes of the answer as the upstream sent them. Only a keyed digest over all of

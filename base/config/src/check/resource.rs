@@ -140,7 +140,7 @@ fn upstreams(section: &Mapping<'_>, with_credential: bool) -> Vec<Uri> {
 }
 
 fn credential(section: &Mapping<'_>, base: &Base) -> Option<Credential> {
-    let value = secret(section, base);
+    let value = secret(section, "value", base);
     let header = section.parse("header", value::header);
     let scheme = section.parse("scheme", scheme);
     if let Some(item) = section.item("scheme")
@@ -166,9 +166,9 @@ fn scheme(text: &str) -> Result<String, String> {
     }
 }
 
-/// Where the secret lies. What stands there instead is never shown: it may be the secret.
-fn secret(section: &Mapping<'_>, base: &Base) -> Option<SecretRef> {
-    let item = section.item("value")?;
+/// Where the secret at `key` lies. What stands there instead is never shown: it may be the secret.
+pub(super) fn secret(section: &Mapping<'_>, key: &'static str, base: &Base) -> Option<SecretRef> {
+    let item = section.item(key)?;
     let secret = item.parse(|text| {
         let first = |b: u8| b.is_ascii_alphabetic() || b == b'_';
         if let Some(name) = text.strip_prefix("env:") {

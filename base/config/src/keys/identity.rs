@@ -1,5 +1,6 @@
 //! The keys of issuers.
 
+use super::asked::{BACKCHANNEL_LOGOUT, INTROSPECTION, USERINFO};
 use crate::table::{Absent, Key, Kind, Section, Shape};
 
 pub(super) const ISSUER: Section = Section {
@@ -92,6 +93,27 @@ pub(super) const ISSUER: Section = Section {
             shape: Shape::Duration("0s", "7d"),
             absent: Absent::Is("24h"),
             doc: "How long the last good keys serve while the issuer cannot be reached.",
+        },
+        Key {
+            name: "introspection",
+            shape: Shape::Section(&INTROSPECTION),
+            absent: Absent::Nothing("opaque tokens are refused"),
+            doc: "How this issuer is asked about opaque tokens.",
+        },
+        Key {
+            name: "userinfo",
+            shape: Shape::WordOr(
+                &[("groups", "for the claims that hold groups, where a token has none of them")],
+                &USERINFO,
+            ),
+            absent: Absent::Nothing("never asked"),
+            doc: "Whether the issuer is asked about the caller too.",
+        },
+        Key {
+            name: "backchannel_logout",
+            shape: Shape::Short("audiences", &BACKCHANNEL_LOGOUT),
+            absent: Absent::Nothing("nobody listens"),
+            doc: "Whether the issuer may end sessions.",
         },
         Key {
             name: "ca_file",

@@ -20,6 +20,7 @@ fn a_small_file_is_the_default_of_every_struct() {
         resources: vec![Resource::model(ResourceName::new("llama").unwrap(), ServerKind::LlamaCpp, upstream)],
         policies: Policies { dir: folder.path("policies"), timezone: "UTC".to_owned() },
         ledger: Ledger::at(folder.path("ledger")),
+        state: State::beside(&folder.path("ledger")),
         limits: Limits::default(),
         deny_lists: Vec::new(),
         base_dir: folder.file().to_owned(),
@@ -62,6 +63,7 @@ fn every_key_arrives_where_it_is_used() {
     assert_eq!(tls, [&Tls::Plain, &local(&["localhost"]), &named, &files, &Tls::Plain]);
     assert_eq!(config.observe, Some("192.0.2.7:9090".parse().unwrap()));
     assert_eq!(config.ledger.durability, Durability::Disk);
+    assert_eq!(config.state.dir, folder.path("state"));
     let list = &config.deny_lists[0];
     assert_eq!((list.name.as_str(), list.words.len(), list.patterns.len()), ("project-names", 2, 1));
 }
@@ -79,6 +81,21 @@ fn issuers_arrive_whole() {
     assert_eq!(corp.max_token_age, Some(Duration::from_secs(12 * 3600)));
     assert_eq!(corp.ca_file, Some(folder.path("tls/corp-ca.pem")));
     assert!(!corp.allow_http);
+    let asked = corp.introspection.as_ref().unwrap();
+    assert!(asked.url.as_ref().unwrap().ends_with("/introspect"));
+    assert_eq!((asked.client_id.as_str(), asked.client_auth), ("portcullis", ClientAuth::Basic));
+    assert_eq!(asked.client_secret, SecretRef::Env("INTROSPECTION_SECRET".to_owned()));
+    assert_eq!(
+        (asked.prefix.as_deref(), asked.clients.as_slice()),
+        (Some("corp_at_"), &["coding-agent".to_owned()][..])
+    );
+    assert_eq!(asked.cache, Duration::from_secs(30));
+    assert!(corp.userinfo.as_ref().unwrap().url.as_ref().unwrap().ends_with("/userinfo"));
+    let logout = corp.backchannel_logout.as_ref().unwrap();
+    assert_eq!(
+        (logout.audiences.as_slice(), logout.token_types.as_slice()),
+        (&["portcullis-cli".to_owned()][..], &["logout+jwt".to_owned()][..])
+    );
     assert_eq!(corp.mfa, Mfa { amr: vec!["mfa".to_owned(), "hwk".to_owned()], acr: vec!["phr".to_owned()] });
     assert_eq!(corp.carry["department"], "/department");
     let groups = &corp.groups;

@@ -73,14 +73,19 @@ impl Pattern {
         let mut rest = Some(path.strip_prefix('/')?);
         for segment in &self.0 {
             let all = rest?;
+            // Most rows end here: compared before anything is taken apart.
+            if let Segment::Fixed(text) = segment {
+                let after = all.strip_prefix(text.as_str())?;
+                rest = if after.is_empty() { None } else { Some(after.strip_prefix('/')?) };
+                continue;
+            }
             let (part, after) = match all.split_once('/') {
                 Some((part, after)) => (part, Some(after)),
                 None => (all, None),
             };
             rest = after;
             match segment {
-                Segment::Fixed(text) if text == part => {}
-                Segment::Fixed(_) => return None,
+                Segment::Fixed(_) => {}
                 Segment::One(_) if part.is_empty() => return None,
                 Segment::One(name) => found.push((name.as_str(), decode(part))),
                 Segment::Before(name, verb) => {

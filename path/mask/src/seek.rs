@@ -1,0 +1,174 @@
+//! Finds the next place where a match could begin.
+//!
+//! Three things look ahead, each in its own way: for the sign that a rule lies around, for a run long
+//! enough for an announced value, and for the first bytes of what is spelled out. The leftmost place wins.
+//! What is passed over has no match, so looking ahead is only faster than looking everywhere.
+
+use crate::ahead::Seen;
+use crate::context::{Contexts, announced};
+use crate::rules::{ReadyAround, Rules};
+use crate::scan::{Scanner, Step, Thread};
+
+/// How far each of the three has looked.
+#[derive(Clone, Default)]
+pub(crate) struct LookAhead {
+    /// No sign that matters stands before here.
+    signs: usize,
+    /// What is known of the next sign, until more text comes.
+    sign: Option<Sign>,
+    /// No announced value that is not known begins before here.
+    runs: usize,
+    /// The next announced value.
+    announced: Option<(usize, Contexts)>,
+    /// The table's place. Its oldest live start, or else itself, is where the scanner is.
+    seen: Option<Seen>,
+}
+
+/// Where the rule around a sign could begin next. Without a sign, one may still come.
+#[derive(Clone, Copy)]
+struct Sign {
+    at: usize,
+    sign: Option<usize>,
+}
+
+impl LookAhead {
+    /// All of it, counted from the end of the text, in a scanner that stands at `at`.
+    pub(crate) fn places(&self, at: usize, end: usize) -> [Option<(usize, u32)>; 4] {
+        let back = |place: usize| end.saturating_sub(place.max(at));
+        [
+            Some((back(self.signs), 0)),
+            Some((back(self.runs), 0)),
+            self.announced.filter(|(place, _)| *place >= at).map(|(place, what)| (back(place), what.bits())),
+            self.seen.map(|seen| (back(seen.at), u32::from(seen.state))),
+        ]
+    }
+
+    /// More text may have come.
+    pub(crate) fn renew(&mut self) {
+        self.sign = None;
+    }
+
+    /// The scanner has moved by itself.
+    pub(crate) fn forget(&mut self) {
+        self.seen = None;
+    }
+}
+
+impl Scanner {
+    /// Goes to the next place where a match could begin and starts a thread there. False when there is
+    /// none in what has come.
+    pub(crate) fn seek(&mut self, rules: &Rules, last: bool) -> bool {
+        let sign = self.next_sign(rules, last);
+        let (run, contexts) = self.next_announced(rules, last);
+        let stop = sign.at.min(run);
+        let table = &rules.ahead;
+        let Seen { mut at, mut state } = self
+            .ahead
+            .seen
+            .take()
+            .unwrap_or_else(|| Seen { at: self.at, state: table.fresh(self.prev(self.at)) });
+        if at < stop {
+            let (to, read) = table.skip(state, self.slice(at, stop));
+            (at, state) = (at + read, to);
+        }
+        // Beyond the stop only starts before it matter.
+        while !table.alarms(state) && at - table.age(state) < stop {
+            let Some(byte) = self.slice(at, at + 1).first() else { break };
+            (at, state) = (at + 1, table.step(state, *byte));
+        }
+        let first = at - table.age(state);
+        if first < stop {
+            self.at = first;
+            if table.alarms(state) || last {
+                self.begin(rules, Contexts::default(), None);
+                return true;
+            }
+            self.ahead.seen = Some(Seen { at, state });
+            return false;
+        }
+        self.at = stop;
+        let waits = stop == self.end() || stop == sign.at && sign.sign.is_none();
+        if !waits {
+            let contexts = if run == stop { contexts } else { Contexts::default() };
+            self.begin(rules, contexts, sign.sign.filter(|_| sign.at == stop));
+        }
+        !waits
+    }
+
+    /// Starts a thread where the scanner is; with a sign, first for the rule around it.
+    fn begin(&mut self, rules: &Rules, contexts: Contexts, sign: Option<usize>) {
+        let mut thread = Thread::new(self.at, contexts);
+        match (&rules.around, sign) {
+            (Some(around), Some(sign)) => {
+                self.ahead.signs = sign + 1;
+                self.ahead.sign = None;
+                thread.step = Step::Around;
+                thread.pos = sign;
+                thread.state = self.enter(&rules.following, around.right, sign);
+            }
+            _ => self.next_step(rules, &mut thread),
+        }
+        self.thread = Some(thread);
+    }
+
+    fn next_sign(&mut self, rules: &Rules, last: bool) -> Sign {
+        let end = self.end();
+        let Some(around) = &rules.around else { return Sign { at: end, sign: None } };
+        if let Some(known) = self.ahead.sign.filter(|known| known.at >= self.at) {
+            return known;
+        }
+        let sign = loop {
+            let from = self.ahead.signs.max(self.at);
+            let Some(sign) = memchr::memchr(around.sign, self.slice(from, end)).map(|n| from + n) else {
+                self.ahead.signs = end;
+                break Sign { at: if last { end } else { self.first_of_run(around, end) }, sign: None };
+            };
+            self.ahead.signs = sign;
+            let first = self.first_of_run(around, sign);
+            if first < sign {
+                break Sign { at: first, sign: Some(sign) };
+            }
+            self.ahead.signs = sign + 1;
+        };
+        self.ahead.sign = Some(sign);
+        sign
+    }
+
+    /// The first byte that may begin the run that ends before `end`, or `end`.
+    fn first_of_run(&self, around: &ReadyAround, end: usize) -> usize {
+        end - around.run_length(self.slice(self.at.max(end.saturating_sub(around.longest)), end))
+    }
+
+    /// The next place where an announced value could begin, and what is announced; or the end.
+    fn next_announced(&mut self, rules: &Rules, last: bool) -> (usize, Contexts) {
+        let (runs, end) = (&rules.runs, self.end());
+        if runs.shortest == 0 {
+            return (end, Contexts::default());
+        }
+        if let Some(known) = self.ahead.announced.filter(|(at, _)| *at >= self.at) {
+            return known;
+        }
+        let mut at = self.ahead.runs.max(self.at);
+        self.ahead.announced = loop {
+            let window = self.slice(at, end.min(at + runs.shortest));
+            let Some(first) = window.first() else { break None };
+            if let Some(skip) = runs.leave_out(window) {
+                at += skip;
+                continue;
+            }
+            if last && window.len() < runs.shortest {
+                at = end;
+                break None;
+            }
+            if runs.may_start(self.left(at).last().copied(), *first) {
+                let contexts = announced(self.left(at));
+                if !contexts.is_empty() {
+                    break Some((at, contexts));
+                }
+            }
+            at += runs.to_next(self.slice(at, end));
+        };
+        self.ahead.runs = at;
+        self.ahead.announced.unwrap_or((end, Contexts::default()))
+    }
+}
