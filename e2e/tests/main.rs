@@ -11,14 +11,20 @@
     reason = "all of this is test code, and clippy knows only functions marked as tests"
 )]
 
+mod admin;
+mod admin_cli;
+mod admin_masking;
 mod catalogue;
 mod cli;
+mod defects;
 mod demo;
 mod disclose;
 mod docs;
 mod hostile;
 mod identity;
 mod ledger;
+mod login;
+mod login_sdks;
 mod logout;
 mod masking;
 mod observe;
@@ -26,6 +32,7 @@ mod opaque;
 mod operate;
 mod operator;
 mod parts;
+mod proxy;
 mod reload;
 mod sdk_anthropic;
 mod sdk_node;

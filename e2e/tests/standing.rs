@@ -66,6 +66,10 @@ async fn a_block_cuts_a_live_stream_and_outlives_the_process() {
         gateway.eventually(|| gateway.exchanges().into_iter().find(|one| one.outcome() == Some("cut")));
     assert_eq!(sealed.await.code(), Some("caller_blocked"));
 
+    let inspected = gateway.cli(&["token", "inspect", &alice, "--json"]);
+    let inspected: Value = serde_json::from_slice(&inspected.stdout).unwrap();
+    assert_eq!((&inspected["accepted"], &inspected["code"]), (&json!(false), &json!("caller_blocked")));
+
     gateway.kill();
     gateway.restart().await;
     assert_eq!(code(&chat(&gateway, &alice).await), "caller_blocked");

@@ -161,7 +161,7 @@ fn tiny_model(project: &Project) -> Result<&'static str, Failure> {
 /// A step is done when its parts can be loaded, not when an installer says so.
 fn everything_answers(project: &Project) -> Result<&'static str, Failure> {
     let mut command = Command::new(python(project));
-    command.args(["-c", "import xllamacpp, openai, anthropic"]);
+    command.args(["-c", "import xllamacpp, openai, anthropic, openapi_spec_validator"]);
     quietly(&mut command, &log(project, "python-answers"))?;
     let mut command = Command::new("node");
     command.args(["--input-type=module", "--eval", "await import('oidc-provider'); await import('openai')"]);

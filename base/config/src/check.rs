@@ -1,8 +1,10 @@
 //! From what is written to what is used: every section is checked and becomes its struct.
 
+mod admin;
 mod asked;
 mod fields;
 mod identity;
+mod login;
 mod resource;
 mod state;
 
@@ -66,6 +68,8 @@ pub(crate) fn config(text: &str, base: Base, faults: &Gathered) -> Option<Config
     let file = Mapping::file(root, &FILE, faults)?;
     let listeners = listeners(&file, &base);
     let observe = observe(&file, &listeners);
+    let public_url = file.parse("public_url", public_url);
+    let admin = admin::admin(&file, &base, &listeners, observe);
     let issuers = identity::issuers(&file, &base);
     let resources = resource::resources(&file, &base);
     let policies = policies(&file, &base);
@@ -81,7 +85,9 @@ pub(crate) fn config(text: &str, base: Base, faults: &Gathered) -> Option<Config
     }
     Some(Config {
         listeners,
+        public_url,
         observe,
+        admin,
         issuers,
         resources,
         policies: policies?,
@@ -98,6 +104,18 @@ fn address(text: &str) -> Result<SocketAddr, String> {
         Ok(_) => format!("{} has no port", shown(text)),
         Err(_) => format!("{} is no address with a port", shown(text)),
     })
+}
+
+/// The gateway's own address: `https` beyond this machine, and nothing below it.
+fn public_url(text: &str) -> Result<String, String> {
+    let uri = value::url(text)?;
+    if uri.scheme_str() == Some("http") && !uri.host().is_some_and(value::is_loopback) {
+        return Err("plain HTTP would show callers' tokens to the network; use `https`".to_owned());
+    }
+    match uri.path() {
+        "" | "/" => Ok(text.trim_end_matches('/').to_owned()),
+        _ => Err(format!("{} has a path; resources stand right below the host", shown(text))),
+    }
 }
 
 /// Whether the system would refuse to open both.

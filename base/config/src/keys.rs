@@ -1,11 +1,14 @@
 //! Every key of the file. What stands here is what can be written.
 
+mod admin;
 mod asked;
 mod fields;
 mod identity;
+mod login;
 mod resource;
 mod state;
 
+use admin::ADMIN;
 use identity::ISSUER;
 use resource::RESOURCE;
 use state::STATE;
@@ -26,10 +29,22 @@ pub(crate) const FILE: Section = Section {
             doc: "Where callers come in.",
         },
         Key {
+            name: "public_url",
+            shape: Shape::One(Kind::Url),
+            absent: Absent::Nothing("as the request names it"),
+            doc: "Where callers reach this gateway, when that is not what their requests say: behind a proxy that ends TLS or changes `Host`. It is told to callers that need a login.",
+        },
+        Key {
             name: "observe",
             shape: Shape::Short("address", &OBSERVE),
             absent: Absent::Nothing("no such listener"),
             doc: "Where the operator's tools read health and metrics.",
+        },
+        Key {
+            name: "admin",
+            shape: Shape::Short("address", &ADMIN),
+            absent: Absent::Nothing("no administration over the network or a socket"),
+            doc: "Where Portcullis itself is administered: `docs/admin-api.md`.",
         },
         Key {
             name: "issuers",

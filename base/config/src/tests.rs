@@ -1,11 +1,13 @@
 //! The crate as a whole: what files become, and what is said of bad ones.
 
+mod admin;
 mod asked;
 mod defaults;
 mod docs;
 mod faults;
 mod fields;
 mod hostile;
+mod login;
 
 use std::path::{Path, PathBuf};
 

@@ -4,6 +4,7 @@
 //! [`Identity`], an [`Operation`] with its [`Facts`], a [`Refusal`], the [`Question`] that was judged
 //! and the [`Piece`]s an answer is laid out in. Proofs do not live here: each is made by its own step.
 
+mod act;
 mod adapter;
 mod class;
 mod clock;
@@ -17,6 +18,7 @@ mod question;
 mod refusal;
 mod understood;
 
+pub use act::{Act, Area};
 pub use adapter::{Adapter, MaySee, Reveal, Usable};
 pub use class::{DataClass, DataClassError};
 pub use clock::{Clock, FixedClock, SystemClock};

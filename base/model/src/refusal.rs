@@ -77,6 +77,15 @@ codes! {
     ResourceUnknown "resource_unknown" 404 Caller
         "No resource has this name."
         "Check the first path segment of the base URL.";
+    NotFound "not_found" 404 Caller
+        "Nothing here has this name."
+        "Check the path; `/api/v1/openapi.json` lists them all.";
+    MethodRefused "method_refused" 405 Caller
+        "This path does not take this method."
+        "Use a method that the header `allow` names.";
+    ReloadRefused "reload_refused" 409 Operator
+        "The configuration or the policies have faults, so everything stays as it was."
+        "Mend the faults that the reason names, then reload again.";
     RequestMalformed "request_malformed" 400 Caller
         "The request cannot be read in exactly one way."
         "Send strict JSON in UTF-8: no duplicate keys, nothing after the end.";

@@ -12,6 +12,11 @@
 //               "audience": "opaque" gives one that only introspection reads; null one for no resource,
 //               without groups, that userinfo takes
 //   /machine    {"client", "audience"}                 a workload's token, by its client credentials
+//   /secret     {}                                     the clients' secret
+//   /browse     {"url", "user", "deny"}                a person's browser: logs in (or says no) at a page, and
+//                                                      follows it to wherever it leads
+//   /device     {"code", "user", "deny"}               a person's other screen: types in a device's code
+//   /counts     {}                                     how many tokens each grant gave so far
 //   /hear       {"url"}                                where logout tokens of the client `person` are sent
 //   /logout     {"user"}                               ends the session of that person's last login
 //   /revoke     {"token"}                              ends a token
@@ -29,6 +34,7 @@ const PEOPLE = {
 const MACHINES = { 'batch-runner': ['batch-jobs'], 'agent-runner': ['agents', 'ml-engineers'] };
 const ALGORITHM = process.env.ALGORITHM ?? 'RS256';
 const RETURN_TO = 'http://127.0.0.1:9/callback'; // nobody listens there: the script reads the redirect
+const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
 const SECRET = randomBytes(12).toString('hex');
 
 // ---- keys ------------------------------------------------------------------------------------------
@@ -53,6 +59,7 @@ class Memory {
   async upsert(id, payload, seconds) {
     const until = seconds ? Date.now() + seconds * 1000 : Infinity;
     memory.set(this.key(id), { payload, until });
+    if (payload.userCode) memory.set(`${this.kind} by code ${payload.userCode}`, { id, until });
     if (payload.uid) memory.set(`${this.kind} by uid ${payload.uid}`, { id, until });
   }
   async find(id) {
@@ -63,7 +70,10 @@ class Memory {
     const held = memory.get(`${this.kind} by uid ${uid}`);
     return held && this.find(held.id);
   }
-  async findByUserCode() { return undefined; }
+  async findByUserCode(code) {
+    const held = memory.get(`${this.kind} by code ${code}`);
+    return held && this.find(held.id);
+  }
   async consume(id) {
     const held = memory.get(this.key(id));
     if (held) held.payload.consumed = Math.floor(Date.now() / 1000);
@@ -76,7 +86,8 @@ class Memory {
 
 // ---- the provider ----------------------------------------------------------------------------------
 
-const lifetimes = { access: 300, id: 300 };
+const lifetimes = { access: 300, id: 300, device: 300 };
+const counts = {};
 const cookieKey = randomBytes(16).toString('hex');
 const audienceOf = (resource) => (resource === 'urn:opaque' ? 'portcullis' : resource.replace(/^urn:/, ''));
 let bare = false; // whether tokens for no resource are asked for just now
@@ -95,23 +106,29 @@ function settings() {
         application_type: 'native',
         ...(hearing && { backchannel_logout_uri: hearing, backchannel_logout_session_required: true }),
       },
+      {
+        client_id: 'cli', token_endpoint_auth_method: 'none', application_type: 'native', response_types: ['code'],
+        redirect_uris: ['http://127.0.0.1/callback'], id_token_signed_response_alg: ALGORITHM,
+        grant_types: ['authorization_code', 'refresh_token', DEVICE_GRANT],
+      },
       { client_id: 'gate', client_secret: SECRET, redirect_uris: [], response_types: [], grant_types: [] },
       ...Object.keys(MACHINES).map((client_id) => ({
         client_id, client_secret: SECRET, redirect_uris: [], response_types: [],
         grant_types: ['client_credentials'], id_token_signed_response_alg: ALGORITHM,
       })),
     ],
-    scopes: ['openid', 'profile', 'email', 'groups', 'api'],
+    scopes: ['openid', 'offline_access', 'profile', 'email', 'groups', 'api'],
     claims: { openid: ['sub'], profile: ['name'], email: ['email', 'email_verified'], groups: ['groups'] },
     // Its own refuses addresses of this machine, where everything here is.
     fetch: (url, { dispatcher: _, ...options }) => globalThis.fetch(url, options),
     conformIdTokenClaims: false, // scope claims in the ID token too
     ttl: {
       AccessToken: () => lifetimes.access, ClientCredentials: () => lifetimes.access, IdToken: () => lifetimes.id,
-      AuthorizationCode: 60, Grant: 3600, Interaction: 600, Session: 3600,
+      AuthorizationCode: 60, DeviceCode: () => lifetimes.device, RefreshToken: 3600, Grant: 3600, Interaction: 600, Session: 3600,
     },
     features: {
       clientCredentials: { enabled: true },
+      deviceFlow: { enabled: true },
       devInteractions: { enabled: true },
       introspection: { enabled: true, allowedPolicy: async (_context, client) => client.clientId === 'gate' },
       revocation: { enabled: true },
@@ -143,6 +160,10 @@ let answer; // replaced as a whole when the keys move
 function settle() {
   const provider = new Provider(issuer, settings());
   provider.on('server_error', (_context, error) => console.error('server_error', error));
+  provider.on('grant.success', (context) => {
+    const grant = context.oidc.params.grant_type;
+    counts[grant] = (counts[grant] ?? 0) + 1;
+  });
   provider.on('backchannel.error', (_context, error) => console.error('backchannel.error', error));
   answer = provider.callback();
 }
@@ -229,6 +250,47 @@ async function login({ user, audience = 'portcullis' }) {
   throw new Error('the login does not come to an end');
 }
 
+// A browser that answers what the provider's pages ask, until it is led away from the provider.
+async function walk(start, user, deny) {
+  const jar = new Map();
+  let next = new URL(start, issuer);
+  let form;
+  for (let steps = 0; steps < 30; steps += 1) {
+    const away = next.origin !== issuer;
+    const got = await fetch(next, {
+      method: form ? 'POST' : 'GET', body: form, redirect: 'manual',
+      headers: away ? {} : { cookie: [...jar].map((pair) => pair.join('=')).join('; ') },
+    });
+    form = undefined;
+    if (away) return { status: got.status, url: next.href, text: await got.text() };
+    for (const line of got.headers.getSetCookie()) {
+      const [name, value] = line.split(';')[0].split(/=(.*)/s);
+      if (value) jar.set(name, value); else jar.delete(name);
+    }
+    const location = got.headers.get('location');
+    if (location) {
+      next = new URL(location, issuer);
+      continue;
+    }
+    const page = await got.text();
+    const value = (name) => new RegExp(`name="${name}" value="([^"]*)"`).exec(page)?.[1];
+    const asks = value('prompt');
+    if (asks && deny) next = new URL(`${next.pathname}/abort`, issuer);
+    else if (asks === 'login') form = new URLSearchParams({ prompt: asks, login: user, password: 'any' });
+    else if (asks) form = new URLSearchParams({ prompt: asks });
+    else if (value('xsrf') && value('user_code')) {
+      // First the code alone, then whether it is the one on the device.
+      const last = value('confirm') ? { [deny ? 'abort' : 'confirm']: 'yes' } : {};
+      next = new URL(next.pathname, issuer);
+      form = new URLSearchParams({ xsrf: value('xsrf'), user_code: value('user_code'), ...last });
+    } else return { status: got.status, url: next.href, text: page };
+  }
+  throw new Error('the login does not come to an end');
+}
+
+const browse = ({ url, user, deny }) => walk(url, user, deny);
+const device = ({ code, user, deny }) => walk(`/device?user_code=${encodeURIComponent(code)}`, user, deny);
+
 // Ends the session as the person's browser does, which makes the provider tell everybody.
 async function logout({ user }) {
   const cookie = [...browsers.get(user)].map((pair) => pair.join('=')).join('; ');
@@ -262,6 +324,10 @@ const orders = {
   '/away': ({ away: leave }) => away(leave),
   '/login': login,
   '/machine': machine,
+  '/secret': () => ({ secret: SECRET }),
+  '/browse': browse,
+  '/device': device,
+  '/counts': () => counts,
   '/hear': ({ url }) => {
     hearing = url;
     settle();

@@ -19,7 +19,7 @@ use crate::seal::{Ending, seal};
 use crate::session::{self, Arrival, Entered, Heard, Turned};
 use crate::setup::{Place, Setup};
 use crate::stream::Sight;
-use crate::{disclose, refuse, stream};
+use crate::{disclose, metadata, refuse, stream};
 
 /// Carries one request from its arrival to its seal.
 pub(crate) async fn carry(gateway: Arc<Gateway>, arrival: Arrival, reply: Reply) {
@@ -29,6 +29,9 @@ pub(crate) async fn carry(gateway: Arc<Gateway>, arrival: Arrival, reply: Reply)
         let turned = Turned { refusal: refuse::overloaded(), identity: None };
         return refuse::stranger(&gateway, &came, &arrival.head, &turned, reply).await;
     };
+    if metadata::is_asked(&arrival.head) {
+        return Box::pin(metadata::answer(&gateway, &came, &arrival.head, reply)).await;
+    }
     match session::enter(&setup, &arrival).await {
         Ok(entered) => hear(&gateway, &setup, entered, came, arrival, reply).await,
         Err(turned) => refuse::stranger(&gateway, &came, &arrival.head, &turned, reply).await,
@@ -148,7 +151,7 @@ async fn exchange(
         () = reply.gone() => {
             return seal(gateway, record, came, Ending::of(Outcome::CallerGone)).await;
         }
-        sent = place.upstreams.send(cleared, question) => sent,
+        sent = Box::pin(place.upstreams.send(cleared, question)) => sent,
         ended = sight.live.until_ended() => {
             return Box::pin(refuse::shut_out(gateway, record, came, &ended, reply)).await;
         }
@@ -159,6 +162,7 @@ async fn exchange(
     };
 
     // mask → record → respond, chunk by chunk; then seal
-    let ending = stream::carry(gateway, place, question, &mut sight, answer, &mut record, came, reply).await;
+    let carried = stream::carry(gateway, place, question, &mut sight, answer, &mut record, came, reply);
+    let ending = Box::pin(carried).await;
     seal(gateway, record, came, ending).await;
 }

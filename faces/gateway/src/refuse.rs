@@ -17,23 +17,46 @@ use crate::setup::Place;
 
 /// Refuses somebody at the door: one sealed record without a body.
 pub(crate) async fn stranger(gateway: &Gateway, came: &Came, head: &Parts, turned: &Turned, reply: Reply) {
-    let Turned { refusal, identity } = turned;
+    let refusal = &turned.refusal;
     tracing::info!(
         request = %came.exchange, client = %came.client, code = refusal.code.name(),
         detail = refusal.detail.as_deref(), "refused before there was a caller"
     );
     metrics::counter!("portcullis_refused_strangers_total", "code" => refusal.code.name()).increment(1);
-    let (status, headers, body) = words(came, refusal);
+    let (status, mut headers, body) = words(came, refusal);
+    if let Some(logins) = &gateway.setup().logins {
+        logins.challenge(came, head, &mut headers);
+    }
+    at_the_door(gateway, came, head, Some(turned), (status, headers, body), reply).await;
+}
+
+/// An answer's status, headers and body.
+pub(crate) type Said = (StatusCode, HeaderMap, Bytes);
+
+/// Tells somebody at the door what anybody may know. Recorded as a refusal is.
+pub(crate) async fn tell(gateway: &Gateway, came: &Came, head: &Parts, said: Said, reply: Reply) {
+    at_the_door(gateway, came, head, None, said, reply).await;
+}
+
+async fn at_the_door(
+    gateway: &Gateway,
+    came: &Came,
+    head: &Parts,
+    turned: Option<&Turned>,
+    said: Said,
+    reply: Reply,
+) {
+    let (status, headers, body) = said;
     let stranger = Stranger {
         exchange: came.exchange,
         arrived: came.at,
         client: came.client,
         listener: came.listener,
-        caller: identity.as_deref(),
+        caller: turned.and_then(|turned| turned.identity.as_deref()),
         method: head.method.as_str(),
         path: head.uri.path(),
         host: session::host(head).unwrap_or_default(),
-        refusal,
+        refusal: turned.map(|turned| &turned.refusal),
         status,
         headers,
         body,

@@ -16,6 +16,7 @@ use resolve::Table;
 use tokio::sync::Semaphore;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::metadata::Logins;
 use crate::state::State;
 use crate::{Gateway, session};
 
@@ -26,6 +27,8 @@ pub(crate) struct Setup {
     /// Keeps the issuers' keys fresh, for as long as some setup uses the authenticator.
     freshening: Arc<AbortOnDropHandle<()>>,
     pub(crate) table: Table<Arc<Place>>,
+    /// Where people log in, when the configuration says so.
+    pub(crate) logins: Option<Logins>,
 }
 
 /// A resource, ready to be asked.
@@ -117,6 +120,7 @@ impl Gateway {
             ledger,
             rules,
             clock,
+            source: crate::reload::Source::default(),
             state,
             room,
             memory,
@@ -160,7 +164,8 @@ impl Setup {
             })
             .collect();
         let table = Table::build(places?.into_iter())?;
-        Ok(Self { authenticator, freshening, table, config })
+        let logins = Logins::of(&config);
+        Ok(Self { authenticator, freshening, table, logins, config })
     }
 
     /// Every place by name.

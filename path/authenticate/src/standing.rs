@@ -141,6 +141,11 @@ impl Standing {
         }
     }
 
+    /// Whether nothing is remembered here, so that nobody can say how a caller stands.
+    pub(crate) fn is_stateless(&self) -> bool {
+        self.store.is_none()
+    }
+
     /// Whether the store answers, so that what it says can be relied on.
     pub fn is_current(&self) -> bool {
         !self.rules.load().lost

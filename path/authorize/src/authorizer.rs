@@ -180,7 +180,7 @@ impl Authorizer {
         Scene { client, moment: self.moment(), recent }
     }
 
-    fn moment(&self) -> Moment {
+    pub(crate) fn moment(&self) -> Moment {
         Moment::new(self.clock.now(), &self.zone)
     }
 }

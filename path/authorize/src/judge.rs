@@ -136,7 +136,7 @@ impl<'a> Cast<'a> {
         Other { uid: self.words.resource(self.resource), attrs, parents: Vec::new() }
     }
 
-    fn inquiry(
+    pub(crate) fn inquiry(
         &self,
         action: EntityUid,
         players: Arc<Players>,
@@ -239,6 +239,9 @@ impl Inquiry {
     /// The policies of `set` that may have a say.
     pub(crate) fn candidates(&self, set: &PolicySet) -> Vec<usize> {
         let mut found = set.index.candidates(&self.players.principals, &self.action, &self.players.resources);
+        if crate::office::is_administration(&self.action) {
+            found.retain(|at| set.policy(*at).is_some_and(|p| p.forbids() || p.names_action));
+        }
         if self.is_unknown() {
             found.retain(|at| set.policy(*at).is_some_and(|p| p.forbids() || p.names_unknown));
         }
@@ -358,7 +361,7 @@ pub fn judge_again(set: &PolicySet, recorded: &Judgement) -> Result<Judgement, S
     Ok(with_ruling(set, &inquiry, recorded.clone()))
 }
 
-fn with_ruling(set: &PolicySet, inquiry: &Inquiry, mut judgement: Judgement) -> Judgement {
+pub(crate) fn with_ruling(set: &PolicySet, inquiry: &Inquiry, mut judgement: Judgement) -> Judgement {
     let ruled = inquiry.rule(set);
     judgement.ruling = ruled.ruling;
     judgement.reasons =

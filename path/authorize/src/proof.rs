@@ -125,6 +125,11 @@ impl Denied {
         Self(Box::new(Parts { caller, decision, refusal }))
     }
 
+    /// A denial whose refusal is worded already.
+    pub(crate) fn worded(caller: Caller, decision: Decision, refusal: Refusal) -> Self {
+        Self(Box::new(Parts { caller, decision, refusal }))
+    }
+
     /// The exchange that is refused.
     pub fn exchange(&self) -> ExchangeId {
         self.0.caller.exchange()
@@ -195,7 +200,7 @@ pub(crate) fn refusal(
 }
 
 /// What the forbids that decided say to people.
-fn forbidden(judgement: &Judgement) -> String {
+pub(crate) fn forbidden(judgement: &Judgement) -> String {
     let say = |reason: &model::PolicyReason| match &reason.sentence {
         Some(sentence) => short(sentence),
         None => format!("Policy `{}` forbids this operation.", reason.policy),

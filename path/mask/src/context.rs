@@ -37,11 +37,6 @@ impl Contexts {
         self.0 & context as u8 != 0
     }
 
-    /// All of them, as bits.
-    pub(crate) fn bits(self) -> u32 {
-        u32::from(self.0)
-    }
-
     fn with(self, context: Context, holds: bool) -> Self {
         if holds { Self(self.0 | context as u8) } else { self }
     }

@@ -174,9 +174,6 @@ impl Found<'_> {
     pub(crate) fn scan(&mut self, scanner: &mut Scanner, last: bool, rank: u8, places: &dyn Places) {
         let rules = self.rules;
         scanner.run(rules, last, &mut Noted { found: self, places, rank });
-        if rank > 0 {
-            scanner.close(&mut self.judge.scratch);
-        }
     }
 }
 

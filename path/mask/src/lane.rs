@@ -30,10 +30,6 @@ pub(crate) struct Judge {
     pub(crate) findings: Findings,
     /// How many values were masked.
     pub(crate) masks: u64,
-    /// Room that the lane at work borrows, so that a resting one is small.
-    pub(crate) spacious: Vec<u8>,
-    /// The same for the further scanners of a lane, which need it only while they run.
-    pub(crate) scratch: Vec<u8>,
 }
 
 impl Judge {
@@ -80,6 +76,9 @@ pub(crate) struct Bench<'a> {
     pub(crate) judge: &'a mut Judge,
     pub(crate) out: &'a mut BytesMut,
 }
+
+/// The memory for text that a lane at rest may keep, in bytes.
+const RESTING: usize = 1024;
 
 /// So much text without escapes is scanned before it is asked whether two ways still differ.
 const STRETCH: usize = 256;
@@ -170,14 +169,12 @@ impl LaneText {
             let rest = std::mem::take(&mut self.partial);
             self.text.extend_from_slice(&rest);
         }
-        self.scanner.open(&mut bench.judge.spacious);
         let Self { text, from, parsed, scanner, resolved, runs, covers, .. } = self;
         let mut found = Found { covers, rules: bench.rules, reveal: bench.reveal, judge: &mut *bench.judge };
         let mut ways = Ways { scanner, resolved, runs, parsed };
         ways.take(text.get(*ways.parsed - *from..).unwrap_or_default(), last, &mut found);
         ways.run(last, &mut found);
         let limit = if last { *from + text.len() } else { ways.decided() };
-        self.scanner.close(&mut bench.judge.spacious);
         self.release(limit, bench);
         if last {
             // What may follow is another text.
@@ -205,11 +202,9 @@ impl LaneText {
                 bench.judge.count(class, false);
             }
         }
-        let gone = limit.saturating_sub(*from).min(text.len());
-        if gone == text.len() {
-            text.clear();
-        } else {
-            text.drain(..gone);
+        text.drain(..limit.saturating_sub(*from).min(text.len()));
+        if text.len() < RESTING {
+            text.shrink_to(RESTING);
         }
         *from = limit;
     }

@@ -24,6 +24,15 @@ pub(crate) struct LookAhead {
     seen: Option<Seen>,
 }
 
+/// What was looked at already, told from the text's end. See [`LookAhead`].
+#[derive(PartialEq)]
+pub(crate) struct Known {
+    signs: usize,
+    runs: usize,
+    announced: Option<(usize, Contexts)>,
+    seen: Option<(usize, u16)>,
+}
+
 /// Where the rule around a sign could begin next. Without a sign, one may still come.
 #[derive(Clone, Copy)]
 struct Sign {
@@ -32,20 +41,21 @@ struct Sign {
 }
 
 impl LookAhead {
-    /// All of it, counted from the end of the text, in a scanner that stands at `at`.
-    pub(crate) fn places(&self, at: usize, end: usize) -> [Option<(usize, u32)>; 4] {
-        let back = |place: usize| end.saturating_sub(place.max(at));
-        [
-            Some((back(self.signs), 0)),
-            Some((back(self.runs), 0)),
-            self.announced.filter(|(place, _)| *place >= at).map(|(place, what)| (back(place), what.bits())),
-            self.seen.map(|seen| (back(seen.at), u32::from(seen.state))),
-        ]
-    }
-
     /// More text may have come.
     pub(crate) fn renew(&mut self) {
         self.sign = None;
+    }
+
+    /// What it knows of the text behind `at`, in distances from the text's end.
+    pub(crate) fn known(&self, at: usize, end: usize) -> Known {
+        let from = |place: usize| end - place.clamp(at.min(end), end);
+        let announced = self.announced.filter(|(place, _)| *place >= at);
+        Known {
+            signs: from(self.signs),
+            runs: from(self.runs),
+            announced: announced.map(|(place, contexts)| (from(place), contexts)),
+            seen: self.seen.map(|seen| (from(seen.at), seen.state)),
+        }
     }
 
     /// The scanner has moved by itself.

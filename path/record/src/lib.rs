@@ -3,6 +3,7 @@
 //! [`Ledger`] writes, [`Reader`] reads, also from another process or a copy. Files are described in
 //! `docs/record-format.md` and `proto/ledger.proto`.
 
+mod administer;
 pub mod body;
 mod checkpoint;
 mod describe;
@@ -34,6 +35,7 @@ mod tests;
 mod work;
 mod writer;
 
+pub use administer::Administering;
 pub use digest::Chain;
 pub use error::LedgerError;
 pub use frame::{Damage, Fault, Frame, MAX_PAYLOAD};

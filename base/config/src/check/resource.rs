@@ -6,7 +6,7 @@ use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderName, Uri};
 use model::{Class, ResourceName};
 
-use super::{Base, fields};
+use super::{Base, fields, login};
 use crate::SecretRef;
 use crate::fault::shown;
 use crate::reader::Mapping;
@@ -72,6 +72,13 @@ fn resource(name: ResourceName, section: &Mapping<'_>, base: &Base) -> Option<Re
     let mut hosts = section.list("hosts", value::host);
     hosts.sort();
     hosts.dedup();
+    if !hosts.is_empty() {
+        for route in routes.iter().filter(|route| login::is_metadata(&route.path)) {
+            let message =
+                format!("{} would never be asked: the gateway itself answers there", shown(&route.path));
+            section.fault(message, "another path, or a resource without `hosts`");
+        }
+    }
     Some(Resource {
         hosts,
         upstreams,
