@@ -14,7 +14,7 @@ use crate::authorizer::{Authorizer, Surroundings, Target};
 use crate::facts::Scene;
 use crate::judge::{self, Cast};
 use crate::set::PolicySet;
-use crate::viewer::Viewer;
+use crate::viewer::{Question, Viewer};
 
 /// The most models asked about for one resource.
 const MODELS: usize = 64;
@@ -58,6 +58,7 @@ impl Authorizer {
         });
         let models = models.collect();
         let viewer = Viewer::new(
+            Question::Reveal,
             Arc::clone(self),
             Arc::clone(&set),
             Arc::clone(identity),
