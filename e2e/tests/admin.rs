@@ -236,11 +236,14 @@ async fn refusals_are_problem_details_whatever_is_wrong() {
         (r#"{"files":[],"files":[]}"#.to_owned(), "request_malformed"),
         (r#"{"files":[],"more":1}"#.to_owned(), "request_malformed"),
         ("{".to_owned(), "request_malformed"),
-        (format!("\"{}\"", "x".repeat(11 << 20)), "request_too_large"),
     ] {
         let answer = posted(&gateway, "/policies/check", &alice, "application/json", body).await;
         is_problem(&answer, code);
     }
+    // Small enough to be sent whole before the answer is there.
+    let revoke = format!("/callers/{}/revoke", key("https://id.example#x"));
+    let large = json!({ "reason": "x".repeat(9 << 10) }).to_string();
+    is_problem(&posted(&gateway, &revoke, &alice, "application/json", large).await, "request_too_large");
     let form = posted(&gateway, "/policies/check", &alice, "text/plain", "{}".to_owned()).await;
     is_problem(&form, "encoding_unsupported");
     let surplus = posted(&gateway, "/policies/reload", &alice, "application/json", "{}".to_owned()).await;
