@@ -138,7 +138,7 @@ impl Visit {
             method: self.method.as_str(),
             path: &self.path,
             host: &self.host,
-            refusal,
+            refusal: Some(refusal),
             status: said.status,
             headers: self.named(said.headers),
             body: said.body,

@@ -49,7 +49,7 @@ async fn hear(
     let Entered { caller, place, path } = entered;
     match session::hear(setup, &gateway.memory, &place, path, arrival).await {
         Ok(Heard { question, memory: _memory }) => {
-            exchange(gateway, &place, caller, &question, &came, reply).await;
+            Box::pin(exchange(gateway, &place, caller, &question, &came, reply)).await;
         }
         Err(no) => {
             let asked = Unjudged { place: &place, caller: &caller, question: &no.question };
@@ -151,7 +151,7 @@ async fn exchange(
         () = reply.gone() => {
             return seal(gateway, record, came, Ending::of(Outcome::CallerGone)).await;
         }
-        sent = Box::pin(place.upstreams.send(cleared, question)) => sent,
+        sent = place.upstreams.send(cleared, question) => sent,
         ended = sight.live.until_ended() => {
             return Box::pin(refuse::shut_out(gateway, record, came, &ended, reply)).await;
         }
@@ -162,7 +162,6 @@ async fn exchange(
     };
 
     // mask → record → respond, chunk by chunk; then seal
-    let carried = stream::carry(gateway, place, question, &mut sight, answer, &mut record, came, reply);
-    let ending = Box::pin(carried).await;
+    let ending = stream::carry(gateway, place, question, &mut sight, answer, &mut record, came, reply).await;
     seal(gateway, record, came, ending).await;
 }
