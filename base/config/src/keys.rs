@@ -1,12 +1,21 @@
 //! Every key of the file. What stands here is what can be written.
 
+mod admin;
+mod asked;
+mod console;
+mod fields;
 mod identity;
+mod login;
 mod masking;
 mod resource;
+mod state;
 
+use admin::ADMIN;
+use console::CONSOLE;
 use identity::ISSUER;
 use masking::MASKING;
 use resource::RESOURCE;
+use state::STATE;
 
 use crate::table::{Absent, Key, Kind, Section, Shape, Word};
 
@@ -24,10 +33,22 @@ pub(crate) const FILE: Section = Section {
             doc: "Where callers come in.",
         },
         Key {
+            name: "public_url",
+            shape: Shape::One(Kind::Url),
+            absent: Absent::Nothing("as the request names it"),
+            doc: "Where callers reach this gateway, when that is not what their requests say: behind a proxy that ends TLS or changes `Host`. It is told to callers that need a login.",
+        },
+        Key {
             name: "observe",
             shape: Shape::Short("address", &OBSERVE),
             absent: Absent::Nothing("no such listener"),
             doc: "Where the operator's tools read health and metrics.",
+        },
+        Key {
+            name: "admin",
+            shape: Shape::Short("address", &ADMIN),
+            absent: Absent::Nothing("no administration over the network or a socket"),
+            doc: "Where Portcullis itself is administered: `docs/admin-api.md`.",
         },
         Key {
             name: "issuers",
@@ -54,6 +75,12 @@ pub(crate) const FILE: Section = Section {
             doc: "Where every exchange is recorded.",
         },
         Key {
+            name: "state",
+            shape: Shape::Short("dir", &STATE),
+            absent: Absent::Is("{}"),
+            doc: "Where the gateway keeps what it must remember.",
+        },
+        Key {
             name: "limits",
             shape: Shape::Section(&LIMITS),
             absent: Absent::Is("{}"),
@@ -70,6 +97,12 @@ pub(crate) const FILE: Section = Section {
             shape: Shape::Section(&MASKING),
             absent: Absent::Is("{}"),
             doc: "Values of your own that are masked too.",
+        },
+        Key {
+            name: "console",
+            shape: Shape::Section(&CONSOLE),
+            absent: Absent::Nothing("no pages for browsers"),
+            doc: "The pages for people, on the admin listener.",
         },
     ],
 };

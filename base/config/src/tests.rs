@@ -1,9 +1,14 @@
 //! The crate as a whole: what files become, and what is said of bad ones.
 
+mod admin;
+mod asked;
+mod console;
 mod defaults;
 mod docs;
 mod faults;
+mod fields;
 mod hostile;
+mod login;
 
 use std::path::{Path, PathBuf};
 

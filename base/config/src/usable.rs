@@ -1,30 +1,47 @@
 //! What the file becomes: plain structs, checked whole, that each step takes its part of. Every value
 //! here is usable as it stands: paths are resolved, URLs parsed, durations within their bounds.
 
+mod admin;
+mod asked;
+mod console;
+mod fields;
 mod identity;
+mod login;
 mod masking;
 mod resource;
+mod state;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use admin::Admin;
+pub use asked::{BackchannelLogout, ClientAuth, Introspection, Userinfo};
+pub use console::{Console, Session, SignIn};
+pub use fields::{Disclose, Field, FieldPlace, HiddenField};
 pub use identity::{ClaimRule, ClaimTest, GroupRule, Groups, Issuer, IssuerKind, Mfa};
+pub use login::{IssuerLogin, LOGIN_METADATA_PATH};
 pub use masking::{Masking, MaskingRule, MaskingWords};
 pub use resource::{
     Credential, OnTokenExpiry, Resource, ResourceKind, Route, ServerKind, Timeouts, UnknownStreams,
     UpstreamTls,
 };
+pub use state::State;
 
 /// Everything one file says.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Where callers come in. Never empty.
     pub listeners: Vec<Listener>,
+    /// Where callers reach this gateway, when that is not what their requests say. Without a slash at its
+    /// end.
+    pub public_url: Option<String>,
     /// Where the operator's tools read health and metrics, if anywhere. Plain HTTP, loopback only unless
     /// the file says `plain: allowed`.
     pub observe: Option<SocketAddr>,
+    /// Where Portcullis itself is administered, if anywhere.
+    pub admin: Option<Admin>,
     /// Whose tokens are accepted, by name. Never empty, no two with one issuer URL and audience.
     pub issuers: Vec<Issuer>,
     /// What is protected, by name. Never empty.
@@ -33,10 +50,14 @@ pub struct Config {
     pub policies: Policies,
     /// Where the record is written.
     pub ledger: Ledger,
+    /// Where the state is kept.
+    pub state: State,
     /// What one gateway takes on at once.
     pub limits: Limits,
     /// Named patterns that policies see in `context.matches`.
     pub deny_lists: Vec<DenyList>,
+    /// The pages for people, if there are any.
+    pub console: Option<Console>,
     /// What a team has masked besides.
     pub masking: Masking,
     /// The folder of the configuration file, absolute. Every other path is resolved against it already.

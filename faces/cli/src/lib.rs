@@ -3,18 +3,27 @@
 //! Each verb takes its own arguments and an [`out::Out`], and ends in an exit code: 0 done, 1 the answer
 //! is no (a fault found, nothing matched), 2 it could not be asked.
 
+mod access;
+mod callers;
 mod completions;
 mod config_verb;
 mod demo_verb;
 mod failure;
 mod init;
 mod log;
+mod login_verb;
 mod mask_verb;
 mod out;
+mod pages;
 mod policy;
+mod proxy_verb;
+mod remote;
+mod resources;
 mod serve;
 mod sessions;
 mod token;
+mod told;
+mod whoami;
 mod why;
 
 use std::ffi::OsString;
@@ -50,12 +59,28 @@ enum Verb {
     /// List the masking rules, try them on a text, measure them on labelled samples
     #[command(subcommand)]
     Mask(mask_verb::MaskVerb),
-    /// Look into a token: which check fails, which groups it gives
-    #[command(subcommand)]
-    Token(token::TokenVerb),
+    /// Log in, by the browser here or on another screen
+    Login(Box<login_verb::Login>),
+    /// Say who is logged in
+    Whoami(whoami::Whoami),
+    /// End a login: forget its tokens and revoke them
+    Logout(whoami::Logout),
+    /// Print a fresh token; or look into one: which check fails, which groups it gives
+    Token(token::Token),
+    /// Give tools that can't keep a token fresh a local address and key
+    Proxy(Box<proxy_verb::Proxy>),
     /// List, show and replay what was recorded
     #[command(subcommand)]
     Sessions(sessions::SessionsVerb),
+    /// See what is protected, and how it stands
+    #[command(subcommand)]
+    Resources(resources::ResourcesVerb),
+    /// Block callers, let them in again, revoke their tokens
+    #[command(subcommand)]
+    Access(access::AccessVerb),
+    /// List who was seen, and how they stand
+    #[command(subcommand)]
+    Callers(callers::CallersVerb),
     /// Say why a request was allowed or refused, and what would allow it
     Why(why::Why),
     /// Print completions for a shell
@@ -79,9 +104,16 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Serve(verb) => verb.run(&mut out),
         Verb::Config(verb) => verb.run(&mut out),
         Verb::Policy(verb) => verb.run(&mut out),
+        Verb::Login(verb) => verb.run(&mut out),
+        Verb::Whoami(verb) => verb.run(&mut out),
+        Verb::Logout(verb) => verb.run(&mut out),
         Verb::Mask(verb) => verb.run(&mut out),
         Verb::Token(verb) => verb.run(&mut out),
+        Verb::Proxy(verb) => verb.run(&mut out),
         Verb::Sessions(verb) => verb.run(&mut out),
+        Verb::Resources(verb) => verb.run(&mut out),
+        Verb::Access(verb) => verb.run(&mut out),
+        Verb::Callers(verb) => verb.run(&mut out),
         Verb::Why(verb) => verb.run(&mut out),
         Verb::Completions(verb) => verb.run(&mut out),
     };

@@ -5,16 +5,22 @@
 //! the only way back to a caller. [`Gateway::serve`] runs it all until it is told to stop.
 
 mod came;
+mod disclose;
 mod exchange;
+mod logout;
+mod metadata;
 mod observe;
+mod office;
 mod own_rules;
 mod refuse;
 mod reload;
-mod reply;
+pub mod reply;
+mod ride;
 mod seal;
 mod serve;
 mod session;
 mod setup;
+mod state;
 mod stream;
 
 use std::sync::Arc;
@@ -25,7 +31,9 @@ use model::Clock;
 use record::Ledger;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+pub use office::{Place, ResourceState};
 pub use own_rules::own_rules;
+pub use reload::ReloadError;
 pub use reply::{CutShort, ReplyBody};
 pub use serve::Running;
 pub use setup::SetupError;
@@ -39,6 +47,9 @@ pub struct Gateway {
     authorizer: Arc<Authorizer>,
     ledger: Ledger,
     clock: Arc<dyn Clock>,
+    /// What is read again on a reload, one at a time.
+    source: reload::Source,
+    state: state::State,
     /// Requests in flight.
     room: Arc<Semaphore>,
     /// Request bytes held, in units of [`session::MEMORY_UNIT`].

@@ -92,6 +92,10 @@ fn readiness(gateway: &Gateway) -> (bool, Value) {
     if !ledger.is_ready() {
         missing.push(format!("ledger: {}", ledger.condition));
     }
+    if !gateway.standing().is_current() {
+        missing
+            .push("state: it could not be read for too long, so it is not known who is blocked".to_owned());
+    }
     let issuers = setup.authenticator.issuers();
     if !issuers.is_empty() && issuers.iter().all(|issuer| !issuer.usable) {
         missing.push("issuers: no issuer's keys could be had yet".to_owned());

@@ -12,8 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::came::Came;
 use crate::reply::{self, ReplyBody};
+use crate::ride::Ride;
 use crate::session::Arrival;
-use crate::{Gateway, SetupError, exchange, observe, refuse, reload};
+use crate::{Gateway, SetupError, exchange, logout, observe, refuse, reload};
 
 /// A gateway whose doors are open.
 pub struct Running {
@@ -56,6 +57,7 @@ impl Gateway {
             tasks.spawn(observe::serve(Arc::clone(self), listener, drain.clone()));
         }
         if let Some(file) = file {
+            self.source.is(&file);
             tasks.spawn(reload::watch(Arc::clone(self), file, drain.clone()));
         }
         let authenticator = Arc::clone(&setup.authenticator);
@@ -98,29 +100,32 @@ impl Running {
                 "some exchanges were not sealed in time; the next start closes them as interrupted"
             );
         }
+        self.gateway.standing().flush().await;
         if let Err(fault) = self.gateway.ledger.clone().close().await {
             tracing::warn!(%fault, "the ledger could not be closed cleanly; the next start mends it");
         }
     }
 }
 
-/// Answers one request. The exchange runs in a task of its own; a task that is lost answers nothing
-/// but a status, and one that a hanging disk holds up is not waited for.
+/// Answers one request; one that a hanging disk holds up is not waited for.
 async fn answer(gateway: Arc<Gateway>, request: Request<Incoming>, peer: Peer) -> Response<ReplyBody> {
+    if logout::issuer(request.uri().path()).is_some() {
+        return Box::pin(logout::answer(&gateway, request)).await;
+    }
     let arrival = Arrival::new(request, &peer, &*gateway.clock);
     let came = Came::from(&arrival);
     let (reply, answered) = reply::channel();
-    tokio::spawn(exchange::carry(Arc::clone(&gateway), arrival, reply));
+    let ride = Ride::begin(exchange::carry(Arc::clone(&gateway), arrival, reply), answered);
     tokio::select! {
         biased;
-        answered = answered => answered.unwrap_or_else(|_| {
+        answered = ride => answered.unwrap_or_else(|| {
             tracing::error!(request = %came.exchange, "the exchange was lost");
             reply::lost()
         }),
         fault = gateway.ledger.hung() => {
-            let (reply, answered) = reply::channel();
+            let (reply, mut answered) = reply::channel();
             refuse::unrecorded(&gateway, &came, &fault, reply).await;
-            answered.await.unwrap_or_else(|_| reply::lost())
+            answered.try_recv().unwrap_or_else(|_| reply::lost())
         }
     }
 }

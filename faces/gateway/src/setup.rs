@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapt_http::{AdapterSpec, HttpAdapter, Patterns, RouteSpec, UnknownStreams};
-use authenticate::Authenticator;
+use adapt_http::{AdapterSpec, FieldPlace, FieldRule, HttpAdapter, Patterns, RouteSpec, UnknownStreams};
+use authenticate::{Authenticator, Standing};
 use authorize::{Authorizer, PolicySet, Target};
 use config::Config;
 use forward::Upstreams;
@@ -16,6 +16,8 @@ use resolve::Table;
 use tokio::sync::Semaphore;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::metadata::Logins;
+use crate::state::State;
 use crate::{Gateway, session};
 
 /// What a reload replaces, all at once.
@@ -25,6 +27,8 @@ pub(crate) struct Setup {
     /// Keeps the issuers' keys fresh, for as long as some setup uses the authenticator.
     freshening: Arc<AbortOnDropHandle<()>>,
     pub(crate) table: Table<Arc<Place>>,
+    /// Where people log in, when the configuration says so.
+    pub(crate) logins: Option<Logins>,
     /// What is masked: the rules that ship and a team's own.
     pub(crate) rules: Arc<mask::Rules>,
 }
@@ -38,6 +42,8 @@ pub(crate) struct Place {
     pub(crate) return_headers: Vec<HeaderName>,
     pub(crate) max_request_bytes: usize,
     pub(crate) record_bodies: bool,
+    /// What becomes of values in requests that policy does not disclose.
+    pub(crate) disclose: config::Disclose,
     pub(crate) cut_on_token_expiry: bool,
     /// The configuration it was built from: unchanged, a reload keeps the place with its connections.
     made_from: (config::Resource, Vec<config::DenyList>),
@@ -58,6 +64,12 @@ pub enum SetupError {
     /// The ledger.
     #[error("the ledger cannot be opened: {0}")]
     Ledger(#[from] record::LedgerError),
+    /// The state.
+    #[error("the state cannot be opened, so it is not known who is blocked: {0}")]
+    State(#[from] store::StoreError),
+    /// The rules on who is shut out.
+    #[error("it cannot be read who is blocked: {0}")]
+    Standing(#[from] authenticate::standing::StandingError),
     /// A deny-list.
     #[error("a deny-list cannot be used: {0}")]
     DenyList(#[from] adapt_http::PatternFault),
@@ -97,16 +109,19 @@ impl Gateway {
         let policies = PolicySet::load(&config.policies.dir)?;
         let ledger = Ledger::open(ledger_settings(&config.ledger), Arc::clone(&clock))?;
         ledger.policy_set(policies.hash(), policies.text(), "start").await?;
+        let state = State::open(&config.state, &clock).await?;
         let limits = &config.limits;
         let room = Arc::new(Semaphore::new(limits.requests_in_flight));
         let memory = Arc::new(Semaphore::new(limits.body_bytes_in_flight / session::MEMORY_UNIT));
         let authorizer = Authorizer::new(policies, &config.policies.timezone, Arc::clone(&clock))?;
-        let setup = Setup::build(config, None, &clock)?;
+        let setup = Setup::build(config, None, &clock, &state.standing)?;
         Ok(Arc::new(Self {
             setup: arc_swap::ArcSwap::from_pointee(setup),
             authorizer,
             ledger,
             clock,
+            source: crate::reload::Source::default(),
+            state,
             room,
             memory,
         }))
@@ -120,13 +135,15 @@ impl Setup {
         config: Config,
         before: Option<&Self>,
         clock: &Arc<dyn Clock>,
+        standing: &Arc<Standing>,
     ) -> Result<Self, SetupError> {
         let (authenticator, freshening) = match before {
             Some(before) if before.config.issuers == config.issuers => {
                 (Arc::clone(&before.authenticator), Arc::clone(&before.freshening))
             }
             _ => {
-                let new = Authenticator::build(&config.issuers, &config.limits, Arc::clone(clock))?;
+                let (clock, standing) = (Arc::clone(clock), Arc::clone(standing));
+                let new = Authenticator::build(&config.issuers, &config.limits, clock, standing)?;
                 let kept_fresh = Arc::clone(&new);
                 let task = tokio::spawn(async move { kept_fresh.keep_fresh().await });
                 (new, Arc::new(AbortOnDropHandle::new(task)))
@@ -151,7 +168,8 @@ impl Setup {
             Some(before) if before.config.masking == config.masking => Arc::clone(&before.rules),
             _ => crate::own_rules::build(&config.masking)?,
         };
-        Ok(Self { authenticator, freshening, table, rules, config })
+        let logins = Logins::of(&config);
+        Ok(Self { authenticator, freshening, table, logins, rules, config })
     }
 
     /// Every place by name.
@@ -186,6 +204,7 @@ impl Place {
             return_headers: resource.return_headers.clone(),
             max_request_bytes: resource.max_request_bytes,
             record_bodies: resource.record_bodies,
+            disclose: resource.disclose,
             cut_on_token_expiry: resource.on_token_expiry == config::OnTokenExpiry::Cut,
             made_from,
         })
@@ -198,6 +217,10 @@ fn adapter_spec(resource: &config::Resource, patterns: &Arc<Patterns>) -> Adapte
         config::ServerKind::Vllm => adapt_http::ServerKind::Vllm,
         config::ServerKind::LlamaCpp => adapt_http::ServerKind::LlamaCpp,
         config::ServerKind::Ollama => adapt_http::ServerKind::Ollama,
+        config::ServerKind::Tgi => adapt_http::ServerKind::Tgi,
+        config::ServerKind::Sglang => adapt_http::ServerKind::Sglang,
+        config::ServerKind::Kserve => adapt_http::ServerKind::Kserve,
+        config::ServerKind::Triton => adapt_http::ServerKind::Triton,
         config::ServerKind::Plain => adapt_http::ServerKind::Plain,
     };
     let routes = resource.routes.iter().map(|route| RouteSpec {
@@ -215,7 +238,19 @@ fn adapter_spec(resource: &config::Resource, patterns: &Arc<Patterns>) -> Adapte
             config::UnknownStreams::Hold => UnknownStreams::Hold,
             config::UnknownStreams::Refuse => UnknownStreams::Refuse,
         },
+        fields: resource.fields.iter().map(field_rule).collect(),
         ..AdapterSpec::new(server)
+    }
+}
+
+fn field_rule(field: &config::Field) -> FieldRule {
+    FieldRule {
+        place: match &field.place {
+            config::FieldPlace::Body(steps) => FieldPlace::Body(steps.clone()),
+            config::FieldPlace::Header(name) => FieldPlace::Header(name.clone()),
+        },
+        class: field.class.clone(),
+        dropped: field.hidden == config::HiddenField::Dropped,
     }
 }
 

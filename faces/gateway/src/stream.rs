@@ -4,11 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use authenticate::{AuthenticateError, Live};
 use forward::{Answer, Arrived, ForwardError};
 use http::{HeaderMap, HeaderValue, header};
 use mask::{Masked, Masker, Part};
-use model::{Code, Identity, LayoutFault, Outcome, Question, Refusal, Reveal, Usable};
-use record::{LedgerError, Record, Spoken};
+use model::{Code, Identity, LayoutFault, MaySee, Outcome, Question, Refusal, Reveal, Usable};
+use record::{LedgerError, Record, Recorded, Spoken};
 use tokio::time::timeout;
 
 use crate::Gateway;
@@ -22,7 +23,9 @@ use crate::setup::Place;
 const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// What outlives the permit: what the caller may see, and until when.
-pub(crate) struct Sight {
+pub(crate) struct Sight<'g> {
+    /// Says when the caller is shut out.
+    pub(crate) live: Live<'g>,
     identity: Arc<Identity>,
     viewer: Arc<dyn Reveal>,
     usable: Arc<dyn Usable>,
@@ -30,11 +33,11 @@ pub(crate) struct Sight {
     token_ends: Option<jiff::Timestamp>,
 }
 
-impl Sight {
-    pub(crate) fn of(permit: &authorize::Permit, place: &Place) -> Self {
+impl<'g> Sight<'g> {
+    pub(crate) fn of(permit: &authorize::Permit, place: &Place, live: Live<'g>) -> Self {
         let identity = Arc::clone(permit.identity());
         let token_ends = place.cut_on_token_expiry.then_some(identity.token.expires_at);
-        Self { viewer: permit.viewer(), usable: permit.usable(), identity, token_ends }
+        Self { live, viewer: permit.viewer(), usable: permit.usable(), identity, token_ends }
     }
 }
 
@@ -45,6 +48,7 @@ enum Stop {
     Layout(LayoutFault),
     Upstream(ForwardError),
     TokenEnded,
+    ShutOut(Box<AuthenticateError>),
 }
 
 /// Carries the answer to the caller, and says how it ended.
@@ -56,7 +60,7 @@ pub(crate) async fn carry(
     gateway: &Gateway,
     place: &Place,
     question: &Question,
-    sight: Sight,
+    sight: &mut Sight<'_>,
     mut answer: Answer,
     record: &mut Record,
     came: &Came,
@@ -64,12 +68,12 @@ pub(crate) async fn carry(
 ) -> Ending {
     answer.head.headers = returned_headers(&answer.head.headers, place, came);
     let kind = answer.head.headers.get(header::CONTENT_TYPE).cloned();
-    let layout = place.adapter.layout(question, &answer.head, Arc::clone(&sight.usable));
-    let masker =
-        Masker::begin(came.exchange, Arc::clone(&gateway.setup().rules), Arc::clone(&sight.viewer), layout);
+    let sees = MaySee { usable: Arc::clone(&sight.usable), viewer: Arc::clone(&sight.viewer) };
+    let layout = place.adapter.layout(question, &answer.head, sees);
+    let masker = Masker::begin(came.exchange, gateway.rules(), Arc::clone(&sight.viewer), layout);
     let mut carrier = Carrier { gateway, record: &mut *record, masker, reply, place, head: None };
 
-    let result = carrier.run(&sight, answer).await;
+    let result = carrier.run(sight, answer).await;
     let usage = carrier.masker.usage();
     gateway.authorizer.spent(&sight.identity, usage.unwrap_or_default());
     let Carrier { masker, reply, .. } = carrier;
@@ -81,7 +85,7 @@ pub(crate) async fn carry(
         Err(stop) => {
             let (outcome, refusal) = stop.verdict();
             if let Some(refusal) = &refusal {
-                cut(gateway, record, came, kind.as_ref(), refusal, reply).await;
+                Box::pin(cut(gateway, record, came, kind.as_ref(), refusal, reply)).await;
             }
             (outcome, refusal)
         }
@@ -100,29 +104,34 @@ struct Carrier<'a> {
 }
 
 impl Carrier<'_> {
-    async fn run(&mut self, sight: &Sight, answer: Answer) -> Result<(), Stop> {
+    async fn run(&mut self, sight: &mut Sight<'_>, answer: Answer) -> Result<(), Stop> {
         let Answer { head, mut body, .. } = answer;
         let head_now = is_stream(&head.headers);
         self.head = Some(self.masker.head(&head));
         if head_now {
-            self.write_head().await?;
+            self.write_head(&mut sight.live).await?;
             self.reply.flush().map_err(|CallerGone| Stop::CallerGone)?;
         }
         let mut trailers = None;
         let deadline = self.token_deadline(sight);
         tokio::pin!(deadline);
         loop {
+            // An answer that always has more would never come to wait below.
+            if let Some(ended) = sight.live.ended() {
+                return Err(Stop::ShutOut(ended));
+            }
             let arrived = tokio::select! {
                 biased;
                 () = self.reply.gone() => return Err(Stop::CallerGone),
                 () = &mut deadline => return Err(Stop::TokenEnded),
                 arrived = body.next() => arrived,
+                ended = sight.live.until_ended() => return Err(Stop::ShutOut(ended)),
             };
             match arrived {
                 Some(Ok(Arrived::Bytes(unmasked))) => {
                     self.record.unmasked(&unmasked.bytes);
                     let masked = self.masker.push(unmasked).map_err(Stop::Layout)?;
-                    self.pass(masked).await?;
+                    self.pass(masked, &mut sight.live).await?;
                 }
                 Some(Ok(Arrived::Trailers(map))) => {
                     trailers = Some(adapt_http::response_headers(&map, &self.place.return_headers));
@@ -132,44 +141,56 @@ impl Carrier<'_> {
             }
         }
         let masked = self.masker.finish().map_err(Stop::Layout)?;
-        self.pass(masked).await?;
-        self.write_head().await?;
+        self.pass(masked, &mut sight.live).await?;
+        self.write_head(&mut sight.live).await?;
         match trailers {
             Some(trailers) if trailers.is_empty() => Ok(()),
             Some(trailers) => {
                 let masked = self.masker.trailers(&trailers);
-                self.write(masked).await
+                self.write(masked, &mut sight.live).await
             }
             None => Ok(()),
         }
     }
 
-    async fn pass(&mut self, masked: Masked) -> Result<(), Stop> {
+    async fn pass(&mut self, masked: Masked, live: &mut Live<'_>) -> Result<(), Stop> {
         if matches!(masked.part(), Part::Body { bytes, .. } if bytes.is_empty()) {
             return Ok(());
         }
-        self.write_head().await?;
-        self.write(masked).await
+        let Some(head) = self.head.take() else { return self.write(masked, live).await };
+        let both = self.record.append_both(head, masked).await;
+        let (head, body) = both.map_err(Stop::Ledger)?;
+        self.say(head, live).await?;
+        self.say(body, live).await
     }
 
-    async fn write_head(&mut self) -> Result<(), Stop> {
+    async fn write_head(&mut self, live: &mut Live<'_>) -> Result<(), Stop> {
         match self.head.take() {
-            Some(head) => self.write(head).await,
+            Some(head) => self.write(head, live).await,
             None => Ok(()),
         }
     }
 
-    /// Into the ledger, then to the caller; never the other way round. A caller that stops reading is
-    /// taken for gone: it would hold the exchange, and its place among the others, for ever.
-    async fn write(&mut self, masked: Masked) -> Result<(), Stop> {
+    /// Into the ledger, then to the caller; never the other way round.
+    async fn write(&mut self, masked: Masked, live: &mut Live<'_>) -> Result<(), Stop> {
         let recorded = self.record.append(masked).await.map_err(Stop::Ledger)?;
-        match timeout(self.place.patience(), self.reply.write(recorded)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(CallerGone)) | Err(_) => Err(Stop::CallerGone),
+        self.say(recorded, live).await
+    }
+
+    /// A caller that stops reading is taken for gone: it would hold the exchange, and its place among the
+    /// others, for ever.
+    async fn say(&mut self, recorded: Recorded, live: &mut Live<'_>) -> Result<(), Stop> {
+        tokio::select! {
+            biased;
+            written = timeout(self.place.patience(), self.reply.write(recorded)) => match written {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(CallerGone)) | Err(_) => Err(Stop::CallerGone),
+            },
+            ended = live.until_ended() => Err(Stop::ShutOut(ended)),
         }
     }
 
-    fn token_deadline(&self, sight: &Sight) -> impl Future<Output = ()> + use<> {
+    fn token_deadline(&self, sight: &Sight<'_>) -> impl Future<Output = ()> + use<> {
         let left = sight.token_ends.map(|end| {
             Duration::try_from(end.duration_since(self.gateway.clock.now())).unwrap_or(Duration::ZERO)
         });
@@ -194,6 +215,7 @@ impl Stop {
                 (Outcome::Cut, Some(refusal))
             }
             Self::Upstream(fault) => (fault.outcome(), Some(fault.refusal())),
+            Self::ShutOut(fault) => (Outcome::Cut, Some(fault.refusal())),
             Self::TokenEnded => (
                 Outcome::Cut,
                 Some(

@@ -6,6 +6,7 @@
 //! ways.
 
 mod door;
+mod eager;
 mod error;
 mod framing;
 mod head;
@@ -13,9 +14,12 @@ mod life;
 mod local;
 mod outgoing;
 mod serve;
+mod socket;
 mod tls;
 mod wire;
 
 pub use door::{Door, Peer};
+pub use eager::eagerly;
 pub use error::AcceptError;
 pub use framing::framing;
+pub use socket::{SOCKET_PEER, SocketDoor};

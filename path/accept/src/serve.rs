@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::error::Error;
+use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::Peer;
+use crate::eager::Eager;
 use crate::head::Ambiguity;
 use crate::life::{InFlight, Life, Seen};
 use crate::outgoing::{Aborted, Outgoing};
@@ -100,6 +102,7 @@ impl<H> Server<H> {
             })
         };
         let mut connection = pin!(hyper.serve_connection(TokioIo::new(wire), service));
+        let eager = Eager::default();
         let mut watch = Watch { begun: 0, closing: false };
         let mut look = pin!(sleep(header_timeout));
         let mut draining = false;
@@ -107,7 +110,7 @@ impl<H> Server<H> {
             tokio::select! {
                 biased;
                 () = signals.cut.cancelled() => return,
-                ended = connection.as_mut() => {
+                ended = poll_fn(|context| eager.poll(connection.as_mut(), context)) => {
                     if let Err(cause) = ended {
                         tracing::debug!(peer = %peer.address, %cause, "the connection broke off");
                     }

@@ -126,8 +126,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
         if matches!(me.place, Place::Through) {
             return Pin::new(&mut me.inner).poll_read(cx, out);
         }
-        let mut read = ReadBuf::new(out.initialize_unfilled());
-        let Poll::Ready(result) = Pin::new(&mut me.inner).poll_read(cx, &mut read) else {
+        let before = out.filled().len();
+        let Poll::Ready(result) = Pin::new(&mut me.inner).poll_read(cx, out) else {
             return if me.overdue(cx) {
                 Poll::Ready(Err(io::Error::new(ErrorKind::TimedOut, "the request's head did not arrive")))
             } else {
@@ -135,10 +135,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
             };
         };
         result?;
-        let filled = read.filled();
-        let taken = me.pass(filled);
-        me.ahead.extend_from_slice(filled.get(taken..).unwrap_or_default());
-        out.advance(taken);
+        let read = out.filled().get(before..).unwrap_or_default();
+        let taken = me.pass(read);
+        me.ahead.extend_from_slice(read.get(taken..).unwrap_or_default());
+        out.set_filled(before + taken);
         Poll::Ready(Ok(()))
     }
 }

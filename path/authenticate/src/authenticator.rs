@@ -1,39 +1,45 @@
 //! The whole of the step: from headers to a caller, or to the check that failed.
 
 use std::fmt;
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use http::HeaderMap;
 use model::{Clock, ExchangeId, Identity};
+use serde_json::{Map, Value};
 
-use crate::cache::{Cache, Digest, Verified};
+use crate::cache::{Cache, Verified};
 use crate::compact::{self, Compact};
+use crate::digest::{self, Digest, hex};
 use crate::error::quote;
 use crate::inspect::{Inspection, Reading};
 use crate::issuer::Issuer;
 use crate::keys::{Algorithm, Fingerprint, KeyFault};
 use crate::mapping::Bearer;
 use crate::provider::Held;
-use crate::{AuthenticateError, Check, IssuerHealth, bearer, claims};
+use crate::standing::{Seen, Standing, Who};
+use crate::{AuthenticateError, Check, IssuerHealth, bearer, claims, opaque, userinfo};
 
 /// How often [`Authenticator::keep_fresh`] looks after the keys.
 const FRESHEN_EVERY: Duration = Duration::from_secs(1);
 
+/// How long groups from userinfo are believed, in a token that ends no sooner.
+const USERINFO_KEPT: Duration = Duration::from_secs(60);
+
 /// Knows the configured issuers, their keys, and the tokens verified of late. A new configuration is a
 /// new authenticator, which remembers nothing of the old one.
 pub struct Authenticator {
-    issuers: Vec<Issuer>,
-    clock: Arc<dyn Clock>,
+    pub(crate) issuers: Vec<Issuer>,
+    pub(crate) clock: Arc<dyn Clock>,
     cache: Cache,
+    standing: Arc<Standing>,
 }
 
-/// The proof that a token was verified for this exchange. Only [`Authenticator::caller`] makes one.
+/// The proof that a token was verified for this exchange: the request's own ([`Authenticator::caller`]), or
+/// the one a person signed in with ([`Authenticator::resume`]).
 pub struct Caller {
     exchange: ExchangeId,
-    identity: Arc<Identity>,
+    seen: Arc<Seen>,
 }
 
 impl Caller {
@@ -44,18 +50,29 @@ impl Caller {
 
     /// Who the caller is.
     pub fn identity(&self) -> &Arc<Identity> {
-        &self.identity
+        &self.seen.identity
     }
+
+    /// What [`Standing`] judges by.
+    pub(crate) fn seen(&self) -> &Arc<Seen> {
+        &self.seen
+    }
+}
+
+/// Makes the proof, for the one other place that may.
+pub(crate) fn proven(exchange: ExchangeId, seen: Arc<Seen>) -> Caller {
+    Caller { exchange, seen }
 }
 
 impl fmt::Debug for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Caller({} for {})", self.identity.entity_id(), self.exchange)
+        write!(f, "Caller({} for {})", self.identity().entity_id(), self.exchange)
     }
 }
 
 impl Authenticator {
-    /// Checks and compiles the settings. Nothing is fetched yet: see [`Authenticator::warm`].
+    /// Checks and compiles the settings. Nothing is fetched yet: see [`Authenticator::warm`]. Whom
+    /// `standing` shuts out is refused, also with a token that was accepted before.
     ///
     /// # Errors
     /// [`AuthenticateError::Settings`] or [`AuthenticateError::Dial`] for the first issuer that cannot be
@@ -64,6 +81,7 @@ impl Authenticator {
         issuers: &[config::Issuer],
         limits: &config::Limits,
         clock: Arc<dyn Clock>,
+        standing: Arc<Standing>,
     ) -> Result<Arc<Self>, AuthenticateError> {
         let mut built: Vec<Issuer> = Vec::new();
         for settings in issuers {
@@ -82,7 +100,7 @@ impl Authenticator {
             }
             built.push(issuer);
         }
-        Ok(Arc::new(Self { issuers: built, clock, cache: Cache::new(limits.token_cache) }))
+        Ok(Arc::new(Self { issuers: built, clock, cache: Cache::new(limits.token_cache), standing }))
     }
 
     /// The caller whose token `headers` carry, proven for `exchange`.
@@ -99,17 +117,21 @@ impl Authenticator {
             Ok(token) => self.identity(token, &mut reading).await,
             Err(error) => Err(error),
         };
+        let identity = identity.and_then(|verified| match self.standing.judge(&verified.seen.who) {
+            None => Ok(verified),
+            Some(ended) => Err(AuthenticateError::shut_out(ended)),
+        });
         let result = match &identity {
             Ok(_) => "accepted",
             Err(error) => error.check().map_or("settings", Check::name),
         };
         let issuer = match &identity {
-            Ok(identity) => &identity.issuer_name,
+            Ok(verified) => &verified.seen.identity.issuer_name,
             Err(_) => self.named(reading.issuer),
         };
         metrics::counter!("portcullis_tokens_total", "issuer" => issuer.to_owned(), "result" => result)
             .increment(1);
-        identity.map(|identity| Caller { exchange, identity })
+        identity.map(|Verified { seen, .. }| Caller { exchange, seen })
     }
 
     /// Every check of `token`, and what it says. Asks the same questions as [`Authenticator::caller`], of
@@ -121,7 +143,16 @@ impl Authenticator {
             Err(AuthenticateError::Missing)
         } else {
             reading.pass(Check::Presented);
-            self.verify(token, &token_digest(token), &mut reading).await
+            let verified = self.verify(token, &digest::of(token), &mut reading).await;
+            verified.and_then(|verified| match self.standing.judge(&verified.seen.who) {
+                Some(ended) => Err(AuthenticateError::shut_out(ended)),
+                None => {
+                    if !self.standing.is_stateless() {
+                        reading.pass(Check::Standing);
+                    }
+                    Ok(verified)
+                }
+            })
         };
         let issuer = reading.issuer.and_then(|at| self.issuers.get(at));
         let groups = match (issuer, &reading.claims) {
@@ -129,8 +160,20 @@ impl Authenticator {
             _ => None,
         };
         let name = issuer.map(|issuer| issuer.name.clone());
-        let outcome = outcome.map(|verified| Identity::clone(&verified.identity));
+        let outcome = outcome.map(|verified| Identity::clone(&verified.seen.identity));
         Inspection { issuer: name, groups, ..Inspection::new(reading, outcome) }
+    }
+
+    pub(crate) fn configured(&self) -> &[Issuer] {
+        &self.issuers
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
+    pub(crate) fn standing(&self) -> &Standing {
+        &self.standing
     }
 
     /// How each issuer stands, in the order of the configuration.
@@ -167,30 +210,42 @@ impl Authenticator {
         acts.join_all().await;
     }
 
+    /// Refuses whoever is shut out.
+    pub(crate) fn admits(&self, who: &Who) -> Result<(), AuthenticateError> {
+        self.standing.judge(who).map_or(Ok(()), |ended| Err(AuthenticateError::shut_out(ended)))
+    }
+
+    /// Notes that somebody was seen.
+    pub(crate) fn saw(&self, identity: Identity, session: Option<&str>) -> Arc<Seen> {
+        self.standing.saw(identity, session, self.clock.now())
+    }
+
     /// Remembered, or verified now.
-    async fn identity(&self, token: &str, reading: &mut Reading) -> Result<Arc<Identity>, AuthenticateError> {
-        let digest = token_digest(token);
+    async fn identity(&self, token: &str, reading: &mut Reading) -> Result<Verified, AuthenticateError> {
+        let digest = digest::of(token);
         if let Some(verified) = self.cache.get(&digest) {
             if self.stands(&verified).await {
-                let issuer = verified.identity.issuer_name.clone();
+                let issuer = verified.seen.identity.issuer_name.clone();
                 metrics::counter!("portcullis_token_cache_hits_total", "issuer" => issuer).increment(1);
-                return Ok(verified.identity);
+                verified.seen.again(self.clock.now());
+                return Ok(verified);
             }
             self.cache.forget(&digest);
         }
         let verified = self.verify(token, &digest, reading).await?;
-        let identity = Arc::clone(&verified.identity);
-        self.cache.put(digest, verified);
-        Ok(identity)
+        self.cache.put(digest, verified.clone());
+        Ok(verified)
     }
 
-    /// Whether all that a verified token rested on still stands: its time, and its key.
+    /// Whether all that a verified token rested on still stands: its time, its key, its issuer's word.
     async fn stands(&self, verified: &Verified) -> bool {
-        let Some(issuer) = self.issuers.get(verified.issuer) else { return false };
-        match issuer.provider.current().await {
-            Ok(held) => held.set.holds(&verified.key) && verified.window.holds(self.clock.now()),
-            Err(_) => false,
+        let believed = verified.until.is_none_or(|until| self.clock.elapsed() < until);
+        if !believed || !verified.window.holds(self.clock.now()) {
+            return false;
         }
+        let Some(key) = &verified.key else { return true };
+        let Some(issuer) = self.issuers.get(verified.issuer) else { return false };
+        issuer.provider.current().await.is_ok_and(|held| held.set.holds(key))
     }
 
     async fn verify(
@@ -199,24 +254,60 @@ impl Authenticator {
         digest: &Digest,
         reading: &mut Reading,
     ) -> Result<Verified, AuthenticateError> {
+        if let Some((at, issuer)) = opaque::meant(&self.issuers, token)
+            && let Some(settings) = &issuer.introspection
+        {
+            reading.issuer = Some(at);
+            // Rare, and larger than a JWT's way: not carried by every request.
+            let claims = Box::pin(opaque::introspected(issuer, settings, token, digest, reading)).await?;
+            let until = self.clock.elapsed().saturating_add(settings.cache);
+            return self
+                .settle(token, digest, claims, Rests { at, issuer, key: None, until: Some(until) }, reading)
+                .await;
+        }
         let compact = compact::read(token, reading)?;
         let (at, issuer) = self.issuer(&compact, reading)?;
+        typed(issuer, &compact, reading)?;
         let algorithm = admitted(issuer, &compact, reading)?;
         let key = signed(issuer, &compact, algorithm, reading).await?;
+        let Value::Object(claims) = compact.claims else { return Err(AuthenticateError::Missing) };
+        self.settle(token, digest, claims, Rests { at, issuer, key: Some(key), until: None }, reading).await
+    }
 
-        let subject = claims::subject(&compact.claims)?;
+    /// From claims that are known to be the issuer's to who is meant.
+    async fn settle(
+        &self,
+        token: &str,
+        digest: &Digest,
+        mut members: Map<String, Value>,
+        mut rests: Rests<'_>,
+        reading: &mut Reading,
+    ) -> Result<Verified, AuthenticateError> {
+        let issuer = rests.issuer;
+        let subject = claims::subject(&members)?.to_owned();
         reading.pass(Check::Subject);
-        let times = claims::times(&compact.claims, issuer, self.clock.now(), reading)?;
+        let times = claims::times(&members, issuer, self.clock.now(), reading)?;
+        if issuer.userinfo.is_some() {
+            let asked = userinfo::complete(issuer, token, digest, &subject, &mut members, reading);
+            if Box::pin(asked).await? {
+                let until = self.clock.elapsed().saturating_add(USERINFO_KEPT);
+                rests.until = Some(rests.until.map_or(until, |known| known.min(until)));
+            }
+        }
+        let claims = Value::Object(members);
         let bearer = Bearer {
             issuer: &issuer.url,
             issuer_name: &issuer.name,
-            subject,
+            subject: &subject,
             digest: hex(digest),
-            audiences: claims::audiences(&compact.claims)?,
+            audiences: if claims.get("aud").is_some() { claims::audiences(&claims)? } else { Vec::new() },
             times: &times,
         };
-        let identity = Arc::new(issuer.mapping.identity(bearer, &compact.claims, reading)?);
-        Ok(Verified { identity, issuer: at, key, window: times.window })
+        let identity = issuer.mapping.identity(bearer, &claims, reading)?;
+        let session = claims.get("sid").and_then(Value::as_str);
+        let seen = self.standing.saw(identity, session, self.clock.now());
+        let Rests { at, key, until, .. } = rests;
+        Ok(Verified { seen, issuer: at, key, until, window: times.window })
     }
 
     /// The configured issuer that the token claims to be of: by `iss`, then by `aud` among those that
@@ -254,12 +345,17 @@ impl Authenticator {
     }
 }
 
-/// What the header says against what the issuer may use.
-fn admitted(
-    issuer: &Issuer,
-    compact: &Compact<'_>,
-    reading: &mut Reading,
-) -> Result<Algorithm, AuthenticateError> {
+/// What claims rest on.
+struct Rests<'i> {
+    /// The issuer's place,
+    at: usize,
+    issuer: &'i Issuer,
+    key: Option<Fingerprint>,
+    until: Option<Duration>,
+}
+
+/// The header's type against what the issuer may use.
+fn typed(issuer: &Issuer, compact: &Compact<'_>, reading: &mut Reading) -> Result<(), AuthenticateError> {
     let kind = compact.header.kind.as_deref();
     if !issuer.accepts_type(kind) {
         let shown = quote(kind.unwrap_or("JWT"));
@@ -269,6 +365,15 @@ fn admitted(
         )));
     }
     reading.pass(Check::Type);
+    Ok(())
+}
+
+/// The header's algorithm against what the issuer may use.
+pub(crate) fn admitted(
+    issuer: &Issuer,
+    compact: &Compact<'_>,
+    reading: &mut Reading,
+) -> Result<Algorithm, AuthenticateError> {
     let name = &compact.header.algorithm;
     let algorithm = Algorithm::from_name(name).filter(|algorithm| issuer.algorithms.contains(algorithm));
     let algorithm = algorithm.ok_or_else(|| {
@@ -283,7 +388,7 @@ fn admitted(
 }
 
 /// Verifies the signature, with newer keys if those at hand have none by that name.
-async fn signed(
+pub(crate) async fn signed(
     issuer: &Issuer,
     compact: &Compact<'_>,
     algorithm: Algorithm,
@@ -306,17 +411,4 @@ async fn signed(
     }
     reading.pass(Check::Signature);
     Ok(key.fingerprint())
-}
-
-fn token_digest(token: &str) -> Digest {
-    let mut bytes = [0; 32];
-    bytes.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
-    bytes
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        write!(text, "{byte:02x}").ok();
-        text
-    })
 }

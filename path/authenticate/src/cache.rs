@@ -2,24 +2,27 @@
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use lru::LruCache;
-use model::Identity;
 
 use crate::claims::Window;
+use crate::digest::Digest;
 use crate::keys::Fingerprint;
-
-/// SHA-256 of a compact token.
-pub(crate) type Digest = [u8; 32];
+use crate::standing::Seen;
 
 /// What verifying a token gave, and what it rested on: it counts only while that stands.
 #[derive(Clone)]
 pub(crate) struct Verified {
-    pub(crate) identity: Arc<Identity>,
+    /// Who bears it.
+    pub(crate) seen: Arc<Seen>,
     /// Which of the configured issuers.
     pub(crate) issuer: usize,
-    /// The key that verified the signature.
-    pub(crate) key: Fingerprint,
+    /// The key that verified the signature; none for an opaque token.
+    pub(crate) key: Option<Fingerprint>,
+    /// Up to when the issuer's answer about it is believed, where it was asked, on the clock that never
+    /// steps backward.
+    pub(crate) until: Option<Duration>,
     /// When the token holds.
     pub(crate) window: Window,
 }

@@ -30,6 +30,8 @@ checks! {
     Presented "presented"
         "The request carries exactly one token, as `Authorization: Bearer`, `x-api-key` or `api-key`.";
     Size "size" "The token is at most 64 KiB long, its header 16 KiB.";
+    Introspection "introspection"
+        "The issuer, asked about the opaque token, says that it is active.";
     Structure "structure" "The token is three parts of canonical base64url, joined by dots.";
     Header "header" "The header is one strict JSON object that names its algorithm.";
     Critical "critical" "The header asks for no extension, by `crit` or `b64`.";
@@ -47,9 +49,23 @@ checks! {
     NotBefore "not-before" "`nbf`, if there, is a number and has passed.";
     IssuedAt "issued-at" "`iat`, if there, is a number and has passed.";
     Age "age" "`iat` is no longer ago than `max_token_age`, where the issuer's configuration sets one.";
+    Userinfo "userinfo" "The issuer's userinfo, asked for groups the token lacks, speaks of the same subject.";
     Overage "overage" "The token holds its groups itself, rather than a place to ask for them.";
     Groups "groups" "The claims that hold groups can be read, and are there where they are required.";
     Carried "carried" "The claims carried into policies are at most 4 KiB each.";
+    Standing "standing" "The caller is not blocked, the token not revoked, its session not logged out.";
+}
+
+impl Check {
+    /// Whether it is a check of opaque tokens, or else of JWTs.
+    pub(crate) fn concerns(self, opaque: bool) -> bool {
+        match self {
+            Self::Introspection => opaque,
+            Self::Structure | Self::Header | Self::Critical | Self::Claims => !opaque,
+            Self::Algorithm | Self::Keys | Self::Key | Self::Signature => !opaque,
+            _ => true,
+        }
+    }
 }
 
 impl fmt::Display for Check {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::{Number, Value};
+use serde_json::{Map, Number, Value};
 
 use crate::error::quote;
 use crate::inspect::Reading;
@@ -64,7 +64,7 @@ pub(crate) fn audiences(claims: &Value) -> Result<Vec<&str>, AuthenticateError> 
 }
 
 /// `sub`: it names the caller in policies and in the record, so it must be text that can.
-pub(crate) fn subject(claims: &Value) -> Result<&str, AuthenticateError> {
+pub(crate) fn subject(claims: &Map<String, Value>) -> Result<&str, AuthenticateError> {
     let wrong = |why: String| Err(AuthenticateError::Subject(why));
     match claims.get("sub") {
         None => wrong("the token has no `sub`".to_owned()),
@@ -82,7 +82,7 @@ pub(crate) fn subject(claims: &Value) -> Result<&str, AuthenticateError> {
 
 /// `exp`, `nbf`, `iat` against the clock, and what they say.
 pub(crate) fn times(
-    claims: &Value,
+    claims: &Map<String, Value>,
     issuer: &Issuer,
     now: Timestamp,
     reading: &mut Reading,
@@ -104,7 +104,7 @@ pub(crate) fn times(
     }
     reading.pass(Check::Expired);
 
-    let not_before = optional(claims, "nbf").map_err(AuthenticateError::NotBefore)?;
+    let not_before = instant(claims, "nbf").map_err(AuthenticateError::NotBefore)?;
     window.from = window.from.max(not_before.map_or(Timestamp::MIN, |at| earlier(at, skew)));
     if let Some(at) = not_before.filter(|_| now < window.from) {
         return Err(AuthenticateError::NotBefore(format!(
@@ -113,7 +113,7 @@ pub(crate) fn times(
     }
     reading.pass(Check::NotBefore);
 
-    let issued_at = optional(claims, "iat").map_err(AuthenticateError::IssuedAt)?;
+    let issued_at = instant(claims, "iat").map_err(AuthenticateError::IssuedAt)?;
     window.from = window.from.max(issued_at.map_or(Timestamp::MIN, |at| earlier(at, skew)));
     if let Some(at) = issued_at.filter(|_| now < window.from) {
         let why = format!("the token was issued at {at}, which is still to come: a clock is wrong");
@@ -134,11 +134,15 @@ pub(crate) fn times(
     }
     reading.pass(Check::Age);
     // A time of login that cannot be read proves no recent login, and decides nothing else.
-    let authenticated_at = optional(claims, "auth_time").unwrap_or(None);
+    let authenticated_at = instant(claims, "auth_time").unwrap_or(None);
     Ok(Times { window, issued_at, expires_at, authenticated_at })
 }
 
-fn optional(claims: &Value, name: &str) -> Result<Option<Timestamp>, String> {
+/// The time at `name`, if it is there.
+///
+/// # Errors
+/// Says what is wrong when it is no time.
+pub(crate) fn instant(claims: &Map<String, Value>, name: &str) -> Result<Option<Timestamp>, String> {
     match claims.get(name) {
         None => Ok(None),
         Some(Value::Number(number)) => time(number)

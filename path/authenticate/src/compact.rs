@@ -103,8 +103,8 @@ fn parts(token: &str) -> Result<(&str, &str, &str), AuthenticateError> {
         }
         0 | 1 => {
             return Err(wrong(
-                "the token is no JWT: it is opaque, and only its issuer can read it; ask the issuer for a JWT \
-                 access token, or send the ID token",
+                "the token is no JWT: it is opaque, and only its issuer can read it; configure \
+                 `introspection` for the issuer, ask it for a JWT access token, or send the ID token",
             ));
         }
         _ => return Err(wrong("the token has not three parts")),

@@ -1,9 +1,12 @@
 //! Why a caller is not known: one variant a check, mapped to what may be said outside.
 
+use std::sync::Arc;
+
 use dial::DialError;
 use model::{Code, Refusal};
 
 use crate::Check;
+use crate::standing::{Block, Ended, Revocation};
 
 /// Why no caller comes of a request, or no authenticator of a configuration.
 #[derive(Debug, thiserror::Error)]
@@ -108,13 +111,56 @@ pub enum AuthenticateError {
     /// A carried claim is too long.
     #[error("{0}")]
     Carried(String),
+    /// An ID token that is good, but not the answer to this sign-in; or a sign-in that no longer holds.
+    #[error("{0}")]
+    SignIn(String),
+    /// The issuer does not stand by an opaque token.
+    #[error("{0}")]
+    Inactive(String),
+    /// The issuer's userinfo refuses the token, or speaks of somebody else.
+    #[error("{0}")]
+    Userinfo(String),
+    /// The issuer cannot be asked about a token, or says nothing that can be used.
+    #[error("issuer `{issuer}` cannot be asked about the token: {why}")]
+    Unanswered {
+        /// The issuer's configured name.
+        issuer: String,
+        /// For what it was asked.
+        check: Check,
+        /// What was met.
+        why: String,
+        /// Seconds until it may be asked again.
+        retry_after: u32,
+    },
+    /// An operator blocked the caller.
+    #[error("the caller is blocked since {} by {}: {}", _0.at, _0.by, _0.reason.as_deref().unwrap_or("no reason given"))]
+    Blocked(Arc<Block>),
+    /// An operator revoked the token.
+    #[error("tokens from before {} are revoked by {}: {}", _0.before, _0.by, _0.reason.as_deref().unwrap_or("no reason given"))]
+    Revoked(Arc<Revocation>),
+    /// The issuer says that the session, or the caller, has logged out.
+    #[error("the caller has logged out at the issuer")]
+    LoggedOut,
+    /// The store cannot be read.
+    #[error("the state could not be read for too long, so it is not known who is blocked")]
+    StandingUnknown,
 }
 
 impl AuthenticateError {
+    /// Whoever is shut out is not known either.
+    pub(crate) fn shut_out(ended: Ended) -> Self {
+        match ended {
+            Ended::Blocked(block) => Self::Blocked(block),
+            Ended::Revoked(revocation) => Self::Revoked(revocation),
+            Ended::LoggedOut => Self::LoggedOut,
+            Ended::Unknown => Self::StandingUnknown,
+        }
+    }
+
     /// The check that failed; none when the configuration did.
     pub fn check(&self) -> Option<Check> {
         Some(match self {
-            Self::Settings { .. } | Self::Dial { .. } => return None,
+            Self::Settings { .. } | Self::Dial { .. } | Self::SignIn(_) => return None,
             Self::Missing | Self::Presented(_) => Check::Presented,
             Self::Size { .. } => Check::Size,
             Self::Structure(_) => Check::Structure,
@@ -137,6 +183,10 @@ impl AuthenticateError {
             Self::Overage(_) => Check::Overage,
             Self::Groups(_) => Check::Groups,
             Self::Carried(_) => Check::Carried,
+            Self::Inactive(_) => Check::Introspection,
+            Self::Userinfo(_) => Check::Userinfo,
+            Self::Unanswered { check, .. } => *check,
+            Self::Blocked(_) | Self::Revoked(_) | Self::LoggedOut | Self::StandingUnknown => Check::Standing,
         })
     }
 
@@ -148,9 +198,12 @@ impl AuthenticateError {
             Self::Missing => Refusal::new(Code::TokenMissing),
             Self::Presented(why) => Refusal::new(Code::TokenInvalid).because(*why),
             Self::Expired(_) | Self::Age(_) => Refusal::new(Code::TokenExpired),
-            Self::Keys { retry_after, .. } => {
+            Self::Keys { retry_after, .. } | Self::Unanswered { retry_after, .. } => {
                 Refusal::new(Code::IdentityUnavailable).retry_after((*retry_after).max(1))
             }
+            Self::Blocked(_) => Refusal::new(Code::CallerBlocked),
+            Self::Revoked(_) | Self::LoggedOut => Refusal::new(Code::TokenRevoked),
+            Self::StandingUnknown => Refusal::new(Code::StateUnavailable).retry_after(5),
             _ => Refusal::new(Code::TokenInvalid),
         };
         match self.check() {

@@ -13,6 +13,8 @@ use crate::{AuthenticateError, Check};
 #[derive(Debug, Default)]
 pub(crate) struct Reading {
     passed: Vec<Check>,
+    /// Only the issuer can read it.
+    pub(crate) opaque: bool,
     pub(crate) header: Option<Map<String, Value>>,
     pub(crate) claims: Option<Value>,
     /// The configured issuer, by its place.
@@ -85,11 +87,14 @@ impl Inspection {
             _ if reading.passed.contains(&check) => Verdict::Passed,
             _ => Verdict::NotReached,
         };
-        let checks = Check::ALL.iter().map(|&check| Checked {
-            check: check.name(),
-            asks: check.asks(),
-            verdict: verdict(check),
+        let checks = Check::ALL.iter().map(|&check| (check, verdict(check)));
+        let checks = checks.filter(|(check, verdict)| {
+            // Not asked, or nowhere to be read: no word of them is better than a wrong one.
+            let may_lack = [Check::Userinfo, Check::Standing].contains(check);
+            check.concerns(reading.opaque) && (!may_lack || *verdict != Verdict::NotReached)
         });
+        let checks =
+            checks.map(|(check, verdict)| Checked { check: check.name(), asks: check.asks(), verdict });
         Self {
             accepted: identity.is_some(),
             code: failed.as_ref().map(|error| error.refusal().code),

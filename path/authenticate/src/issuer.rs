@@ -6,6 +6,7 @@ use std::time::Duration;
 use model::Clock;
 
 use crate::AuthenticateError;
+use crate::ask::Asker;
 use crate::keys::Algorithm;
 use crate::mapping::Mapping;
 use crate::provider::Provider;
@@ -22,6 +23,13 @@ pub(crate) struct Issuer {
     pub(crate) max_token_age: Option<Duration>,
     pub(crate) mapping: Mapping,
     pub(crate) provider: Arc<Provider>,
+    /// How it is asked about opaque tokens, if they are accepted.
+    pub(crate) introspection: Option<config::Introspection>,
+    /// Where it is asked for groups a token lacks, if it is.
+    pub(crate) userinfo: Option<config::Userinfo>,
+    /// Which of its logout tokens are heard, if any.
+    pub(crate) logout: Option<config::BackchannelLogout>,
+    pub(crate) asker: Asker,
 }
 
 impl Issuer {
@@ -52,6 +60,10 @@ impl Issuer {
             skew: settings.skew,
             max_token_age: settings.max_token_age,
             mapping: Mapping::compile(settings).map_err(wrong)?,
+            introspection: settings.introspection.clone(),
+            userinfo: settings.userinfo.clone(),
+            logout: settings.backchannel_logout.clone(),
+            asker: Asker::new(&settings.name, Arc::clone(&clock)),
             provider: Arc::new(Provider::build(settings, clock)?),
         })
     }
@@ -69,7 +81,7 @@ impl Issuer {
 
 /// A `typ` as it is compared: media types know no case, and `application/` may be left out
 /// (RFC 7515, section 4.1.9).
-fn media_type(kind: &str) -> String {
+pub(crate) fn media_type(kind: &str) -> String {
     let kind = kind.to_ascii_lowercase();
     kind.strip_prefix("application/").map(str::to_owned).unwrap_or(kind)
 }

@@ -143,8 +143,7 @@ impl Mapping {
     fn overage(&self, claims: &Value) -> Result<(), AuthenticateError> {
         let elsewhere =
             |name: &str| claims.get("_claim_names").is_some_and(|names| names.get(name).is_some());
-        for pointer in &self.groups.claims {
-            let name = pointer.split('/').nth(1).unwrap_or_default().replace("~1", "/").replace("~0", "~");
+        for name in self.group_members() {
             let flagged = name == "groups"
                 && claims.get("hasgroups").is_some_and(|flag| *flag != Value::Bool(false) && flag != "false");
             if elsewhere(&name) || flagged {
@@ -155,6 +154,17 @@ impl Mapping {
             }
         }
         Ok(())
+    }
+
+    /// Whether any of the claims that hold groups is there.
+    pub(crate) fn has_groups(&self, claims: &Value) -> bool {
+        self.groups.claims.iter().any(|pointer| self.claim(pointer, claims).is_some())
+    }
+
+    /// The members of the claims below which groups are looked for.
+    pub(crate) fn group_members(&self) -> impl Iterator<Item = String> + '_ {
+        let first = |pointer: &String| pointer.split('/').nth(1).unwrap_or_default().to_owned();
+        self.groups.claims.iter().map(first).map(|name| name.replace("~1", "/").replace("~0", "~"))
     }
 
     /// The groups a token gives, after aliases, prefix and rules.
@@ -181,6 +191,13 @@ impl Mapping {
             }
         }
         Ok(groups)
+    }
+
+    /// Where the groups of a token were read: the claims that are there, and those whose rules hold.
+    pub(crate) fn sources(&self, claims: &Value) -> BTreeSet<String> {
+        let read = self.groups.claims.iter().filter(|pointer| self.claim(pointer, claims).is_some());
+        let ruled = self.groups.from.iter().filter(|rule| self.holds(&rule.when, claims));
+        read.chain(ruled.map(|rule| &rule.when.claim)).cloned().collect()
     }
 
     /// The groups one claim says. What cannot be read refuses the token: a policy may forbid by the very

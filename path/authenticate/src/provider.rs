@@ -81,6 +81,14 @@ pub(crate) struct Provider {
     flight: Mutex<Flight>,
 }
 
+/// What the discovery document says, of what is used.
+pub(crate) struct Discovered {
+    jwks: Uri,
+    /// RFC 8414, section 2.
+    pub(crate) introspection: Option<Uri>,
+    pub(crate) userinfo: Option<Uri>,
+}
+
 /// The state of fetching.
 #[derive(Default)]
 struct Flight {
@@ -91,7 +99,7 @@ struct Flight {
     /// How many failed since the last good one.
     failures: u32,
     failure: Option<String>,
-    discovered: Option<(Uri, Duration)>,
+    discovered: Option<(Arc<Discovered>, Duration)>,
 }
 
 impl Flight {
@@ -129,8 +137,14 @@ impl Provider {
             None => uri(&discovery)?,
         };
         let first = jwks.as_ref().unwrap_or(&discovery);
+        let asked = [
+            settings.introspection.as_ref().and_then(|asked| asked.url.as_deref()),
+            settings.userinfo.as_ref().and_then(|asked| asked.url.as_deref()),
+        ];
+        let secure = |url: &str| url.starts_with("https:");
+        let plain = first.scheme_str() == Some("http") && !asked.into_iter().flatten().any(secure);
         let fetcher = match &settings.ca_file {
-            None if first.scheme_str() == Some("http") => Fetcher::loopback(TIMEOUT),
+            None if plain => Fetcher::loopback(TIMEOUT),
             ca_file => {
                 let trust = ca_file.clone().map_or(Trust::System, Trust::File);
                 Fetcher::new(&trust, TIMEOUT)
@@ -204,6 +218,11 @@ impl Provider {
         if self.away() || held.is_none_or(|held| self.age(&held) > self.renew_after() / 2) {
             self.fetch().await;
         }
+    }
+
+    /// What reads this issuer's documents.
+    pub(crate) fn fetcher(&self) -> &Fetcher {
+        &self.fetcher
     }
 
     pub(crate) fn health(&self) -> IssuerHealth {
@@ -289,7 +308,7 @@ impl Provider {
     async fn read(&self) -> Result<KeySet, String> {
         let url = match &self.jwks {
             Some(url) => url.clone(),
-            None => self.discover().await?,
+            None => self.discover().await?.jwks.clone(),
         };
         let body = self.document(&url, MAX_KEYS_BYTES).await?;
         KeySet::parse(&body).map_err(|why| format!("{url} is no key set: {why}"))
@@ -297,12 +316,12 @@ impl Provider {
 
     /// Where the keys lie, by the discovery document, which must be of this very issuer
     /// (OpenID Connect Discovery 1.0, section 4.3; RFC 8414, section 3.3).
-    async fn discover(&self) -> Result<Uri, String> {
+    pub(crate) async fn discover(&self) -> Result<Arc<Discovered>, String> {
         let now = self.clock.elapsed();
-        if let Some((url, found)) = &self.flight().discovered
+        if let Some((discovered, found)) = &self.flight().discovered
             && now.saturating_sub(*found) < DISCOVERY_KEPT
         {
-            return Ok(url.clone());
+            return Ok(Arc::clone(discovered));
         }
         let from = &self.discovery;
         let body = self.document(from, MAX_DISCOVERY_BYTES).await?;
@@ -320,14 +339,24 @@ impl Provider {
                 self.issuer
             ));
         }
-        let place = text("jwks_uri")?;
-        let url: Uri =
-            place.parse().map_err(|error| format!("{from} names {} as `jwks_uri`: {error}", quote(place)))?;
         let plain = from.scheme_str() == Some("http");
-        dialable(&url, plain)
-            .map_err(|why| format!("{from} names {} as `jwks_uri`, which {why}", quote(place)))?;
-        self.flight().discovered = Some((url.clone(), now));
-        Ok(url)
+        let place = |name: &str, place: &str| {
+            let url: Uri = place
+                .parse()
+                .map_err(|error| format!("{from} names {} as `{name}`: {error}", quote(place)))?;
+            dialable(&url, plain)
+                .map_err(|why| format!("{from} names {} as `{name}`, which {why}", quote(place)))?;
+            Ok::<Uri, String>(url)
+        };
+        // What is only asked now and then must not keep the keys away: a bad place is no place.
+        let besides = |name: &str| members.get(name)?.as_str().and_then(|text| place(name, text).ok());
+        let discovered = Arc::new(Discovered {
+            jwks: place("jwks_uri", text("jwks_uri")?)?,
+            introspection: besides("introspection_endpoint"),
+            userinfo: besides("userinfo_endpoint"),
+        });
+        self.flight().discovered = Some((Arc::clone(&discovered), now));
+        Ok(discovered)
     }
 
     async fn document(&self, url: &Uri, limit: usize) -> Result<bytes::Bytes, String> {
@@ -370,7 +399,8 @@ impl Drop for Landing {
     }
 }
 
-fn dialable(url: &Uri, allow_http: bool) -> Result<(), &'static str> {
+/// Whether a document may be asked for there.
+pub(crate) fn dialable(url: &Uri, allow_http: bool) -> Result<(), &'static str> {
     match url.scheme_str() {
         Some("https") => Ok(()),
         Some("http") if allow_http && dial::is_loopback(url) => Ok(()),

@@ -17,7 +17,7 @@ use serde::{Serialize, Serializer};
 use crate::recent::Recent;
 
 /// A value in Cedar's data model.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Value {
     Bool(bool),
     Long(i64),

@@ -1,5 +1,6 @@
 //! One question to the policies: may this caller do this, here, with these facts?
 
+use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
 use cedar_policy::{Context, Entities, EntityUid, Request, RestrictedExpression};
@@ -9,8 +10,9 @@ use serde_json::value::RawValue;
 
 use crate::facts::{self, Scene, Value};
 use crate::players::{Known, Other, Players};
+use crate::reads::{Field, Memory, Sees};
 use crate::schema::{Vocabulary, vocabulary};
-use crate::set::PolicySet;
+use crate::set::{Policy, PolicySet};
 
 /// The most humans whose consent a policy may ask for.
 pub(crate) const MAX_APPROVALS: u8 = 3;
@@ -21,7 +23,15 @@ static CEDAR: LazyLock<cedar_policy::Authorizer> = LazyLock::new(cedar_policy::A
 pub(crate) struct Inquiry {
     pub(crate) players: Arc<Players>,
     pub(crate) action: EntityUid,
-    pub(crate) context: Context,
+    pub(crate) context: Circumstances,
+}
+
+/// The context of a question.
+pub(crate) enum Circumstances {
+    /// Of a live one, in our own terms: a policy is shown what it reads of them.
+    Live(Vec<(&'static str, Value)>),
+    /// Of a recorded one, as Cedar read it.
+    Recorded(Context),
 }
 
 /// What the policies say to one inquiry.
@@ -103,8 +113,8 @@ impl<'a> Cast<'a> {
         Players::new(self.words, self.identity, resources, others)
     }
 
-    /// The inquiry for seeing a data class.
-    pub(crate) fn reveal(&self, class: &DataClass) -> Result<(Inquiry, Judgement), String> {
+    /// The inquiry for seeing a data class, or for letting it reach the resource.
+    pub(crate) fn data(&self, action: &str, class: &DataClass) -> Result<(Inquiry, Judgement), String> {
         let home = self.home();
         let context = facts::reveal(self.identity, home.uid.clone());
         let mut others = vec![home];
@@ -118,7 +128,7 @@ impl<'a> Cast<'a> {
             resources.push(uid);
         }
         let players = Players::new(self.words, self.identity, resources, others)?;
-        self.inquiry(self.words.action("reveal"), Arc::new(players), context)
+        self.inquiry(self.words.action(action), Arc::new(players), context)
     }
 
     fn home(&self) -> Other {
@@ -126,7 +136,7 @@ impl<'a> Cast<'a> {
         Other { uid: self.words.resource(self.resource), attrs, parents: Vec::new() }
     }
 
-    fn inquiry(
+    pub(crate) fn inquiry(
         &self,
         action: EntityUid,
         players: Arc<Players>,
@@ -136,15 +146,14 @@ impl<'a> Cast<'a> {
             ruling: Ruling::Denied,
             reasons: Vec::new(),
             errors: Vec::new(),
-            principal: players.principal()?.to_string(),
-            action: action.to_string(),
-            resource: players.resource()?.to_string(),
+            principal: players.names.0.clone(),
+            action: self.words.spelt(&action),
+            resource: players.names.1.clone(),
             context: raw(&context)?,
             entities: players.written.clone(),
         };
         let Value::Record(fields) = context else { return Err("a context is a record".to_owned()) };
-        let context = Context::from_pairs(attributes(fields)?).map_err(|e| e.to_string())?;
-        Ok((Inquiry { players, action, context }, judgement))
+        Ok((Inquiry { players, action, context: Circumstances::Live(fields) }, judgement))
     }
 }
 
@@ -175,23 +184,52 @@ impl Inquiry {
             std::iter::once(uid).chain(above).collect::<Vec<_>>()
         };
         let (principals, resources) = (above(principal), above(resource));
-        let players = Players { principals, resources, entities, written: judgement.entities.clone() };
-        Ok(Self { players: Arc::new(players), action, context })
+        let players = Players {
+            principals,
+            resources,
+            entities,
+            names: (judgement.principal.clone(), judgement.resource.clone()),
+            written: judgement.entities.clone(),
+            memory: Memory::default(),
+        };
+        Ok(Self { players: Arc::new(players), action, context: Circumstances::Recorded(context) })
     }
 
     /// The request as Cedar takes it, with so many consents.
     pub(crate) fn request(&self, approvals: u8) -> Result<Request, String> {
-        let context = if approvals == 0 {
-            self.context.clone()
-        } else {
-            let consents = RestrictedExpression::new_long(approvals.into());
-            let others = self.context.clone().into_iter().filter(|(name, _)| name != "approvals");
-            Context::from_pairs(others.chain([("approvals".to_owned(), consents)]))
-                .map_err(|e| e.to_string())?
+        let context = match &self.context {
+            Circumstances::Live(_) => {
+                let fields = self.with_consents(approvals).into_owned();
+                Context::from_pairs(attributes(fields)?).map_err(|e| e.to_string())?
+            }
+            Circumstances::Recorded(context) if approvals == 0 => context.clone(),
+            Circumstances::Recorded(context) => {
+                let consents = RestrictedExpression::new_long(approvals.into());
+                let others = context.clone().into_iter().filter(|(name, _)| name != "approvals");
+                Context::from_pairs(others.chain([("approvals".to_owned(), consents)]))
+                    .map_err(|e| e.to_string())?
+            }
         };
+        self.about(context)
+    }
+
+    fn about(&self, context: Context) -> Result<Request, String> {
         let (principal, resource) = (self.players.principal()?, self.players.resource()?);
         Request::new(principal.clone(), self.action.clone(), resource.clone(), context, None)
             .map_err(|e| e.to_string())
+    }
+
+    /// A live question's context with so many consents.
+    fn with_consents(&self, approvals: u8) -> Cow<'_, [(&'static str, Value)]> {
+        let Circumstances::Live(fields) = &self.context else { return Cow::Borrowed(&[]) };
+        let mut fields = Cow::Borrowed(fields.as_slice());
+        if approvals > 0
+            && let Some(at) = fields.iter().position(|(name, _)| *name == "approvals")
+            && let Some((_, consents)) = fields.to_mut().get_mut(at)
+        {
+            *consents = Value::Long(approvals.into());
+        }
+        fields
     }
 
     fn is_unknown(&self) -> bool {
@@ -201,6 +239,9 @@ impl Inquiry {
     /// The policies of `set` that may have a say.
     pub(crate) fn candidates(&self, set: &PolicySet) -> Vec<usize> {
         let mut found = set.index.candidates(&self.players.principals, &self.action, &self.players.resources);
+        if crate::office::is_administration(&self.action) {
+            found.retain(|at| set.policy(*at).is_some_and(|p| p.forbids() || p.names_action));
+        }
         if self.is_unknown() {
             found.retain(|at| set.policy(*at).is_some_and(|p| p.forbids() || p.names_unknown));
         }
@@ -214,17 +255,51 @@ impl Inquiry {
         candidates: &[usize],
         approvals: u8,
     ) -> Result<Verdict, String> {
-        let request = self.request(approvals)?;
         let mut verdict = Verdict::default();
+        let mut whole = None;
+        let fields = self.with_consents(approvals);
         for at in candidates {
             let policy = set.policy(*at).ok_or("the index is not of this set")?;
-            let response = CEDAR.is_authorized(&request, &policy.alone, &self.players.entities);
-            verdict.errors.extend(response.diagnostics().errors().map(ToString::to_string));
-            if response.diagnostics().reason().next().is_some() {
-                if policy.forbids() { verdict.forbids.push(*at) } else { verdict.permits.push(*at) }
+            let said = match (&policy.reads, &self.context) {
+                (Some(reads), Circumstances::Live(_)) => self.ask(set, *at, policy, reads, &fields)?,
+                _ => {
+                    let request = match &whole {
+                        Some(request) => request,
+                        None => whole.insert(self.request(approvals)?),
+                    };
+                    evaluate(policy, request, &self.players)
+                }
+            };
+            match said {
+                Ok(false) => {}
+                Ok(true) if policy.forbids() => verdict.forbids.push(*at),
+                Ok(true) => verdict.permits.push(*at),
+                Err(errors) => verdict.errors.extend(errors),
             }
         }
         Ok(verdict)
+    }
+
+    /// What a policy says, from memory if it was asked the same before.
+    fn ask(
+        &self,
+        set: &PolicySet,
+        at: usize,
+        policy: &Policy,
+        reads: &[Field],
+        fields: &[(&'static str, Value)],
+    ) -> Result<Said, String> {
+        let memory = &self.players.memory;
+        let sees = Sees { fields: reads, context: fields };
+        if let Some(holds) = memory.recall(set.hash(), at, &self.action, sees) {
+            return Ok(Ok(holds));
+        }
+        let request = self.about(sees.alone()?)?;
+        let said = evaluate(policy, &request, &self.players);
+        if let Ok(holds) = said {
+            memory.keep(set.hash(), at, &self.action, sees, holds);
+        }
+        Ok(said)
     }
 
     /// The ruling: allowed without consent, or with the fewest that some policy asks for, or not. Any
@@ -257,6 +332,15 @@ impl Inquiry {
     }
 }
 
+/// Whether a policy holds, or the errors on the way to know.
+type Said = Result<bool, Vec<String>>;
+
+fn evaluate(policy: &Policy, request: &Request, players: &Players) -> Said {
+    let response = CEDAR.is_authorized(request, &policy.alone, &players.entities);
+    let errors: Vec<String> = response.diagnostics().errors().map(ToString::to_string).collect();
+    if errors.is_empty() { Ok(response.diagnostics().reason().next().is_some()) } else { Err(errors) }
+}
+
 /// Judges one operation and writes down what was asked.
 pub(crate) fn operation(
     set: &PolicySet,
@@ -277,7 +361,7 @@ pub fn judge_again(set: &PolicySet, recorded: &Judgement) -> Result<Judgement, S
     Ok(with_ruling(set, &inquiry, recorded.clone()))
 }
 
-fn with_ruling(set: &PolicySet, inquiry: &Inquiry, mut judgement: Judgement) -> Judgement {
+pub(crate) fn with_ruling(set: &PolicySet, inquiry: &Inquiry, mut judgement: Judgement) -> Judgement {
     let ruled = inquiry.rule(set);
     judgement.ruling = ruled.ruling;
     judgement.reasons =

@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 
 use crate::facts::{self, UidJson, Value};
 use crate::judge::{attributes, raw};
+use crate::reads::Memory;
 use crate::schema::Vocabulary;
 
 /// How many are kept.
@@ -29,8 +30,12 @@ pub(crate) struct Players {
     /// The resource, then everything it is in.
     pub(crate) resources: Vec<EntityUid>,
     pub(crate) entities: Entities,
+    /// The caller's and the resource's id, as Cedar spells them.
+    pub(crate) names: (String, String),
     /// The same in Cedar's JSON, for the record.
     pub(crate) written: Box<RawValue>,
+    /// What policies said of them.
+    pub(crate) memory: Memory,
 }
 
 /// An entity on its way to both forms.
@@ -57,8 +62,20 @@ impl Players {
         resources: Vec<EntityUid>,
         others: Vec<Other>,
     ) -> Result<Self, String> {
+        Self::above(words, identity, Vec::new(), resources, others)
+    }
+
+    /// The same where the caller is in more than its groups.
+    pub(crate) fn above(
+        words: &Vocabulary,
+        identity: &Identity,
+        above: Vec<EntityUid>,
+        resources: Vec<EntityUid>,
+        others: Vec<Other>,
+    ) -> Result<Self, String> {
         let me = words.caller(&identity.entity_id());
-        let groups: Vec<EntityUid> = identity.groups.iter().map(|group| words.group(group)).collect();
+        let groups = identity.groups.iter().map(|group| words.group(group));
+        let groups: Vec<EntityUid> = groups.chain(above).collect();
         let about = facts::caller(identity);
         let mut written = vec![EntityJson {
             uid: UidJson::of(&me),
@@ -80,8 +97,10 @@ impl Players {
             entities.push(entity(uid, attrs, parents, std::iter::empty())?);
         }
         let entities = words.actions.clone().add_entities(entities, None).map_err(|e| e.to_string())?;
+        let what = resources.first().map(ToString::to_string).unwrap_or_default();
+        let names = (me.to_string(), what);
         let principals = std::iter::once(me).chain(groups).collect();
-        Ok(Self { principals, resources, entities, written })
+        Ok(Self { principals, resources, entities, names, written, memory: Memory::default() })
     }
 
     /// The caller.

@@ -13,6 +13,7 @@ use crate::fault::{Place, PolicyFaults};
 use crate::index::Index;
 use crate::lint;
 use crate::parse;
+use crate::reads::{self, Field};
 
 /// The most policy files in a folder.
 pub const MAX_FILES: usize = 1_000;
@@ -35,8 +36,12 @@ pub(crate) struct Policy {
     pub(crate) alone: cedar_policy::PolicySet,
     /// Whether its conditions may depend on `context.approvals`.
     pub(crate) reads_approvals: bool,
+    /// The fields of the context it reads; `None` for all.
+    pub(crate) reads: Option<Vec<Field>>,
     /// Whether its scope names `Action::"unknown"` itself.
     pub(crate) names_unknown: bool,
+    /// Whether its scope names an action, or a group of them.
+    pub(crate) names_action: bool,
 }
 
 impl Policy {
@@ -118,7 +123,9 @@ impl PolicySet {
             alone.add(found.cedar.clone()).map_err(|e| PolicyFaults::of(&found.file, e.to_string(), None))?;
             policies.push(Policy {
                 reads_approvals: lint::reads_approvals(&found.body),
+                reads: reads::reads(&found.body),
                 names_unknown: lint::names_unknown(&found.cedar),
+                names_action: lint::names_action(&found.cedar),
                 id: found.id,
                 file: found.file,
                 place: found.place,

@@ -148,8 +148,9 @@ impl Open {
                 }
                 return Ok(self.trailers.take().map(Arrived::Trailers));
             }
-            let frame =
-                timeout(idle, self.incoming.frame()).await.map_err(|_| ForwardError::IdleTimeout(idle))?;
+            let frame = timeout(idle, self.line.during(self.incoming.frame()))
+                .await
+                .map_err(|_| ForwardError::IdleTimeout(idle))?;
             let Some(frame) = frame else {
                 self.end();
                 continue;

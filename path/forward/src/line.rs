@@ -1,6 +1,9 @@
 //! One connection to an upstream, in either version of HTTP.
 
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Context;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -41,10 +44,42 @@ pub(crate) struct Outgoing {
 /// A connection that takes requests.
 #[derive(Debug)]
 pub(crate) enum Line {
-    /// HTTP/1.1: one request at a time. Aborting its task closes it at once.
-    Http1 { sender: http1::SendRequest<Full<Bytes>>, _task: TaskGuard },
+    /// HTTP/1.1: one request at a time. Dropping it closes it at once.
+    Http1 { sender: http1::SendRequest<Full<Bytes>>, wire: Wire },
     /// HTTP/2: many. Shared by cloning.
     Http2 { sender: http2::SendRequest<Full<Bytes>>, task: Arc<TaskGuard> },
+}
+
+/// An HTTP/1.1 connection. It has no task of its own: it moves while somebody waits for what it brings,
+/// in that somebody's task, so that no thread has to be woken to pass a message on.
+pub(crate) struct Wire(Option<Box<Http1Connection>>);
+
+type Http1Connection = http1::Connection<TokioIo<Connection>, Full<Bytes>>;
+
+impl std::fmt::Debug for Wire {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Wire").field("open", &self.0.is_some()).finish()
+    }
+}
+
+impl Wire {
+    fn drive(&mut self, context: &mut Context<'_>) {
+        // What ends it, hyper tells whoever waits for an answer on it.
+        if let Some(connection) = &mut self.0
+            && Pin::new(connection.as_mut()).poll(context).is_ready()
+        {
+            self.0 = None;
+        }
+    }
+
+    async fn during<T>(&mut self, wait: impl Future<Output = T>) -> T {
+        let mut wait = pin!(wait);
+        poll_fn(|context| {
+            self.drive(context);
+            wait.as_mut().poll(context)
+        })
+        .await
+    }
 }
 
 /// Ends a connection's task when the last who uses the connection is gone.
@@ -87,8 +122,7 @@ impl Line {
             .max_header_size(BUFFER)
             .handshake(TokioIo::new(connection))
             .await?;
-        let _task = TaskGuard(tokio::spawn(connection).abort_handle());
-        Ok(Self::Http1 { sender, _task })
+        Ok(Self::Http1 { sender, wire: Wire(Some(Box::new(connection))) })
     }
 
     /// Another use of the same line, if it takes many.
@@ -104,10 +138,18 @@ impl Line {
     /// Whether it takes a request now, or in a moment.
     pub(crate) async fn ready(&mut self) -> bool {
         match self {
-            Self::Http1 { sender, .. } => {
-                sender.is_ready() || matches!(timeout(BREATH, sender.ready()).await, Ok(Ok(())))
+            Self::Http1 { sender, wire } => {
+                matches!(timeout(BREATH, wire.during(sender.ready())).await, Ok(Ok(())))
             }
             Self::Http2 { sender, .. } => !sender.is_closed(),
+        }
+    }
+
+    /// Waits for something that this line brings.
+    pub(crate) async fn during<T>(&mut self, wait: impl Future<Output = T>) -> T {
+        match self {
+            Self::Http1 { wire, .. } => wire.during(wait).await,
+            Self::Http2 { .. } => wait.await,
         }
     }
 
@@ -130,10 +172,10 @@ impl Line {
         *request.method_mut() = outgoing.method.clone();
         *request.headers_mut() = outgoing.headers.clone();
         let sent = match self {
-            Self::Http1 { sender, .. } => {
+            Self::Http1 { sender, wire } => {
                 *request.uri_mut() = Uri::from(outgoing.target.clone());
                 request.headers_mut().insert(HOST, host.clone());
-                sender.try_send_request(request).await
+                wire.during(sender.try_send_request(request)).await
             }
             Self::Http2 { sender, .. } => {
                 *request.uri_mut() = outgoing.url.clone();

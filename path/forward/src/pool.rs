@@ -1,7 +1,7 @@
 //! The connections kept open to one upstream.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use dial::DialError;
@@ -29,6 +29,14 @@ struct Kept {
     since: Duration,
 }
 
+/// The lines that wait, the last used on top.
+#[derive(Debug, Default)]
+struct Shelf {
+    lines: Vec<Kept>,
+    /// Whether somebody comes to clear away what waits too long.
+    swept: bool,
+}
+
 /// Opens, keeps and shares lines to one upstream.
 pub(crate) struct Pool {
     url: Uri,
@@ -36,7 +44,7 @@ pub(crate) struct Pool {
     tls: Option<Arc<ClientConfig>>,
     timeouts: config::Timeouts,
     clock: Arc<dyn Clock>,
-    kept: Mutex<Vec<Kept>>,
+    kept: Arc<Mutex<Shelf>>,
     shared: Mutex<Option<Line>>,
     /// Whether the upstream spoke HTTP/2 the last time: then only one request at a time connects.
     many: AtomicBool,
@@ -75,7 +83,7 @@ impl Pool {
             tls,
             timeouts,
             clock,
-            kept: Mutex::default(),
+            kept: Arc::default(),
             shared: Mutex::default(),
             many: AtomicBool::new(false),
             connecting: tokio::sync::Mutex::default(),
@@ -127,10 +135,10 @@ impl Pool {
             return Some(line);
         }
         loop {
-            let Kept { mut line, since } = lock(&self.kept).pop()?;
+            let Kept { mut line, since } = lock(&self.kept).lines.pop()?;
             if self.clock.elapsed().saturating_sub(since) > KEEP {
                 // The ones below are older still.
-                lock(&self.kept).clear();
+                lock(&self.kept).lines.clear();
                 return None;
             }
             if line.ready().await {
@@ -182,14 +190,35 @@ impl Pool {
         }
         let since = self.clock.elapsed();
         let mut kept = lock(&self.kept);
-        if kept.len() < MOST_KEPT {
-            kept.push(Kept { line, since });
+        if kept.lines.len() < MOST_KEPT {
+            kept.lines.push(Kept { line, since });
+        }
+        if !kept.swept
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            kept.swept = true;
+            runtime.spawn(sweep(Arc::downgrade(&self.kept), Arc::clone(&self.clock)));
         }
     }
 
     /// Whether a line is kept that its upstream has not closed.
     #[cfg(test)]
     pub(crate) fn keeps_open(&self) -> bool {
-        lock(&self.kept).iter().any(|kept| !kept.line.closed())
+        lock(&self.kept).lines.iter().any(|kept| !kept.line.closed())
+    }
+}
+
+/// Closes lines that were not used for as long as they may wait, until none is left.
+async fn sweep(shelf: Weak<Mutex<Shelf>>, clock: Arc<dyn Clock>) {
+    loop {
+        tokio::time::sleep(KEEP).await;
+        let Some(shelf) = shelf.upgrade() else { return };
+        let now = clock.elapsed();
+        let mut kept = lock(&shelf);
+        kept.lines.retain(|kept| now.saturating_sub(kept.since) <= KEEP);
+        if kept.lines.is_empty() {
+            kept.swept = false;
+            return;
+        }
     }
 }

@@ -41,7 +41,11 @@ fn main() {
         ("English".to_owned(), english()),
         ("JSON".to_owned(), json()),
         ("code".to_owned(), CODE.repeat(8_000).into_bytes()),
+        ("JSON in JSON".to_owned(), escaped(&CODE.repeat(4_000)).into_bytes()),
+        ("percent".to_owned(), english_sample().replace(' ', "%20").into_bytes()),
+        ("base64".to_owned(), base64(&english_sample()).into_bytes()),
     ];
+    asked(&rules);
     if let Some(file) = std::env::args().nth(1) {
         texts.push((file.clone(), std::fs::read(file).expect("the file can be read")));
     }
@@ -130,6 +134,11 @@ fn english() -> Vec<u8> {
     text.into_bytes()
 }
 
+/// Some of it.
+fn english_sample() -> String {
+    String::from_utf8_lossy(&english()).chars().take(400_000).collect()
+}
+
 /// Log lines with what such lines hold, different in every line.
 fn json() -> Vec<u8> {
     let mut text = String::new();
@@ -144,6 +153,42 @@ fn json() -> Vec<u8> {
         ));
     }
     text.into_bytes()
+}
+
+/// What a look at a request costs in which nothing is found.
+fn asked(rules: &mask::Rules) {
+    for words in [1, 40, 4000] {
+        let body = Bytes::from(format!(
+            "{{\"model\":\"llama-3\",\"messages\":[{{\"role\":\"user\",\"content\":\"{}\"}}]}}",
+            "why does it rain? ".repeat(words)
+        ));
+        let start = body.len() - 4 - 18 * words;
+        let range = |start: usize, end: usize| model::AskedText {
+            range: start..end,
+            encoding: Encoding::JsonString,
+            fixed: false,
+        };
+        let texts = [range(10, 17), range(start, body.len() - 4)];
+        let times = 2_000;
+        let begun = cpu_time();
+        for _ in 0..times {
+            assert!(mask::disclose(rules, &Nothing, &body, &texts).is_none());
+        }
+        println!("a request of {} bytes: {:?}", body.len(), (cpu_time() - begun) / times);
+    }
+}
+
+/// As the inside of a JSON string.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+fn base64(text: &str) -> String {
+    let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let bits = text.bytes().flat_map(|byte| (0..8).rev().map(move |bit| usize::from(byte >> bit & 1)));
+    let bits: Vec<usize> = bits.collect();
+    let letter = |six: &[usize]| six.iter().fold(0, |worth, bit| worth << 1 | bit);
+    bits.chunks_exact(6).map(|six| char::from(letters.get(letter(six)).copied().unwrap_or(b'A'))).collect()
 }
 
 /// Time this thread has spent on a processor.

@@ -9,11 +9,16 @@
 //! exactly what would be masked if its class had no rules.
 
 mod ahead;
+mod base64;
 mod catalogue;
 mod check;
 mod context;
+mod cover;
+mod disclose;
+mod escapes;
 mod eval;
 mod lane;
+mod map;
 mod masker;
 mod near;
 mod own;
@@ -27,6 +32,7 @@ mod seek;
 mod tests;
 mod text;
 
+pub use disclose::{Disclosed, disclose};
 pub use eval::{Case, Evaluation, Family};
 pub use masker::{Masked, Masker, Opaque, Part};
 pub use own::{Cost, OwnForm, OwnRule};

@@ -13,7 +13,7 @@ use crate::scan::{Scanner, Step, Thread};
 pub(crate) const BEHIND_DASH: usize = 8;
 
 /// How far each of the three has looked.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct LookAhead {
     /// No sign that matters stands before here.
     signs: usize,
@@ -27,6 +27,15 @@ pub(crate) struct LookAhead {
     wordless: Option<usize>,
     /// The table's place. Its oldest live start, or else itself, is where the scanner is.
     seen: Option<Seen>,
+}
+
+/// What was looked at already, told from the text's end. See [`LookAhead`].
+#[derive(PartialEq)]
+pub(crate) struct Known {
+    signs: usize,
+    runs: usize,
+    announced: Option<(usize, Contexts)>,
+    seen: Option<(usize, u16)>,
 }
 
 /// Where the rule around a sign could begin next. Without a sign, one may still come.
@@ -45,6 +54,18 @@ impl LookAhead {
     /// No word of any list stands before `at`.
     pub(crate) fn no_words_at(&mut self, at: usize) {
         self.wordless = Some(at);
+    }
+
+    /// What it knows of the text behind `at`, in distances from the text's end.
+    pub(crate) fn known(&self, at: usize, end: usize) -> Known {
+        let from = |place: usize| end - place.clamp(at.min(end), end);
+        let announced = self.announced.filter(|(place, _)| *place >= at);
+        Known {
+            signs: from(self.signs),
+            runs: from(self.runs),
+            announced: announced.map(|(place, contexts)| (from(place), contexts)),
+            seen: self.seen.map(|seen| (from(seen.at), seen.state)),
+        }
     }
 
     /// The scanner has moved by itself.

@@ -19,7 +19,7 @@ use crate::rows::Rows;
 use crate::segment::{HEADER, Position, Series};
 
 /// Changes whenever the tables do; an index of another version is built anew.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 /// Leaves indexed in one transaction,
 const BATCH: usize = 1000;
 /// or bytes of them.
@@ -35,10 +35,11 @@ CREATE TABLE exchanges (
   total INTEGER, input_tokens INTEGER, output_tokens INTEGER, masked TEXT, revealed TEXT
 ) WITHOUT ROWID;
 CREATE INDEX exchanges_arrived ON exchanges (arrived, id);
+CREATE INDEX exchanges_caller ON exchanges (caller, arrived, id);
 CREATE TABLE leaves (
   id TEXT NOT NULL, segment INTEGER NOT NULL, offset INTEGER NOT NULL, PRIMARY KEY (id, segment, offset)
 ) WITHOUT ROWID;
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 ";
 
 /// The index of one ledger.
@@ -214,11 +215,8 @@ pub(crate) fn unsigned(value: i64) -> u64 {
 
 /// An exchange's id as the index spells it: 32 hex digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or_default();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// Builds the index of the ledger in `dir` anew from its leaves. Works beside a running gateway.

@@ -3,6 +3,7 @@
 //! [`Ledger`] writes, [`Reader`] reads, also from another process or a copy. Files are described in
 //! `docs/record-format.md` and `proto/ledger.proto`.
 
+mod administer;
 pub mod body;
 mod checkpoint;
 mod describe;
@@ -19,6 +20,7 @@ pub mod leaf;
 mod ledger;
 mod log;
 pub mod opened;
+mod own;
 mod reader;
 mod record;
 mod recorded;
@@ -34,6 +36,7 @@ mod tests;
 mod work;
 mod writer;
 
+pub use administer::Administering;
 pub use digest::Chain;
 pub use error::LedgerError;
 pub use frame::{Damage, Fault, Frame, MAX_PAYLOAD};

@@ -57,8 +57,9 @@ const REFUSED: Statement = Statement {
     after: " ON CONFLICT (id) DO NOTHING",
 };
 
-/// Rows in one statement: SQLite takes 32,766 values in one, and no row here has more than 17.
-const AT_ONCE: usize = 1000;
+/// Rows in one statement, the most first: SQLite takes 32,766 values in one, and no row here has more
+/// than 17. Few sizes, so that it need not parse each batch anew.
+const SIZES: [usize; 4] = [1000, 64, 8, 1];
 
 impl Rows {
     /// Adds what `leaf`, which lies at `at`, says of its exchange.
@@ -85,7 +86,8 @@ impl Rows {
             [(LEAVES, self.leaves), (OPENED, self.opened), (SEALED, self.sealed), (REFUSED, self.refused)];
         for (statement, mut rows) in tables {
             while !rows.is_empty() {
-                let rest = rows.split_off(rows.len().min(AT_ONCE));
+                let size = SIZES.into_iter().find(|size| *size <= rows.len()).unwrap_or(1);
+                let rest = rows.split_off(size);
                 let mut query = QueryBuilder::<Sqlite>::new(statement.before);
                 query.push_values(rows, |mut into, row| {
                     for cell in row {
@@ -173,7 +175,7 @@ fn refused(id: &str, refused: &Refused) -> Row {
         text(&*refused.client),
         text(&*refused.method),
         text(&*refused.path),
-        text("refused"),
+        text(if refused.refusal.is_some() { "refused" } else { "completed" }),
         maybe(refused.refusal.as_ref().map(|refusal| &refusal.code)),
         count(refused.status),
         Cell::Text(caller.map(|caller| format!("{}#{}", caller.issuer, caller.subject))),

@@ -1,6 +1,6 @@
 //! Issuers.
 
-use super::{Base, by_name};
+use super::{Base, asked, by_name, login};
 use crate::fault::shown;
 use crate::reader::{Mapping, WordOr};
 use crate::usable::{ClaimRule, ClaimTest, GroupRule, Groups, Issuer, IssuerKind, Mfa};
@@ -28,6 +28,7 @@ pub(super) fn issuers(file: &Mapping<'_>, base: &Base) -> Vec<Issuer> {
         }
         issuers.extend(issuer(name, &section, base));
     }
+    asked::told_apart(file, &issuers);
     issuers
 }
 
@@ -36,7 +37,11 @@ fn issuer(name: String, section: &Mapping<'_>, base: &Base) -> Option<Issuer> {
     if section.has("discovery") && section.has("jwks") {
         section.fault("`discovery` and `jwks` exclude each other", "one of the two");
     }
-    let allow_http = urls.iter().flatten().any(|(_, plain)| *plain);
+    let introspection = asked::introspection(section, base);
+    let userinfo = asked::userinfo(section);
+    let also_plain = introspection.as_ref().is_some_and(|(_, plain)| *plain)
+        || userinfo.as_ref().is_some_and(|(_, plain)| *plain);
+    let allow_http = also_plain || urls.iter().flatten().any(|(_, plain)| *plain);
     let [issuer, discovery, jwks] = urls.map(|url| url.map(|(url, _)| url));
     let issuer_kind = kind(section);
     let groups = section.section("groups").and_then(|groups| self::groups(&groups));
@@ -49,7 +54,9 @@ fn issuer(name: String, section: &Mapping<'_>, base: &Base) -> Option<Issuer> {
     let token_types = section.list("token_types", value::text);
     let carry = by_name(section, "carry", value::pointer);
     let max_token_age = section.has("max_token_age").then(|| section.duration("max_token_age"));
+    let login = section.section("login").map(|section| login::login(&section, &audiences));
     Some(Issuer {
+        login: login.flatten(),
         audiences,
         algorithms,
         token_types,
@@ -57,6 +64,9 @@ fn issuer(name: String, section: &Mapping<'_>, base: &Base) -> Option<Issuer> {
         skew: section.duration("skew"),
         max_token_age,
         stale_keys: section.duration("stale_keys"),
+        introspection: introspection.map(|(introspection, _)| introspection),
+        userinfo: userinfo.map(|(userinfo, _)| userinfo),
+        backchannel_logout: asked::backchannel_logout(section),
         ca_file: base.file(section, "ca_file"),
         kind: issuer_kind?,
         groups: groups?,
@@ -71,7 +81,7 @@ fn issuer(name: String, section: &Mapping<'_>, base: &Base) -> Option<Issuer> {
 }
 
 /// An URL of an issuer as it is written, and whether it is plain HTTP.
-fn url(section: &Mapping<'_>, key: &'static str) -> Option<(String, bool)> {
+pub(super) fn url(section: &Mapping<'_>, key: &'static str) -> Option<(String, bool)> {
     let url = |text: &str| {
         let uri = if key == "issuer" { value::url(text) } else { value::link(text) }?;
         let plain = uri.scheme_str() == Some("http");

@@ -1,5 +1,7 @@
 //! The keys of issuers.
 
+use super::asked::{BACKCHANNEL_LOGOUT, INTROSPECTION, USERINFO};
+use super::login::LOGIN;
 use crate::table::{Absent, Key, Kind, Section, Shape};
 
 pub(super) const ISSUER: Section = Section {
@@ -94,10 +96,37 @@ pub(super) const ISSUER: Section = Section {
             doc: "How long the last good keys serve while the issuer cannot be reached.",
         },
         Key {
+            name: "introspection",
+            shape: Shape::Section(&INTROSPECTION),
+            absent: Absent::Nothing("opaque tokens are refused"),
+            doc: "How this issuer is asked about opaque tokens.",
+        },
+        Key {
+            name: "userinfo",
+            shape: Shape::WordOr(
+                &[("groups", "for the claims that hold groups, where a token has none of them")],
+                &USERINFO,
+            ),
+            absent: Absent::Nothing("never asked"),
+            doc: "Whether the issuer is asked about the caller too.",
+        },
+        Key {
+            name: "backchannel_logout",
+            shape: Shape::Short("audiences", &BACKCHANNEL_LOGOUT),
+            absent: Absent::Nothing("nobody listens"),
+            doc: "Whether the issuer may end sessions.",
+        },
+        Key {
             name: "ca_file",
             shape: Shape::One(Kind::Path),
             absent: Absent::Nothing("the system's"),
             doc: "Certificates to trust for this issuer, in PEM. The file must be there.",
+        },
+        Key {
+            name: "login",
+            shape: Shape::Section(&LOGIN),
+            absent: Absent::Nothing("nobody is told to log in here"),
+            doc: "How people get this issuer's token by `portcullis login`.",
         },
     ],
 };

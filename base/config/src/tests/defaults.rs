@@ -15,14 +15,18 @@ fn a_small_file_is_the_default_of_every_struct() {
     let upstream = "http://127.0.0.1:8081".parse().unwrap();
     let expected = Config {
         listeners: vec![Listener { address: "127.0.0.1:8080".parse().unwrap(), tls: Tls::Plain }],
+        public_url: None,
         observe: None,
+        admin: None,
         issuers: vec![Issuer::new("corp", "https://login.example.test", "portcullis")],
         resources: vec![Resource::model(ResourceName::new("llama").unwrap(), ServerKind::LlamaCpp, upstream)],
         policies: Policies { dir: folder.path("policies"), timezone: "UTC".to_owned() },
         ledger: Ledger::at(folder.path("ledger")),
+        state: State::beside(&folder.path("ledger")),
         limits: Limits::default(),
         deny_lists: Vec::new(),
         masking: Masking::default(),
+        console: None,
         base_dir: folder.file().to_owned(),
     };
     assert_eq!(config, expected);
@@ -62,7 +66,12 @@ fn every_key_arrives_where_it_is_used() {
     let named = local(&["portcullis.example.test", "192.0.2.7"]);
     assert_eq!(tls, [&Tls::Plain, &local(&["localhost"]), &named, &files, &Tls::Plain]);
     assert_eq!(config.observe, Some("192.0.2.7:9090".parse().unwrap()));
+    let admin = config.admin.as_ref().unwrap();
+    assert_eq!(admin.listener.as_ref().unwrap().address, "192.0.2.7:9443".parse().unwrap());
+    assert_eq!(admin.listener.as_ref().unwrap().tls, local(&["portcullis.example.test"]));
+    assert_eq!((admin.socket.clone(), admin.socket_mode), (Some(folder.path("admin.sock")), 0o660));
     assert_eq!(config.ledger.durability, Durability::Disk);
+    assert_eq!(config.state.dir, folder.path("state"));
     let list = &config.deny_lists[0];
     assert_eq!((list.name.as_str(), list.words.len(), list.patterns.len()), ("project-names", 2, 1));
 }
@@ -79,7 +88,30 @@ fn issuers_arrive_whole() {
     assert_eq!(corp.kind, IssuerKind::WorkloadWhen(rule("/idtyp", ClaimTest::Equals("app".to_owned()))));
     assert_eq!(corp.max_token_age, Some(Duration::from_secs(12 * 3600)));
     assert_eq!(corp.ca_file, Some(folder.path("tls/corp-ca.pem")));
+    let login = corp.login.clone().unwrap();
+    assert_eq!(login.client_id, "portcullis-cli");
+    assert_eq!(
+        (login.resource.as_deref(), login.audience.as_deref()),
+        (Some("urn:portcullis"), Some("portcullis"))
+    );
+    assert_eq!((login.prompt.as_deref(), login.id_token), (Some("consent"), false));
+    assert_eq!(config.public_url.as_deref(), Some("https://portcullis.example.test"));
     assert!(!corp.allow_http);
+    let asked = corp.introspection.as_ref().unwrap();
+    assert!(asked.url.as_ref().unwrap().ends_with("/introspect"));
+    assert_eq!((asked.client_id.as_str(), asked.client_auth), ("portcullis", ClientAuth::Basic));
+    assert_eq!(asked.client_secret, SecretRef::Env("INTROSPECTION_SECRET".to_owned()));
+    assert_eq!(
+        (asked.prefix.as_deref(), asked.clients.as_slice()),
+        (Some("corp_at_"), &["coding-agent".to_owned()][..])
+    );
+    assert_eq!(asked.cache, Duration::from_secs(30));
+    assert!(corp.userinfo.as_ref().unwrap().url.as_ref().unwrap().ends_with("/userinfo"));
+    let logout = corp.backchannel_logout.as_ref().unwrap();
+    assert_eq!(
+        (logout.audiences.as_slice(), logout.token_types.as_slice()),
+        (&["portcullis-cli".to_owned()][..], &["logout+jwt".to_owned()][..])
+    );
     assert_eq!(corp.mfa, Mfa { amr: vec!["mfa".to_owned(), "hwk".to_owned()], acr: vec!["phr".to_owned()] });
     assert_eq!(corp.carry["department"], "/department");
     let groups = &corp.groups;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Names;
+use super::{BackchannelLogout, Introspection, IssuerLogin, Names, Userinfo};
 
 /// One party whose tokens are accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,10 +38,18 @@ pub struct Issuer {
     pub max_token_age: Option<Duration>,
     /// How long the last good keys serve while the issuer cannot be reached.
     pub stale_keys: Duration,
+    /// How it is asked about opaque tokens, if they are accepted.
+    pub introspection: Option<Introspection>,
+    /// Where it is asked for groups that a token lacks, if it is.
+    pub userinfo: Option<Userinfo>,
+    /// Which of its logout tokens are heard, if any.
+    pub backchannel_logout: Option<BackchannelLogout>,
     /// Certificates to trust instead of the system's, in PEM.
     pub ca_file: Option<PathBuf>,
     /// Whether its URLs are plain HTTP. True only on loopback.
     pub allow_http: bool,
+    /// How people get its token, when they are told.
+    pub login: Option<IssuerLogin>,
 }
 
 impl Issuer {
@@ -64,8 +72,12 @@ impl Issuer {
             skew: Duration::from_secs(30),
             max_token_age: None,
             stale_keys: Duration::from_secs(24 * 3600),
+            introspection: None,
+            userinfo: None,
+            backchannel_logout: None,
             ca_file: None,
             allow_http: false,
+            login: None,
         }
     }
 }

@@ -156,6 +156,7 @@ fn is_final(code: Code) -> bool {
             | Code::RequestTimeout
             | Code::LedgerUnavailable
             | Code::IdentityUnavailable
+            | Code::StateUnavailable
             | Code::UpstreamUnavailable
             | Code::Draining
             | Code::Overloaded
@@ -169,6 +170,9 @@ fn challenge(code: Code) -> Option<&'static str> {
         Code::TokenInvalid => Some(r#"Bearer error="invalid_token""#),
         Code::TokenExpired => {
             Some(r#"Bearer error="invalid_token", error_description="The token has expired""#)
+        }
+        Code::TokenRevoked => {
+            Some(r#"Bearer error="invalid_token", error_description="The token was revoked""#)
         }
         _ => None,
     }

@@ -27,7 +27,7 @@ fn issuers(guide: &str) -> Vec<config::Issuer> {
         let config = config::parse(&format!("{rest}{block}"), &file);
         let config = config.unwrap_or_else(|faults| panic!("{guide}: {faults:?}\n{block}"));
         let clock = Arc::new(model::FixedClock::at(super::now()));
-        Authenticator::build(&config.issuers, &config.limits, clock)
+        Authenticator::build(&config.issuers, &config.limits, clock.clone(), crate::Standing::stateless(clock))
             .unwrap_or_else(|error| panic!("{guide}: {error}"));
         config.issuers
     });

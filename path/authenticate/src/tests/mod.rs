@@ -5,10 +5,14 @@
 mod defects;
 mod guides;
 mod inspection;
+mod logouts;
 mod mapping;
 mod mutations;
+mod opaque;
 mod outages;
 mod sampled;
+mod sign_in;
+mod standing;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,9 +44,20 @@ impl World {
 
     fn of(site: Arc<Site>, issuers: &[config::Issuer]) -> Self {
         let clock = Arc::new(FixedClock::at(now()));
+        let standing = crate::Standing::stateless(Arc::clone(&clock) as Arc<dyn Clock>);
+        Self::judged(site, issuers, clock, standing)
+    }
+
+    /// The same, whoever `standing` shuts out being refused.
+    fn judged(
+        site: Arc<Site>,
+        issuers: &[config::Issuer],
+        clock: Arc<FixedClock>,
+        standing: Arc<crate::Standing>,
+    ) -> Self {
         let limits = config::Limits { token_cache: 16, ..config::Limits::default() };
         let authenticator =
-            Authenticator::build(issuers, &limits, Arc::clone(&clock) as Arc<dyn Clock>).unwrap();
+            Authenticator::build(issuers, &limits, Arc::clone(&clock) as Arc<dyn Clock>, standing).unwrap();
         Self { site, clock, authenticator }
     }
 

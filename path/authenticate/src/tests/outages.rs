@@ -362,7 +362,12 @@ async fn issuers_that_share_an_url_are_told_apart_by_audience() {
     assert_eq!((of("gateway").await, of("ci").await), ("people".to_owned(), "jobs".to_owned()));
 
     let clash = [settings("people", "gateway"), settings("jobs", "gateway")];
-    let built = crate::Authenticator::build(&clash, &config::Limits::default(), world.clock.clone());
+    let built = crate::Authenticator::build(
+        &clash,
+        &config::Limits::default(),
+        world.clock.clone(),
+        crate::Standing::stateless(world.clock.clone()),
+    );
     assert!(matches!(built.err(), Some(AuthenticateError::Settings { issuer, .. }) if issuer == "jobs"));
 }
 
@@ -387,7 +392,13 @@ fn settings_that_cannot_be_used_are_refused() {
         let mut issuer = config::Issuer::new("site", "https://127.0.0.1", "gateway");
         change(&mut issuer);
         let clock = Arc::new(model::FixedClock::at(now()));
-        crate::Authenticator::build(&[issuer], &config::Limits::default(), clock).map(drop)
+        crate::Authenticator::build(
+            &[issuer],
+            &config::Limits::default(),
+            clock.clone(),
+            crate::Standing::stateless(clock),
+        )
+        .map(drop)
     };
     for (what, change) in bad {
         let error = build(change).unwrap_err();

@@ -157,6 +157,11 @@ pub(super) struct Site {
     pub(super) asked: Notify,
     pub(super) discoveries: AtomicUsize,
     pub(super) fetches: AtomicUsize,
+    /// What introspection and userinfo answer: a status and a body.
+    pub(super) introspection: Mutex<(u16, String)>,
+    pub(super) userinfo: Mutex<(u16, String)>,
+    /// The questions they were asked, head and body.
+    pub(super) questions: Mutex<Vec<String>>,
 }
 
 impl Site {
@@ -171,6 +176,9 @@ impl Site {
             asked: Notify::new(),
             discoveries: AtomicUsize::new(0),
             fetches: AtomicUsize::new(0),
+            introspection: Mutex::new((200, json!({ "active": false }).to_string())),
+            userinfo: Mutex::new((401, String::new())),
+            questions: Mutex::default(),
         });
         let serving = Arc::clone(&site);
         tokio::spawn(async move {
@@ -203,6 +211,25 @@ impl Site {
             let Ok(byte) = socket.read_u8().await else { return };
             head.push(byte);
         }
+        let text = String::from_utf8_lossy(&head).to_ascii_lowercase();
+        let length = text.split("content-length: ").nth(1).and_then(|rest| rest.lines().next()?.parse().ok());
+        let mut form = vec![0; length.unwrap_or(0)];
+        socket.read_exact(&mut form).await.ok();
+        for (path, said) in [("POST /introspect ", &self.introspection), ("GET /me ", &self.userinfo)] {
+            if head.starts_with(path.as_bytes()) {
+                let question = String::from_utf8_lossy(&[&head[..], &form].concat()).into_owned();
+                self.questions.lock().unwrap().push(question);
+                self.asked.notify_one();
+                drop(self.gate.lock().await);
+                if !self.up.load(Ordering::SeqCst) {
+                    return;
+                }
+                let (status, body) = said.lock().unwrap().clone();
+                let answer = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+                socket.write_all(answer.as_bytes()).await.ok();
+                return;
+            }
+        }
         let keys = head.starts_with(b"GET /keys ");
         let counter = if keys { &self.fetches } else { &self.discoveries };
         counter.fetch_add(1, Ordering::SeqCst);
@@ -211,7 +238,14 @@ impl Site {
         if !self.up.load(Ordering::SeqCst) {
             return;
         }
-        let standard = || json!({"issuer": self.url, "jwks_uri": format!("{}/keys", self.url)}).to_string();
+        let standard = || {
+            let at = |path: &str| format!("{}/{path}", self.url);
+            json!({
+                "issuer": self.url, "jwks_uri": at("keys"), "introspection_endpoint": at("introspect"),
+                "userinfo_endpoint": at("me"),
+            })
+            .to_string()
+        };
         let body = if keys {
             self.jwks.lock().unwrap().clone()
         } else {

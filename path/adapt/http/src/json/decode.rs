@@ -4,14 +4,18 @@ use std::borrow::Cow;
 
 use super::Flaw;
 
-/// Resolves the escapes of `raw`, which lies at the quotes' inside. Lone surrogates become U+FFFD
+/// Resolves the escapes of `raw`, which lies at the quotes' inside and has any only if `escaped`. Lone surrogates become U+FFFD
 /// unless `strict`.
 ///
 /// # Errors
 /// The flaw and its place in `raw`.
-pub(super) fn decode(raw: &[u8], strict: bool) -> Result<Cow<'_, str>, (usize, Flaw)> {
-    let Some(first) = memchr::memchr(b'\\', raw) else {
-        return Ok(String::from_utf8_lossy(raw));
+pub(super) fn decode(raw: &[u8], escaped: bool, strict: bool) -> Result<Cow<'_, str>, (usize, Flaw)> {
+    let first = if escaped { memchr::memchr(b'\\', raw) } else { None };
+    let Some(first) = first else {
+        return Ok(match std::str::from_utf8(raw) {
+            Ok(text) => Cow::Borrowed(text),
+            Err(_) => String::from_utf8_lossy(raw),
+        });
     };
     let mut text = Vec::with_capacity(raw.len());
     let mut at = first;

@@ -157,23 +157,30 @@ impl<'a> Reader<'a> {
     fn string(&mut self) -> Read<Cow<'a, str>> {
         self.at += 1;
         let start = self.at;
+        let mut escaped = false;
         loop {
+            let rest = self.text.get(self.at..).unwrap_or_default();
+            let run = memchr::memchr2(b'"', b'\\', rest);
+            let plain = rest.get(..run.unwrap_or(rest.len())).unwrap_or_default();
+            // Whole runs are looked through at once: bytes one by one are the dearest part of reading.
+            if self.rules.strict && plain.iter().any(|byte| *byte < 0x20) {
+                self.at += plain.iter().position(|byte| *byte < 0x20).unwrap_or_default();
+                return self.fault(Flaw::Control);
+            }
+            self.at += plain.len();
             match self.peek() {
                 Some(b'"') => break,
-                Some(b'\\') => {
-                    if self.at + 1 >= self.text.len() {
-                        return self.fault(Flaw::Ended);
-                    }
+                Some(_) if self.at + 1 < self.text.len() => {
+                    escaped = true;
                     self.at += 2;
                 }
-                Some(0..0x20) if self.rules.strict => return self.fault(Flaw::Control),
-                Some(_) => self.at += 1,
-                None => return self.fault(Flaw::Ended),
+                _ => return self.fault(Flaw::Ended),
             }
         }
         let raw = self.text.get(start..self.at).unwrap_or_default();
         self.at += 1;
-        decode::decode(raw, self.rules.strict).map_err(|(place, flaw)| JsonFault { at: start + place, flaw })
+        decode::decode(raw, escaped, self.rules.strict)
+            .map_err(|(place, flaw)| JsonFault { at: start + place, flaw })
     }
 
     fn digits(&mut self) -> Read<()> {
