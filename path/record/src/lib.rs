@@ -3,8 +3,10 @@
 //! [`Ledger`] writes, [`Reader`] reads, also from another process or a copy. Files are described in
 //! `docs/record-format.md` and `proto/ledger.proto`.
 
+pub mod audit;
 pub mod body;
-mod checkpoint;
+mod bookmark;
+mod checkpoints;
 mod describe;
 mod desk;
 mod digest;
@@ -18,6 +20,7 @@ mod judged;
 pub mod leaf;
 mod ledger;
 mod log;
+pub mod note;
 pub mod opened;
 mod reader;
 mod record;
@@ -27,13 +30,16 @@ mod reserve;
 mod rows;
 mod segment;
 mod settings;
+mod signing;
 mod strangers;
 mod table;
 #[cfg(test)]
 mod tests;
+pub mod tree;
 mod work;
 mod writer;
 
+pub use checkpoints::{ask_for_checkpoint, ask_no_more, is_asked, last_checkpoint};
 pub use digest::Chain;
 pub use error::LedgerError;
 pub use frame::{Damage, Fault, Frame, MAX_PAYLOAD};
@@ -45,3 +51,4 @@ pub use record::{Opening, Record, Sealing};
 pub use recorded::{Recorded, Spoken, Words};
 pub use segment::{DEFAULT_CLASS, Family, HEADER, Header, Position, Series, SeriesReader};
 pub use settings::{Durability, Settings};
+pub use signing::rotate;

@@ -4,7 +4,7 @@ mod faults;
 mod format;
 mod kill;
 mod reading;
-mod recovery;
+pub(crate) mod recovery;
 mod rounds;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,6 +41,10 @@ impl Place {
 
     pub(crate) fn ledger(&self) -> PathBuf {
         self.root.path().join("ledger")
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        self.root.path()
     }
 
     pub(crate) fn settings(&self) -> Settings {
