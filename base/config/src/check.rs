@@ -1,6 +1,7 @@
 //! From what is written to what is used: every section is checked and becomes its struct.
 
 mod asked;
+mod checkpoints;
 mod identity;
 mod resource;
 mod state;
@@ -198,7 +199,9 @@ fn ledger(file: &Mapping<'_>, base: &Base) -> Option<Ledger> {
     let (segment_bytes, reserve_bytes) = (section.number("segment_bytes"), section.number("reserve_bytes"));
     let queue = section.number("queue");
     let write_timeout = section.duration("write_timeout");
-    Some(Ledger { dir: dir?, durability, segment_bytes, queue, write_timeout, reserve_bytes })
+    let dir = dir?;
+    let checkpoints = checkpoints::checkpoints(&section, &dir, base)?;
+    Some(Ledger { dir, durability, segment_bytes, queue, write_timeout, reserve_bytes, checkpoints })
 }
 
 fn limits(section: &Mapping<'_>) -> Limits {

@@ -1,12 +1,14 @@
 //! Every key of the file. What stands here is what can be written.
 
 mod asked;
+mod checkpoints;
 mod identity;
 mod resource;
 mod state;
 
 use identity::ISSUER;
 use resource::RESOURCE;
+use checkpoints::CHECKPOINTS;
 use state::STATE;
 
 use crate::table::{Absent, Key, Kind, Section, Shape, Word};
@@ -209,6 +211,12 @@ const LEDGER: Section = Section {
             shape: Shape::Size("1MiB", "16GiB"),
             absent: Absent::Is("16MiB"),
             doc: "Kept free for seals, so that what was begun can be closed when the disk is full.",
+        },
+        Key {
+            name: "checkpoints",
+            shape: Shape::Section(&CHECKPOINTS),
+            absent: Absent::Nothing("as by default"),
+            doc: "Proof that the record is not changed later.",
         },
     ],
 };

@@ -30,7 +30,7 @@ pub use reference::reference_markdown;
 pub use schema::json_schema;
 pub use secret::{MAX_SECRET_BYTES, SecretError, SecretRef};
 pub use starter::{StarterAnswers, StarterFiles, starter};
-pub use usable::{BackchannelLogout, ClientAuth, Introspection, Userinfo};
+pub use usable::{BackchannelLogout, Checkpoints, ClientAuth, Introspection, Userinfo};
 pub use usable::{
     ClaimRule, ClaimTest, Config, Credential, DenyList, Durability, GroupRule, Groups, Issuer, IssuerKind,
     Ledger, Limits, Listener, Mfa, OnTokenExpiry, Policies, Resource, ResourceKind, Route, ServerKind, State,

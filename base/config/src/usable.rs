@@ -4,6 +4,7 @@
 mod asked;
 mod identity;
 mod resource;
+mod checkpoints;
 mod state;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ pub use resource::{
     Credential, OnTokenExpiry, Resource, ResourceKind, Route, ServerKind, Timeouts, UnknownStreams,
     UpstreamTls,
 };
+pub use checkpoints::Checkpoints;
 pub use state::State;
 
 /// Everything one file says.
@@ -99,13 +101,17 @@ pub struct Ledger {
     pub write_timeout: Duration,
     /// Bytes kept free for seals, so that what was begun can be closed when the disk is full.
     pub reserve_bytes: u64,
+    /// Signed checkpoints of it.
+    pub checkpoints: Checkpoints,
 }
 
 impl Ledger {
     /// A ledger in `dir`, everything else as by default.
     pub fn at(dir: impl Into<PathBuf>) -> Self {
+        let dir = dir.into();
         Self {
-            dir: dir.into(),
+            checkpoints: Checkpoints::of(&dir),
+            dir,
             durability: Durability::Process,
             segment_bytes: 256 << 20,
             queue: 4096,

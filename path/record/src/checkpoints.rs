@@ -50,14 +50,15 @@ impl Cadence {
         Self { every, leaves: leaves.max(1), last: (0, Duration::ZERO) }
     }
 
-    /// Whether a tree of `size` leaves is to be shown `now`. If so, the next one counts from here.
-    pub(crate) fn is_due(&mut self, size: u64, now: Duration, asked: bool) -> bool {
+    /// Whether a tree of `size` leaves is to be shown `now`.
+    pub(crate) fn is_due(&self, size: u64, now: Duration) -> bool {
         let grown = size.saturating_sub(self.last.0);
-        let due = grown >= self.leaves || (grown > 0 && now.saturating_sub(self.last.1) >= self.every);
-        if due || asked {
-            self.last = (size, now);
-        }
-        due || asked
+        grown >= self.leaves || (grown > 0 && now.saturating_sub(self.last.1) >= self.every)
+    }
+
+    /// It was shown: the next one counts from here.
+    pub(crate) fn shown(&mut self, size: u64, now: Duration) {
+        self.last = (size, now);
     }
 }
 
@@ -275,13 +276,12 @@ mod tests {
     fn the_cadence_counts_time_and_leaves() {
         let second = Duration::from_secs(1);
         let mut cadence = Cadence::new(60 * second, 10);
-        assert!(!cadence.is_due(0, 100 * second, false), "nothing is there");
-        assert!(cadence.is_due(1, 100 * second, false));
-        assert!(!cadence.is_due(9, 101 * second, false));
-        assert!(cadence.is_due(11, 101 * second, false), "ten more");
-        assert!(!cadence.is_due(12, 160 * second, false));
-        assert!(cadence.is_due(12, 161 * second, false), "a minute later");
-        assert!(!cadence.is_due(12, 999 * second, false), "nothing new");
-        assert!(cadence.is_due(12, 999 * second, true), "asked for");
+        assert!(!cadence.is_due(0, 100 * second), "nothing is there");
+        assert!(cadence.is_due(1, 100 * second));
+        cadence.shown(1, 100 * second);
+        assert!(!cadence.is_due(10, 159 * second));
+        assert!(cadence.is_due(11, 101 * second), "ten more");
+        assert!(cadence.is_due(2, 160 * second), "a minute later");
+        assert!(!cadence.is_due(1, 999 * second), "nothing new");
     }
 }

@@ -300,6 +300,7 @@ fn begin(writer: &mut Writer, torn: Vec<Torn>, signer: &Signer) -> Result<(), Le
     writer.fill_reserve()?;
     writer.publish(true);
     writer.mark();
+    writer.show(false);
     Ok(())
 }
 

@@ -46,7 +46,7 @@ pub use frame::{Damage, Fault, Frame, MAX_PAYLOAD};
 pub use health::{Condition, LedgerHealth};
 pub use index::rebuild_index;
 pub use ledger::{Ledger, Stranger};
-pub use reader::{Cursor, Exchange, Filter, Frames, Listed, Page, Reader};
+pub use reader::{Cursor, Exchange, Filter, Frames, Listed, Page, Reader, is_written};
 pub use record::{Opening, Record, Sealing};
 pub use recorded::{Recorded, Spoken, Words};
 pub use segment::{DEFAULT_CLASS, Family, HEADER, Header, Position, Series, SeriesReader};

@@ -85,7 +85,7 @@ impl Writer {
             self.summarise();
         }
         let asked = self.status.asked.swap(false, Ordering::SeqCst);
-        if self.cadence.is_due(self.tree.size(), now, asked) {
+        if asked || self.cadence.is_due(self.tree.size(), now) {
             self.show(asked);
         }
         if now.saturating_sub(*ticked) >= every || now < *ticked {
@@ -285,6 +285,7 @@ impl Writer {
 
     /// Shows the tree, so that it is signed. Never waits.
     pub(crate) fn show(&mut self, asked: bool) {
+        self.cadence.shown(self.tree.size(), self.clock.elapsed());
         let (leaves, bodies) = (self.leaves.end(), self.bodies.end());
         self.shown.send_replace(Some(Shown { tree: self.tree.clone(), leaves, bodies, asked }));
     }

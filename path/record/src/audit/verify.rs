@@ -151,13 +151,14 @@ impl Audit {
 
     /// Holds the tree against whatever tells of it at this size.
     fn grown(&mut self, seen: &mut Seen) -> Result<(), Flaw> {
-        let (size, root) = (self.tree.size(), || self.tree.root());
+        seen.grown(&self.report.origin, &self.tree)?;
+        let size = self.tree.size();
         let told = self.bookmark.as_ref().filter(|bookmark| bookmark.tree.size() == size);
-        if told.is_some_and(|bookmark| bookmark.tree.root() != root()) {
+        if told.is_some_and(|bookmark| bookmark.tree != self.tree) {
             let problem = "the bookmark tells of another tree than the leaves";
             return Err(Flaw::at(&self.dir, &self.dir.join("bookmark"), 0, problem).of(size.saturating_sub(1)));
         }
-        seen.grown(&self.report.origin, &self.tree)
+        Ok(())
     }
 
     fn leaf(&mut self, index: u64, payload: &[u8], seen: &mut Seen) -> Result<(), Found> {
