@@ -215,7 +215,7 @@ const LEDGER: Section = Section {
         Key {
             name: "checkpoints",
             shape: Shape::Section(&CHECKPOINTS),
-            absent: Absent::Nothing("as by default"),
+            absent: Absent::Is("{}"),
             doc: "Proof that the record is not changed later.",
         },
     ],

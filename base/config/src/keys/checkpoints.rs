@@ -20,7 +20,7 @@ pub(super) const CHECKPOINTS: Section = Section {
         },
         Key {
             name: "to",
-            shape: Shape::Many(0, &Shape::One(Kind::Link)),
+            shape: Shape::Many(0, &Shape::One(Kind::Outlet)),
             absent: Absent::Is("[]"),
             doc: "Where each one goes besides the file `checkpoints` of the ledger: `stdout`, or URLs it is sent to by POST. One that cannot be delivered holds up nothing; the next one covers it too.",
         },

@@ -14,7 +14,7 @@ pub(crate) mod tests;
 use std::path::{Path, PathBuf};
 
 pub use proof::{ConsistencyProof, InclusionProof, Proof, Proven, Refuted};
-pub use prove::{prove_consistency, prove_exchange};
+pub use prove::{keys, prove_consistency, prove_exchange};
 pub use verify::verify;
 
 use crate::frame::Damage;

@@ -5,7 +5,8 @@ use std::path::Path;
 use prost::Message;
 
 use crate::LedgerError;
-use crate::audit::{ConsistencyProof, InclusionProof};
+use crate::audit::seen::key_use;
+use crate::audit::{ConsistencyProof, InclusionProof, KeyUse};
 use crate::checkpoints::last_checkpoint;
 use crate::index::hex;
 use crate::leaf::{Leaf, What};
@@ -73,6 +74,25 @@ fn find(dir: &Path, id: &str) -> Result<Vec<(u64, Vec<u8>)>, LedgerError> {
         () if found.is_empty() || wanted.is_empty() => Err(LedgerError::NotFound { id: id.to_owned() }),
         () => Ok(found),
     }
+}
+
+/// The keys that the leaves name for checkpoints, in order. Whether one handed over to the next is told by
+/// [`crate::audit::verify`].
+///
+/// # Errors
+/// [`LedgerError`] when the leaves cannot be read.
+pub fn keys(dir: &Path) -> Result<Vec<KeyUse>, LedgerError> {
+    let (mut keys, mut origin) = (Vec::new(), String::new());
+    if let Ok(header) = Series::leaves(dir).header(1) {
+        origin = format!("portcullis/{}", hex(&header.node));
+    }
+    leaves(dir, |leaf, payload| {
+        if let Some(What::Key(key)) = Leaf::decode(payload.as_slice()).ok().and_then(|leaf| leaf.what) {
+            keys.extend(key_use(leaf, &origin, &key));
+        }
+        true
+    })?;
+    Ok(keys)
 }
 
 /// Proves that every leaf of the exchange whose id begins with `id` is in the tree of `checkpoint`, or of

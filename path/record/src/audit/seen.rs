@@ -80,11 +80,9 @@ impl Seen {
 
     /// A leaf says that a key is used from now on.
     pub(super) fn key(&mut self, leaf: u64, origin: &str, key: &Key) {
-        let public = <[u8; 32]>::try_from(key.public_key.as_slice());
-        if let (PURPOSE, ALGORITHM, Ok(public)) = (key.purpose.as_str(), key.algorithm.as_str(), public) {
-            let key = VerifierKey::new(origin, public);
+        if let Some(used) = key_use(leaf, origin, key) {
             // The first needs nobody to hand over.
-            self.keys.push(KeyUse { leaf, key, handed_over: self.keys.is_empty() });
+            self.keys.push(KeyUse { handed_over: self.keys.is_empty(), ..used });
         }
     }
 
@@ -175,6 +173,13 @@ impl Seen {
             None => Ok(()),
         }
     }
+}
+
+/// What a *key* leaf says, if the key is one that signs checkpoints.
+pub(super) fn key_use(leaf: u64, origin: &str, key: &Key) -> Option<KeyUse> {
+    let public = <[u8; 32]>::try_from(key.public_key.as_slice()).ok()?;
+    let signs = key.purpose == PURPOSE && key.algorithm == ALGORITHM;
+    signs.then(|| KeyUse { leaf, key: VerifierKey::new(origin, public), handed_over: false })
 }
 
 fn other_root(size: u64) -> String {
