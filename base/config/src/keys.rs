@@ -6,9 +6,9 @@ mod identity;
 mod resource;
 mod state;
 
+use checkpoints::CHECKPOINTS;
 use identity::ISSUER;
 use resource::RESOURCE;
-use checkpoints::CHECKPOINTS;
 use state::STATE;
 
 use crate::table::{Absent, Key, Kind, Section, Shape, Word};

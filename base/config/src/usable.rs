@@ -2,9 +2,9 @@
 //! here is usable as it stands: paths are resolved, URLs parsed, durations within their bounds.
 
 mod asked;
+mod checkpoints;
 mod identity;
 mod resource;
-mod checkpoints;
 mod state;
 
 use std::collections::BTreeMap;
@@ -13,12 +13,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use asked::{BackchannelLogout, ClientAuth, Introspection, Userinfo};
+pub use checkpoints::Checkpoints;
 pub use identity::{ClaimRule, ClaimTest, GroupRule, Groups, Issuer, IssuerKind, Mfa};
 pub use resource::{
     Credential, OnTokenExpiry, Resource, ResourceKind, Route, ServerKind, Timeouts, UnknownStreams,
     UpstreamTls,
 };
-pub use checkpoints::Checkpoints;
 pub use state::State;
 
 /// Everything one file says.

@@ -140,7 +140,8 @@ impl Keys {
     fn run(self, out: &mut Out) -> Result<ExitCode, Failure> {
         let keys = record::audit::keys(&self.at.dir(out.colour())?)?;
         if self.json {
-            let keys: Vec<_> = keys.iter().map(|used| json!({ "leaf": used.leaf, "key": used.key.to_string() })).collect();
+            let keys: Vec<_> =
+                keys.iter().map(|used| json!({ "leaf": used.leaf, "key": used.key.to_string() })).collect();
             out.json(&json!({ "keys": keys }))?;
         } else {
             for used in &keys {
@@ -173,7 +174,8 @@ fn checkpoints(file: &Path) -> Result<Vec<Signed>, Failure> {
     } else {
         Box::new(File::open(file).map_err(|fault| named(format!("cannot be read: {fault}")))?)
     };
-    let notes: Result<Vec<_>, _> = Notes::new(BufReader::new(from)).map(|note| note.map(|(_, note)| note)).collect();
+    let notes: Result<Vec<_>, _> =
+        Notes::new(BufReader::new(from)).map(|note| note.map(|(_, note)| note)).collect();
     let notes = notes.map_err(|fault| named(format!("is no file of checkpoints: {fault}")))?;
     if notes.is_empty() { Err(named("holds no checkpoint".to_owned())) } else { Ok(notes) }
 }
@@ -193,7 +195,9 @@ fn key(text: &str) -> Result<VerifierKey, String> {
         Err(_) => {
             let mut written = String::new();
             let read = File::open(text).and_then(|file| file.take(4096).read_to_string(&mut written));
-            read.map_err(|fault| format!("this is neither a key as `audit key` prints it nor a file with one: {fault}"))?;
+            read.map_err(|fault| {
+                format!("this is neither a key as `audit key` prints it nor a file with one: {fault}")
+            })?;
             let last = written.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
             last.parse::<VerifierKey>().map_err(|fault| fault.to_string())
         }

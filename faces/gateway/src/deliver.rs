@@ -41,7 +41,9 @@ pub(crate) fn begin(config: &Checkpoints, ledger: &Ledger) -> JoinSet<()> {
 pub(crate) async fn finish(mut tasks: JoinSet<()>) {
     let all = async { while tasks.join_next().await.is_some() {} };
     if tokio::time::timeout(PATIENCE, all).await.is_err() {
-        tracing::warn!("the last checkpoint of the ledger was not delivered everywhere; the next start sends a newer one");
+        tracing::warn!(
+            "the last checkpoint of the ledger was not delivered everywhere; the next start sends a newer one"
+        );
     }
 }
 

@@ -126,6 +126,8 @@ struct Keeper {
     flushed: (Position, Position),
     /// The size of the last one kept.
     size: u64,
+    /// What could not be kept, and after how many looks it is tried again.
+    missed: Option<(Shown, u32)>,
 }
 
 /// Starts the thread that signs what the writer shows, until the writer is gone; the last one was of `size`
@@ -143,7 +145,8 @@ pub(crate) fn keep(
         .build()
         .map_err(|error| LedgerError::file("start a thread for", dir, error))?;
     let (out, delivered) = watch::channel(None);
-    let mut keeper = Keeper { dir: dir.to_owned(), signer, status, out, flushed: Default::default(), size };
+    let mut keeper =
+        Keeper { dir: dir.to_owned(), signer, status, out, flushed: Default::default(), size, missed: None };
     spawn("ledger-sign", dir, move || {
         runtime.block_on(keeper.serve(shown));
         drop(runtime);
@@ -162,6 +165,7 @@ impl Keeper {
                     if is_asked(&self.dir) {
                         self.status.asked.store(true, Ordering::SeqCst);
                     }
+                    self.try_again();
                 }
                 Ok(changed) => {
                     let newest = shown.borrow_and_update().clone();
@@ -176,8 +180,20 @@ impl Keeper {
         }
     }
 
-    /// Signs what was shown, unless it was before. One that fails is made up for by the next.
+    /// Tries what failed again, some time later.
+    fn try_again(&mut self) {
+        match self.missed.take() {
+            Some((shown, 0)) => self.take(&shown),
+            Some((shown, looks)) => self.missed = Some((shown, looks.saturating_sub(1))),
+            None => {}
+        }
+    }
+
+    /// Signs what was shown, unless it was before. One that fails is tried again, until there is a newer one.
     fn take(&mut self, shown: &Shown) {
+        // A quarter of a second each.
+        const LOOKS: u32 = 40;
+        self.missed = None;
         if shown.tree.size() > self.size {
             match self.make(shown) {
                 Ok(signed) => {
@@ -186,7 +202,8 @@ impl Keeper {
                 }
                 Err(error) => {
                     metrics::counter!("portcullis_ledger_checkpoints_failed_total").increment(1);
-                    tracing::warn!(%error, "no checkpoint of the ledger could be kept; the next one is tried in time");
+                    tracing::warn!(%error, "no checkpoint of the ledger could be kept; it is tried again");
+                    self.missed = Some((shown.clone(), LOOKS));
                     return;
                 }
             }

@@ -117,7 +117,11 @@ impl Checkpoint {
         for pair in keys {
             let key = verifier(&self.origin, pair);
             let bytes = pair.try_sign(text.as_bytes()).map_err(|_| io::Error::other("cannot sign"))?;
-            signatures.push(Signature { name: self.origin.clone(), id: key.id(), bytes: bytes.as_ref().to_vec() });
+            signatures.push(Signature {
+                name: self.origin.clone(),
+                id: key.id(),
+                bytes: bytes.as_ref().to_vec(),
+            });
         }
         Ok(Signed { checkpoint: self, text, signatures })
     }
@@ -159,8 +163,9 @@ impl FromStr for Signed {
     type Err = Malformed;
 
     fn from_str(text: &str) -> Result<Self, Malformed> {
-        let (text, signatures) =
-            text.rsplit_once("\n\n").ok_or(Malformed("a checkpoint has an empty line before its signatures"))?;
+        let (text, signatures) = text
+            .rsplit_once("\n\n")
+            .ok_or(Malformed("a checkpoint has an empty line before its signatures"))?;
         let text = format!("{text}\n");
         if text.contains(|c: char| c < ' ' && c != '\n') {
             return Err(Malformed("a checkpoint holds a control character"));

@@ -79,8 +79,12 @@ impl Signer {
     pub(crate) fn handed_over(&mut self) {
         let Some((_, path)) = self.former.take() else { return };
         match fs::remove_file(&path) {
-            Ok(()) => tracing::info!(file = %path.display(), "the key of the checkpoints was rotated; the old one is removed"),
-            Err(error) => tracing::warn!(%error, file = %path.display(), "the old key of the checkpoints could not be removed"),
+            Ok(()) => {
+                tracing::info!(file = %path.display(), "the key of the checkpoints was rotated; the old one is removed")
+            }
+            Err(error) => {
+                tracing::warn!(%error, file = %path.display(), "the old key of the checkpoints could not be removed")
+            }
         }
     }
 }
@@ -100,7 +104,10 @@ fn outside(path: &Path, ledger: &Path) -> Result<(), LedgerError> {
     let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if real(folder).starts_with(real(ledger)) {
-        return Err(fault(path, "lies inside the ledger: whoever has a copy could sign it; put it elsewhere"));
+        return Err(fault(
+            path,
+            "lies inside the ledger: whoever has a copy could sign it; put it elsewhere",
+        ));
     }
     Ok(())
 }
@@ -114,7 +121,9 @@ fn read(path: &Path) -> Result<Option<Ed25519KeyPair>, LedgerError> {
     };
     let mut text = String::new();
     file.take(4096).read_to_string(&mut text).map_err(|error| LedgerError::file("read", path, error))?;
-    let wrong = || fault(path, "is no Ed25519 key as PEM (PKCS #8): restore it, or move it away and a new one is made");
+    let wrong = || {
+        fault(path, "is no Ed25519 key as PEM (PKCS #8): restore it, or move it away and a new one is made")
+    };
     let (_, rest) = text.split_once(BEGIN).ok_or_else(wrong)?;
     let (inner, _) = rest.split_once(END).ok_or_else(wrong)?;
     let inner: String = inner.split_whitespace().collect();

@@ -39,7 +39,10 @@ fn place(text: &str) -> Result<Option<http::Uri>, String> {
     }
     let uri = value::link(text)?;
     if uri.scheme_str() == Some("http") && !uri.host().is_some_and(value::is_loopback) {
-        return Err("this URL is plain HTTP: who controls the network could swallow what it shows; use `https`".to_owned());
+        return Err(
+            "this URL is plain HTTP: who controls the network could swallow what it shows; use `https`"
+                .to_owned(),
+        );
     }
     Ok(Some(uri))
 }

@@ -21,12 +21,14 @@ pub struct Checkpoints {
 impl Checkpoints {
     /// The defaults for the ledger in `ledger`: the key lies beside its folder, never in it.
     pub fn of(ledger: &Path) -> Self {
+        let mut name = ledger.file_name().unwrap_or_default().to_owned();
+        name.push(".signing-key");
         Self {
             every: Duration::from_secs(60),
             leaves: 10_000,
             stdout: false,
             urls: Vec::new(),
-            key: ledger.with_extension("signing-key"),
+            key: ledger.with_file_name(name),
         }
     }
 }

@@ -67,7 +67,8 @@ impl Prove {
         let dir = self.at.dir(out.colour())?;
         let checkpoint = self.checkpoint.as_deref().map(newest).transpose()?;
         let proofs = prove_exchange(&dir, &self.exchange, checkpoint)?;
-        let (count, size) = (proofs.len(), proofs.first().map_or(0, |proof| proof.checkpoint.checkpoint().size));
+        let (count, size) =
+            (proofs.len(), proofs.first().map_or(0, |proof| proof.checkpoint.checkpoint().size));
         let proof = Proof::Inclusion(proofs);
         match self.out {
             None => out.raw(proof.to_string().as_bytes())?,
@@ -75,7 +76,9 @@ impl Prove {
                 write(&file, &proof)?;
                 let good = out.tone(Tone::Good, "ok");
                 let file = file.display();
-                out.line(format_args!("{good}: {file} proves {count} leaves of the exchange in the tree of {size} leaves"))?;
+                out.line(format_args!(
+                    "{good}: {file} proves {count} leaves of the exchange in the tree of {size} leaves"
+                ))?;
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -88,7 +91,8 @@ impl Check {
         let mut text = String::new();
         let read = File::open(&self.proof).and_then(|file| file.take(MAX_PROOF).read_to_string(&mut text));
         read.map_err(|fault| named(&format!("cannot be read: {fault}")))?;
-        let checked = text.parse::<Proof>().map_err(|fault| named(&fault)).map(|proof| proof.check(&self.key))?;
+        let checked =
+            text.parse::<Proof>().map_err(|fault| named(&fault)).map(|proof| proof.check(&self.key))?;
         match checked {
             Ok(proven) => {
                 if self.json {
@@ -129,7 +133,12 @@ impl Consistency {
         let (ok, said) = match &proven {
             Ok(proof) => {
                 let (old, new) = (proof.old.checkpoint().size, proof.new.checkpoint().size);
-                (true, format!("the tree of {new} leaves begins with the one of {old}: nothing was changed or removed"))
+                (
+                    true,
+                    format!(
+                        "the tree of {new} leaves begins with the one of {old}: nothing was changed or removed"
+                    ),
+                )
             }
             Err(problem) => (false, problem.clone()),
         };
@@ -158,7 +167,9 @@ fn checkpoint(checkpoint: &note::Checkpoint) -> Value {
 
 /// What a leaf says, in short.
 fn said(leaf: &Leaf) -> Value {
-    let id = |bytes: &[u8]| <[u8; 16]>::try_from(bytes).map(|bytes| model::ExchangeId::from_bytes(bytes).to_string()).ok();
+    let id = |bytes: &[u8]| {
+        <[u8; 16]>::try_from(bytes).map(|bytes| model::ExchangeId::from_bytes(bytes).to_string()).ok()
+    };
     let time = Timestamp::from_nanosecond(i128::from(leaf.time)).map(|time| time.to_string()).ok();
     match &leaf.what {
         Some(What::Opened(opened)) => json!({

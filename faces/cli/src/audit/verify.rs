@@ -109,9 +109,9 @@ fn described(report: &Report) -> Value {
             "problem": flaw.problem,
         })
     });
-    let keys = report.keys.iter().map(|used| {
-        json!({ "leaf": used.leaf, "key": used.key.to_string(), "handed_over": used.handed_over })
-    });
+    let keys = report.keys.iter().map(
+        |used| json!({ "leaf": used.leaf, "key": used.key.to_string(), "handed_over": used.handed_over }),
+    );
     json!({
         "ok": report.flaw.is_none(),
         "flaw": flaw,

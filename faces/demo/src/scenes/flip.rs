@@ -53,7 +53,8 @@ async fn audit(ground: &Ground, ledger: &Path) -> Result<(Option<i32>, String), 
     let mut command = Command::new(ground.program());
     let output = command.args([OsStr::new("audit"), OsStr::new("verify"), ledger.as_os_str()]).output().await;
     let output = output.map_err(|fault| DemoError::new("running the audit", fault))?;
-    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    let said =
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
     Ok((output.status.code(), said))
 }
 

@@ -43,7 +43,8 @@ impl Heard {
 
     /// Whether the frames are those that a leaf states.
     pub(super) fn fits(&self, request: Option<&Digest>, response: Option<&Digest>) -> bool {
-        let same = |stated: Option<&Digest>, chain: &Chain| stated.is_none_or(|d| Chain::from_message(d) == *chain);
+        let same =
+            |stated: Option<&Digest>, chain: &Chain| stated.is_none_or(|d| Chain::from_message(d) == *chain);
         same(request, &self.request) && same(response, &self.response)
     }
 }
@@ -85,14 +86,20 @@ impl Bodies {
             let next = self.walk.position().segment.saturating_add(1);
             match self.walk.next()? {
                 Step::Segment(header) if header.node != self.node => {
-                    return Err(self.walk.flaw_at(self.walk.position(), "the segment is another node's").of(leaf));
+                    return Err(self
+                        .walk
+                        .flaw_at(self.walk.position(), "the segment is another node's")
+                        .of(leaf));
                 }
                 Step::Segment(_) => {}
                 Step::Frame(at, frame) => self.take(at, frame, open)?,
                 Step::Remains(damage) => {
                     let at = self.walk.position();
                     if at.segment >= end.segment {
-                        let problem = format!("{}, where a leaf says that frames go on to byte {}", damage.fault, end.offset);
+                        let problem = format!(
+                            "{}, where a leaf says that frames go on to byte {}",
+                            damage.fault, end.offset
+                        );
                         return Err(self.walk.flaw_at(at, problem).of(leaf));
                     }
                     notes.remains(&damage);
@@ -100,8 +107,10 @@ impl Bodies {
                 Step::End if self.walk.has(next) => self.walk.look()?,
                 Step::End if next <= end.segment => self.pass_missing(next, end.segment),
                 Step::End => {
-                    let problem =
-                        format!("the file ends here, where a leaf says that frames go on to byte {}", end.offset);
+                    let problem = format!(
+                        "the file ends here, where a leaf says that frames go on to byte {}",
+                        end.offset
+                    );
                     return Err(self.walk.flaw_at(self.walk.position(), problem).of(leaf));
                 }
             }
@@ -119,7 +128,12 @@ impl Bodies {
         self.walk.skip_to(number);
     }
 
-    fn take(&mut self, at: Position, frame: Frame, open: &mut HashMap<ExchangeId, Heard>) -> Result<(), Flaw> {
+    fn take(
+        &mut self,
+        at: Position,
+        frame: Frame,
+        open: &mut HashMap<ExchangeId, Heard>,
+    ) -> Result<(), Flaw> {
         self.frames = self.frames.saturating_add(1);
         let leaf = self.leaf;
         let flaw = |walk: &Walk, problem: &str| walk.flaw_at(at, problem).of(leaf);
@@ -156,7 +170,10 @@ impl Bodies {
         match self.missing.iter().find_map(|(number, leaf)| leaf.map(|leaf| (*number, leaf))) {
             Some((number, leaf)) => {
                 let at = Position { segment: number, offset: 0 };
-                Err(self.walk.flaw_at(at, "the segment is missing, and no leaf says that it was dropped").of(leaf))
+                Err(self
+                    .walk
+                    .flaw_at(at, "the segment is missing, and no leaf says that it was dropped")
+                    .of(leaf))
             }
             None => Ok(()),
         }

@@ -88,7 +88,8 @@ impl Proof {
                     if signed(&proof.checkpoint)? != checkpoint {
                         return refuted("the proofs are of different checkpoints");
                     }
-                    let root = root_of_inclusion(leaf_hash(&proof.leaf), proof.index, checkpoint.size, &proof.path);
+                    let root =
+                        root_of_inclusion(leaf_hash(&proof.leaf), proof.index, checkpoint.size, &proof.path);
                     if root != Some(checkpoint.root) {
                         return refuted(format!("leaf {} is not in the tree of the checkpoint", proof.index));
                     }
@@ -147,7 +148,8 @@ impl fmt::Display for Proof {
 fn path<'a>(lines: impl Iterator<Item = &'a str>) -> Result<Vec<Hash>, Malformed> {
     let hash = |line: &str| STANDARD.decode(line).ok().and_then(|hash| hash.try_into().ok());
     let path: Option<Vec<Hash>> = lines.take(MAX_PATH + 1).map(hash).collect();
-    path.filter(|path| path.len() <= MAX_PATH).ok_or(Malformed("a line of the proof is no hash, or there are too many"))
+    path.filter(|path| path.len() <= MAX_PATH)
+        .ok_or(Malformed("a line of the proof is no hash, or there are too many"))
 }
 
 fn inclusion(text: &str) -> Result<InclusionProof, Malformed> {
@@ -167,10 +169,7 @@ fn inclusion(text: &str) -> Result<InclusionProof, Malformed> {
 
 fn consistency(text: &str) -> Result<ConsistencyProof, Malformed> {
     const TWO: Malformed = Malformed("the proof holds no two checkpoints");
-    let text = text.strip_prefix('\n').map_or_else(
-        || text.split_once("\n\n"),
-        |notes| Some(("", notes)),
-    );
+    let text = text.strip_prefix('\n').map_or_else(|| text.split_once("\n\n"), |notes| Some(("", notes)));
     let (hashes, notes) = text.ok_or(TWO)?;
     let mut notes = Notes::new(notes.as_bytes());
     let (Some(Ok((_, old))), Some(Ok((_, new))), None) = (notes.next(), notes.next(), notes.next()) else {

@@ -12,7 +12,9 @@ use crate::index::hex;
 use crate::leaf::{Leaf, What};
 use crate::note::Signed;
 use crate::segment::{Position, Series};
-use crate::tree::{Stretches, consistency_ranges, inclusion_ranges, is_consistent, leaf_hash, root_of_inclusion};
+use crate::tree::{
+    Stretches, consistency_ranges, inclusion_ranges, is_consistent, leaf_hash, root_of_inclusion,
+};
 
 fn unproven<T>(problem: impl Into<String>) -> Result<T, LedgerError> {
     Err(LedgerError::Unproven { problem: problem.into() })
@@ -143,14 +145,23 @@ pub fn prove_exchange(
 pub fn prove_consistency(dir: &Path, old: Signed, new: Signed) -> Result<ConsistencyProof, LedgerError> {
     let (before, after) = (old.checkpoint(), new.checkpoint());
     if before.origin != after.origin {
-        return unproven(format!("the checkpoints are of two trees: `{}` and `{}`", before.origin, after.origin));
+        return unproven(format!(
+            "the checkpoints are of two trees: `{}` and `{}`",
+            before.origin, after.origin
+        ));
     }
     let Some(ranges) = consistency_ranges(before.size, after.size) else {
-        return unproven(format!("the old checkpoint covers {} leaves, and the new one {}", before.size, after.size));
+        return unproven(format!(
+            "the old checkpoint covers {} leaves, and the new one {}",
+            before.size, after.size
+        ));
     };
     let mut stretches = [Stretches::of(ranges)];
     if !hash_into(dir, after.size, &mut stretches)? {
-        return unproven(format!("the ledger holds fewer than {} leaves: it was rolled back, or is an older copy", after.size));
+        return unproven(format!(
+            "the ledger holds fewer than {} leaves: it was rolled back, or is an older copy",
+            after.size
+        ));
     }
     let [stretches] = stretches;
     let path = stretches.finish().unwrap_or_default();

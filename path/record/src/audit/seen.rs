@@ -23,6 +23,8 @@ pub(super) struct Seen {
     pub(super) keys: Vec<KeyUse>,
     /// How many of the keys have signed a checkpoint of the ledger's own.
     signed: usize,
+    /// Those of the keys that have signed any checkpoint that holds.
+    signers: Vec<VerifierKey>,
     pub(super) held: u64,
     pub(super) covered: u64,
     pub(super) against: Vec<u64>,
@@ -53,6 +55,7 @@ impl Seen {
             pinned: expected.key.clone(),
             keys: Vec::new(),
             signed: 0,
+            signers: Vec::new(),
             held: 0,
             covered: 0,
             against: Vec::new(),
@@ -126,24 +129,37 @@ impl Seen {
         }
         self.held = self.held.saturating_add(1);
         self.covered = checkpoint.size;
+        self.remember(signed);
         Ok(())
+    }
+
+    /// Remembers which keys have signed.
+    fn remember(&mut self, signed: &Signed) {
+        let known = self.keys.iter().map(|used| &used.key).chain(&self.pinned);
+        let new = known.filter(|key| signed.is_signed_by(key) && !self.signers.contains(key));
+        let new: Vec<_> = new.cloned().collect();
+        self.signers.extend(new);
     }
 
     fn outside(&mut self, origin: &str, tree: &Tree, signed: &Signed) -> Result<(), Flaw> {
         let checkpoint = signed.checkpoint();
-        let flaw = |problem: String| Flaw::at(&self.ledger, Path::new("the checkpoint from outside"), 0, problem);
+        let flaw =
+            |problem: String| Flaw::at(&self.ledger, Path::new("the checkpoint from outside"), 0, problem);
         if checkpoint.origin != origin {
             return Err(flaw(format!("it is of the tree `{}`, and this is `{origin}`", checkpoint.origin)));
         }
         let known = self.keys.last().is_some_and(|used| signed.is_signed_by(&used.key));
         let pinned = self.pinned.as_ref().is_some_and(|key| signed.is_signed_by(key));
         if !known && !pinned {
-            return Err(flaw("its signature is not that of the key in the record: it is forged, or the record is".into()));
+            return Err(flaw(
+                "its signature is not that of the key in the record: it is forged, or the record is".into(),
+            ));
         }
         if checkpoint.size != tree.size() || checkpoint.root != tree.root() {
             return Err(flaw(other_root(checkpoint.size)).of(checkpoint.size.saturating_sub(1)));
         }
         self.against.push(checkpoint.size);
+        self.remember(signed);
         Ok(())
     }
 
@@ -161,14 +177,19 @@ impl Seen {
             return Err(Flaw::at(&self.ledger, outside, 0, problem));
         }
         let Some(pinned) = &self.pinned else { return Ok(()) };
-        let Some(at) = self.keys.iter().position(|used| used.key == *pinned) else {
-            let problem = format!("the key `{pinned}` never signed this ledger");
-            return Err(Flaw::at(&self.ledger, Path::new("leaves"), 0, problem));
+        let at = self.keys.iter().position(|used| used.key == *pinned);
+        let Some(at) = at.filter(|_| self.signers.contains(pinned)) else {
+            // A leaf that names it proves nothing: anybody can write one.
+            let problem = format!("no checkpoint that is here was signed with the key `{pinned}`");
+            return Err(Flaw::at(&self.ledger, &self.file, 0, problem));
         };
-        match self.keys.iter().skip(at.saturating_add(1)).find(|used| !used.handed_over) {
+        // One that has signed nothing yet need not be handed over to.
+        let since = self.keys.iter().take(self.signed).skip(at.saturating_add(1));
+        match since.into_iter().find(|used| !used.handed_over) {
             Some(used) => {
-                let problem = format!("the key `{}` signs since, and the one before did not hand over to it", used.key);
-                Err(Flaw::at(&self.ledger, Path::new("leaves"), 0, problem).of(used.leaf))
+                let problem =
+                    format!("the key `{}` signs since, and the one before did not hand over to it", used.key);
+                Err(Flaw::at(&self.ledger, &self.file, 0, problem).of(used.leaf))
             }
             None => Ok(()),
         }
@@ -183,7 +204,9 @@ pub(super) fn key_use(leaf: u64, origin: &str, key: &Key) -> Option<KeyUse> {
 }
 
 fn other_root(size: u64) -> String {
-    format!("a checkpoint of {size} leaves has another root than the first {size} leaves: some of them were changed")
+    format!(
+        "a checkpoint of {size} leaves has another root than the first {size} leaves: some of them were changed"
+    )
 }
 
 fn too_few(size: u64, there: u64) -> String {

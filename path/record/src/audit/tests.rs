@@ -79,7 +79,10 @@ async fn a_whole_ledger_is_verified() {
     assert_eq!(report.notes, Vec::<String>::new());
     assert!(told.windows(2).all(|pair| pair[0].0 <= pair[1].0));
     assert!(told.last().is_some_and(|(done, of)| done == of));
-    assert!(matches!(verify(place.root(), &Expected::default(), &mut |_, _| ()), Err(LedgerError::Format { .. })));
+    assert!(matches!(
+        verify(place.root(), &Expected::default(), &mut |_, _| ()),
+        Err(LedgerError::Format { .. })
+    ));
 }
 
 #[tokio::test]
@@ -247,7 +250,8 @@ async fn a_segment_that_a_leaf_says_was_dropped_is_no_flaw() {
     let found = flaw(&place.ledger()).unwrap();
     assert_eq!((found.problem.contains("missing"), found.segment), (true, Some(1)), "{found}");
     let ledger = Ledger::open(settings, place.clock.clone()).unwrap();
-    let dropped = Dropped { class: "default".into(), segment: 1, reason: "30 days".into(), ..Dropped::default() };
+    let dropped =
+        Dropped { class: "default".into(), segment: 1, reason: "30 days".into(), ..Dropped::default() };
     ledger.leaf(What::Dropped(dropped)).await.unwrap();
     ledger.close().await.unwrap();
     let report = verified(&place.ledger(), &Expected::default());
@@ -394,7 +398,28 @@ async fn a_rotated_key_is_trusted_by_way_of_the_old_one() {
     assert!(!report.keys[2].handed_over && report.notes[0].contains("hand over"), "{:?}", report.notes);
     assert!(verified(&place.ledger(), &pinned(&first)).flaw.unwrap().problem.contains("hand over"));
     let stranger = VerifierKey::new(first.name(), [4; 32]);
-    assert!(verified(&place.ledger(), &pinned(&stranger)).flaw.unwrap().problem.contains("never signed"));
+    assert!(
+        verified(&place.ledger(), &pinned(&stranger))
+            .flaw
+            .unwrap()
+            .problem
+            .contains("no checkpoint that is here")
+    );
+}
+
+#[tokio::test]
+async fn a_key_that_is_only_named_proves_nothing() {
+    let place = Place::new();
+    round(&place, place.settings(), 1).await;
+    let key = verified(&place.ledger(), &Expected::default()).keys[0].key.clone();
+    let kept = last(&place.ledger());
+    fs::remove_file(place.ledger().join("checkpoints")).unwrap();
+    let mut expected = Expected { checkpoints: vec![], key: Some(key) };
+    assert!(
+        verified(&place.ledger(), &expected).flaw.unwrap().problem.contains("no checkpoint that is here")
+    );
+    expected.checkpoints.push(kept);
+    assert_eq!(verified(&place.ledger(), &expected).flaw, None);
 }
 
 #[tokio::test]
@@ -416,7 +441,10 @@ async fn an_exchange_is_proven_offline() {
             bytes[at] ^= 1 << (at % 7);
             let changed = String::from_utf8(bytes).ok().and_then(|text| text.parse::<Proof>().ok());
             // What is written differently and means the same is no forgery.
-            assert!(changed.is_none_or(|changed| changed == proof || changed.check(&key).is_err()), "byte {at}");
+            assert!(
+                changed.is_none_or(|changed| changed == proof || changed.check(&key).is_err()),
+                "byte {at}"
+            );
         }
     }
     assert!(matches!(prove_exchange(&place.ledger(), "ffff", None), Err(LedgerError::NotFound { .. })));
@@ -430,8 +458,7 @@ async fn growth_is_proven_offline() {
         round(&place, place.settings(), count).await;
     }
     let file = fs::File::open(place.ledger().join("checkpoints")).unwrap();
-    let kept: Vec<Signed> =
-        Notes::new(std::io::BufReader::new(file)).map(|note| note.unwrap().1).collect();
+    let kept: Vec<Signed> = Notes::new(std::io::BufReader::new(file)).map(|note| note.unwrap().1).collect();
     let key = verified(&place.ledger(), &Expected::default()).keys[0].key.clone();
     for (at, new) in kept.iter().enumerate() {
         for old in &kept[..=at] {

@@ -89,8 +89,12 @@ impl Audit {
         self.report.open = u64::try_from(self.open.len()).unwrap_or(u64::MAX);
         (self.report.checkpoints, self.report.covered) = (seen.held, seen.covered);
         (self.report.against, self.report.keys) = (seen.against, seen.keys);
-        for used in self.report.keys.iter().filter(|used| !used.handed_over) {
-            self.notes.say(format!("since leaf {} a key signs that the one before did not hand over to", used.leaf));
+        let covered = self.report.covered;
+        for used in self.report.keys.iter().filter(|used| !used.handed_over && used.leaf < covered) {
+            self.notes.say(format!(
+                "since leaf {} a key signs that the one before did not hand over to",
+                used.leaf
+            ));
         }
         done
     }
@@ -108,7 +112,12 @@ impl Audit {
         Ok(())
     }
 
-    fn leaves(&mut self, walk: &mut Walk, seen: &mut Seen, progress: &mut dyn FnMut(u64)) -> Result<(), Flaw> {
+    fn leaves(
+        &mut self,
+        walk: &mut Walk,
+        seen: &mut Seen,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(), Flaw> {
         // How many leaves there are before the next segment, as that one says.
         let mut until = None;
         loop {
@@ -123,8 +132,10 @@ impl Audit {
                         return Err(walk.flaw_at(at, "the segment is another node's").of(index));
                     }
                     if header.first_leaf != index {
-                        let problem =
-                            format!("the segment begins with leaf {}, and {index} were read before it", header.first_leaf);
+                        let problem = format!(
+                            "the segment begins with leaf {}, and {index} were read before it",
+                            header.first_leaf
+                        );
                         return Err(walk.flaw_at(Position { offset: 0, ..at }, problem).of(index));
                     }
                     until = walk.peek(at.segment.saturating_add(1)).map(|next| next.first_leaf);
@@ -156,7 +167,9 @@ impl Audit {
         let told = self.bookmark.as_ref().filter(|bookmark| bookmark.tree.size() == size);
         if told.is_some_and(|bookmark| bookmark.tree != self.tree) {
             let problem = "the bookmark tells of another tree than the leaves";
-            return Err(Flaw::at(&self.dir, &self.dir.join("bookmark"), 0, problem).of(size.saturating_sub(1)));
+            return Err(
+                Flaw::at(&self.dir, &self.dir.join("bookmark"), 0, problem).of(size.saturating_sub(1))
+            );
         }
         Ok(())
     }
@@ -210,7 +223,9 @@ impl Audit {
         let unclaimed = self.open.len().saturating_sub(self.opened);
         if unclaimed > 0 {
             self.open.retain(|_, heard| heard.leaf.is_some());
-            self.notes.say(format!("{unclaimed} requests have body frames and were never opened: a kill cut them short"));
+            self.notes.say(format!(
+                "{unclaimed} requests have body frames and were never opened: a kill cut them short"
+            ));
         }
     }
 
@@ -219,7 +234,9 @@ impl Audit {
         let heard = self.open.get_mut(&id).filter(|heard| heard.leaf.is_some());
         let heard = heard.ok_or_else(|| format!("a part of exchange {id}, which is not open"))?;
         if part.number <= heard.parts {
-            return Err(format!("part {} of exchange {id} comes after part {}", part.number, heard.parts).into());
+            return Err(
+                format!("part {} of exchange {id} comes after part {}", part.number, heard.parts).into()
+            );
         }
         heard.parts = part.number;
         self.compare(&id, span, (part.request.as_ref(), part.response.as_ref()))
@@ -249,7 +266,8 @@ impl Audit {
         if self.open.get(id).is_some_and(|heard| heard.fits(request, response)) {
             return Ok(());
         }
-        let problem = format!("the body frames of exchange {id} are not those that the leaf was written over");
+        let problem =
+            format!("the body frames of exchange {id} are not those that the leaf was written over");
         Err(Found::At(self.bodies(&span.class)?.flaw(span, problem)))
     }
 
@@ -274,7 +292,10 @@ impl Audit {
     }
 
     fn torn(&mut self, index: u64, torn: &Torn) -> Result<(), Found> {
-        self.notes.say(format!("leaf {index}: a start found {} at byte {}: {}", torn.file, torn.offset, torn.problem));
+        self.notes.say(format!(
+            "leaf {index}: a start found {} at byte {}: {}",
+            torn.file, torn.offset, torn.problem
+        ));
         if torn.kept_as.is_empty() {
             return Ok(());
         }
@@ -299,7 +320,8 @@ impl Audit {
         let beyond = self.bookmark.as_ref().filter(|bookmark| bookmark.tree.size() > leaves);
         seen.finish(&self.tree)?;
         if let Some(bookmark) = beyond {
-            let problem = format!("the bookmark tells of {} leaves, and there are {leaves}", bookmark.tree.size());
+            let problem =
+                format!("the bookmark tells of {} leaves, and there are {leaves}", bookmark.tree.size());
             return Err(Flaw::at(&self.dir, &self.dir.join("bookmark"), 0, problem));
         }
         for class in classes(&self.dir) {

@@ -94,7 +94,9 @@ impl Walk {
     pub(super) fn next(&mut self) -> Result<Step, Flaw> {
         let Some(frames) = &mut self.current else { return self.begin() };
         match frames.next() {
-            Ok(Some(frame)) => Ok(Step::Frame(Position { segment: self.segment, offset: frame.offset }, frame)),
+            Ok(Some(frame)) => {
+                Ok(Step::Frame(Position { segment: self.segment, offset: frame.offset }, frame))
+            }
             Ok(None) => {
                 self.behind = self.bytes();
                 self.current = None;

@@ -48,7 +48,10 @@ fn every_flipped_bit_is_found() {
             bytes[at] ^= 1 << bit;
             let read: Vec<_> = Notes::new(bytes.as_slice()).collect();
             let sound = read.len() == 1
-                && read.iter().flatten().any(|(_, note)| note.is_signed_by_none_but(std::slice::from_ref(&key)));
+                && read
+                    .iter()
+                    .flatten()
+                    .any(|(_, note)| note.is_signed_by_none_but(std::slice::from_ref(&key)));
             assert!(!sound, "byte {at}, bit {bit}");
         }
     }
