@@ -187,19 +187,18 @@ fn newest(file: &Path) -> Result<Signed, Failure> {
     newest.ok_or_else(|| Failure::Said(format!("{}: holds no checkpoint", file.display())))
 }
 
-/// A key as it is written, or a file that holds one.
-fn key(text: &str) -> Result<VerifierKey, String> {
-    match text.parse::<VerifierKey>() {
-        Ok(key) => Ok(key),
-        Err(fault) if text.contains('+') => Err(fault.to_string()),
-        Err(_) => {
-            let mut written = String::new();
-            let read = File::open(text).and_then(|file| file.take(4096).read_to_string(&mut written));
-            read.map_err(|fault| {
-                format!("this is neither a key as `audit key` prints it nor a file with one: {fault}")
-            })?;
-            let last = written.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
-            last.parse::<VerifierKey>().map_err(|fault| fault.to_string())
-        }
+/// A key as it is written, or the last one in a file.
+fn key(text: &str) -> Result<VerifierKey, Failure> {
+    if text.contains('+') {
+        return text.parse().map_err(|fault| Failure::Said(format!("--key: {fault}")));
     }
+    let mut written = String::new();
+    let read = File::open(text).and_then(|file| file.take(4096).read_to_string(&mut written));
+    read.map_err(|fault| {
+        Failure::Said(format!(
+            "--key: `{text}` is neither a key, as `portcullis audit key` prints it, nor a file with one: {fault}"
+        ))
+    })?;
+    let last = written.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
+    last.parse().map_err(|fault| Failure::Said(format!("--key: {text}: {fault}")))
 }

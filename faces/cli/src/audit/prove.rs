@@ -10,7 +10,7 @@ use clap::Args;
 use jiff::Timestamp;
 use record::audit::{Proof, Proven, prove_consistency, prove_exchange};
 use record::leaf::{Leaf, What};
-use record::note::{self, VerifierKey};
+use record::note;
 use serde_json::{Value, json};
 
 use super::{Where, key, newest};
@@ -39,8 +39,8 @@ pub(crate) struct Check {
     /// The proof, as `audit prove` or `audit consistency` wrote it
     proof: PathBuf,
     /// The key that signs checkpoints: as `audit key` prints it, or a file with it
-    #[arg(long, value_parser = key)]
-    key: VerifierKey,
+    #[arg(long)]
+    key: String,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -87,12 +87,12 @@ impl Prove {
 
 impl Check {
     pub(crate) fn run(self, out: &mut Out) -> Result<ExitCode, Failure> {
+        let key = key(&self.key)?;
         let named = |why: &dyn Display| Failure::Said(format!("{}: {why}", self.proof.display()));
         let mut text = String::new();
         let read = File::open(&self.proof).and_then(|file| file.take(MAX_PROOF).read_to_string(&mut text));
         read.map_err(|fault| named(&format!("cannot be read: {fault}")))?;
-        let checked =
-            text.parse::<Proof>().map_err(|fault| named(&fault)).map(|proof| proof.check(&self.key))?;
+        let checked = text.parse::<Proof>().map_err(|fault| named(&fault)).map(|proof| proof.check(&key))?;
         match checked {
             Ok(proven) => {
                 if self.json {

@@ -6,7 +6,6 @@ use std::process::ExitCode;
 
 use clap::Args;
 use record::audit::{Expected, Report};
-use record::note::VerifierKey;
 use serde_json::{Value, json};
 
 use super::{checkpoints, key};
@@ -22,8 +21,8 @@ pub(crate) struct Verify {
     #[arg(long, value_name = "FILE")]
     against: Vec<PathBuf>,
     /// The key that must have signed, or handed over: as `audit key` prints it, or a file with it
-    #[arg(long, value_parser = key)]
-    key: Option<VerifierKey>,
+    #[arg(long)]
+    key: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -38,7 +37,8 @@ impl Verify {
             Some(dir) => dir,
             None => config_verb::load(&self.config, out.colour())?.ledger.dir,
         };
-        let mut expected = Expected { checkpoints: Vec::new(), key: self.key };
+        let mut expected =
+            Expected { checkpoints: Vec::new(), key: self.key.as_deref().map(key).transpose()? };
         for file in &self.against {
             expected.checkpoints.extend(checkpoints(file)?);
         }
