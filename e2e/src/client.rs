@@ -111,6 +111,18 @@ pub async fn post(url: &str, token: &str, body: &Value) -> Answer {
     send(Method::POST, url, Some(token), Some(body)).await
 }
 
+/// Posts bytes of this type and reads the whole answer.
+///
+/// # Panics
+/// When no whole answer comes.
+pub async fn post_bytes(url: &str, token: &str, content_type: &str, body: &[u8]) -> Answer {
+    let (mut head, _) = request(Method::POST, url, Some(token), None).into_parts();
+    let content_type = content_type.parse().expect("a content type");
+    head.headers.insert(http::header::CONTENT_TYPE, content_type);
+    let request = Request::from_parts(head, Full::new(Bytes::copy_from_slice(body)));
+    try_send(request).await.unwrap_or_else(|error| panic!("{url}: {error}"))
+}
+
 /// Gets with a token and reads the whole answer.
 ///
 /// # Panics

@@ -137,12 +137,24 @@ impl Gateway {
         self.part.log()
     }
 
-    /// Runs `portcullis` with these arguments and `--config`, in the environment of the gateway.
+    /// Runs `portcullis` with these arguments and `--config`, in the environment of the gateway. What is
+    /// recorded is read from the files, as by their operator.
     ///
     /// # Panics
     /// When it cannot be run.
     pub fn cli(&self, arguments: &[&str]) -> Output {
+        let recorded = matches!(arguments.first(), Some(&("sessions" | "why")));
+        let local = recorded && !arguments.contains(&"--local");
+        self.cli_as(None, &[arguments, if local { &["--local"] } else { &[] }].concat())
+    }
+
+    /// Runs `portcullis` with these arguments and `--config`, with this token for the administration.
+    ///
+    /// # Panics
+    /// When it cannot be run.
+    pub fn cli_as(&self, token: Option<&str>, arguments: &[&str]) -> Output {
         let mut command = Command::new(portcullis());
+        command.envs(token.map(|token| ("PORTCULLIS_TOKEN", token)));
         command.args(arguments).arg("--config").arg(self.file("portcullis.yaml"));
         command.envs(self.plan.environment.iter().cloned()).current_dir(self.folder.path());
         command.output().expect("portcullis runs")

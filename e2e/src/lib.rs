@@ -12,11 +12,13 @@
     reason = "everything here runs inside tests: what goes wrong must stop the test and say where"
 )]
 
+pub mod admin;
 pub mod ask;
 pub mod client;
 pub mod gateway;
 pub mod llama;
 pub mod parts;
+pub mod person;
 pub mod plan;
 pub mod process;
 pub mod provider;

@@ -139,6 +139,12 @@ impl Plan {
         self
     }
 
+    /// The same, administered on the socket `admin.sock` beside its configuration.
+    #[must_use]
+    pub fn administered(self) -> Self {
+        self.with(json!({ "admin": { "socket": "admin.sock" } }))
+    }
+
     /// Starts it and waits until it is ready.
     pub async fn start(self) -> Gateway {
         Gateway::start(self).await

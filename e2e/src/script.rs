@@ -34,6 +34,15 @@ pub async fn node(program: &str, environment: &[(&str, &str)]) -> Value {
     run(Command::new("node"), &folder.path().join("main.mjs"), environment).await
 }
 
+/// Runs a script of ours below `e2e/parts/node`, and gives the JSON it printed last.
+///
+/// # Panics
+/// When it is not there, fails, or prints no JSON, with everything it said.
+pub async fn node_part(name: &str, environment: &[(&str, &str)]) -> Value {
+    let text = std::fs::read_to_string(require().script(&format!("node/{name}"))).expect("a script of ours");
+    node(&text, environment).await
+}
+
 /// Writes `program` to a new folder from which Node finds the installed packages: it looks for them
 /// only above the file that asks.
 pub(crate) fn beside_packages(parts: &Parts, program: &str) -> TempDir {

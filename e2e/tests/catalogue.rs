@@ -29,16 +29,17 @@ struct Asked {
 fn asked(entry: &CatalogueEntry) -> Asked {
     let method = entry.methods.first().map_or("POST", String::as_str);
     let segments = entry.path.split('/').map(|segment| match segment {
-        "{model}" | "{model*}" => "tiny-llama",
-        segment if segment.starts_with('{') => "one",
-        segment => segment,
+        "{model}" | "{model*}" => "tiny-llama".to_owned(),
+        segment if segment.starts_with("{model}:") => segment.replace("{model}", "tiny-llama"),
+        segment if segment.starts_with('{') => "one".to_owned(),
+        segment => segment.to_owned(),
     });
     let mut target = segments.collect::<Vec<_>>().join("/");
     let mut body = json!({
         "model": "tiny-llama", "max_tokens": 4, "messages": [{ "role": "user", "content": "hello" }],
         "prompt": "hello", "input": "hello", "content": "hello", "text": "hello", "query": "hello",
         "documents": ["a"], "text_1": "a", "text_2": "b", "tokens": [1], "name": "tiny-llama",
-        "voice": "a", "input_prefix": "a", "input_suffix": "b",
+        "inputs": "hello", "instances": ["hello"], "text_input": "hello", "voice": "a", "input_prefix": "a", "input_suffix": "b",
     });
     for condition in entry.conditions() {
         if let Some(query) = condition.strip_prefix("query:") {
@@ -84,15 +85,39 @@ async fn every_operation_of_ollama_leaves_one_sealed_record() {
     covers(ServerKind::Ollama).await;
 }
 
+#[tokio::test]
+async fn every_operation_of_tgi_leaves_one_sealed_record() {
+    covers(ServerKind::Tgi).await;
+}
+
+#[tokio::test]
+async fn every_operation_of_sglang_leaves_one_sealed_record() {
+    covers(ServerKind::Sglang).await;
+}
+
+#[tokio::test]
+async fn every_operation_of_kserve_leaves_one_sealed_record() {
+    covers(ServerKind::Kserve).await;
+}
+
+#[tokio::test]
+async fn every_operation_of_triton_leaves_one_sealed_record() {
+    covers(ServerKind::Triton).await;
+}
+
+/// Every kind of model server.
+fn servers() -> impl Iterator<Item = ServerKind> {
+    ServerKind::ALL.into_iter().filter(|server| *server != ServerKind::Plain)
+}
+
 async fn covers(server: ServerKind) {
     let (provider, upstream) = tokio::join!(
         Provider::start(),
         FakeUpstream::start(|_| Reply::json(&json!({ "object": "list", "data": [], "models": [] })))
     );
-    let servers = [ServerKind::OpenAi, ServerKind::Vllm, ServerKind::LlamaCpp, ServerKind::Ollama];
     let mut plan =
         Plan::default().provider(&provider).environment("LLAMA_KEY", "key").policy("all.cedar", POLICIES);
-    for server in servers {
+    for server in servers() {
         let mut settings = model_at(&upstream.url());
         settings["server"] = json!(server.as_str());
         plan = plan.resource(server.as_str(), settings);

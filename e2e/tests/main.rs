@@ -11,22 +11,35 @@
     reason = "all of this is test code, and clippy knows only functions marked as tests"
 )]
 
+mod admin;
+mod admin_cli;
+mod admin_masking;
 mod audit;
 mod catalogue;
 mod cli;
+mod console;
+mod defects;
 mod demo;
+mod disclose;
 mod docs;
 mod hostile;
 mod identity;
 mod ledger;
+mod login;
+mod login_sdks;
+mod logout;
 mod masking;
 mod observe;
+mod opaque;
 mod operate;
 mod operator;
 mod parts;
+mod proxy;
 mod reload;
 mod sdk_anthropic;
 mod sdk_node;
 mod sdk_openai;
+mod shapes;
+mod standing;
 mod tls;
 mod upstreams;

@@ -60,7 +60,9 @@ async fn a_full_disk_refuses_and_says_so_and_room_lets_in_again() {
     let (provider, upstream) = tokio::join!(Provider::start(), upstream());
     let ledger = folder.path().join("ledger");
     let mut plan = Plan::before(&provider, &upstream.url())
-        .with(json!({ "ledger": { "dir": ledger, "reserve_bytes": "1MiB", "segment_bytes": "1MiB" } }));
+        .with(json!({ "ledger": { "dir": ledger, "reserve_bytes": "1MiB", "segment_bytes": "1MiB" } }))
+        // On a disk of its own: what is told below is of the ledger's.
+        .with(json!({ "state": "state" }));
     plan.ledger = Some(ledger);
     let mut gateway = plan.start().await;
     let token = provider.login("alice").await;

@@ -7,7 +7,10 @@ use adapt_http::{AdapterSpec, HttpAdapter, ServerKind};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use libfuzzer_sys::fuzz_target;
-use model::{Adapter, AnswerHead, Encoding, ExchangeId, Lane, LayoutFault, Piece, Question, QuestionParts, Usable};
+use model::{
+    Adapter, AnswerHead, DataClass, Encoding, ExchangeId, Lane, LayoutFault, MaySee, Piece, Question, QuestionParts,
+    Reveal, Usable,
+};
 
 fuzz_target!(|input: (Vec<u8>, bool, &[u8])| {
     let (cuts, anthropic, stream) = input;
@@ -41,7 +44,8 @@ fn laid(path: &str, stream: &[u8], cuts: &[u8]) -> Result<Vec<Piece>, LayoutFaul
     });
     let kind = HeaderValue::from_static("text/event-stream");
     let headers = HeaderMap::from_iter([(http::header::CONTENT_TYPE, kind)]);
-    let mut layout = adapter().layout(&question, &AnswerHead { status: StatusCode::OK, headers }, Arc::new(All));
+    let sees = MaySee { usable: Arc::new(All), viewer: Arc::new(All) };
+    let mut layout = adapter().layout(&question, &AnswerHead { status: StatusCode::OK, headers }, sees);
     let mut pieces = Vec::new();
     let mut rest = stream;
     let mut cuts = cuts.iter().cycle();
@@ -58,9 +62,14 @@ fn laid(path: &str, stream: &[u8], cuts: &[u8]) -> Result<Vec<Piece>, LayoutFaul
 /// The answer's own bytes, in order.
 fn raw(pieces: &[Piece]) -> Vec<u8> {
     let runs = pieces.iter().filter_map(|piece| match piece {
-        Piece::Syntax(raw) | Piece::Text { raw, .. } | Piece::Whole { raw, .. } | Piece::Classed { raw, .. } => Some(raw),
+        Piece::Syntax(raw)
+        | Piece::Text { raw, .. }
+        | Piece::Whole { raw, .. }
+        | Piece::SoFar { raw, .. }
+        | Piece::Dropped { raw, .. }
+        | Piece::Classed { raw, .. } => Some(raw),
         // What stands here is for text that would be held, and is not the answer's.
-        Piece::End { .. } => None,
+        Piece::End { .. } | Piece::Forget { .. } => None,
     });
     runs.flatten().copied().collect()
 }
@@ -91,6 +100,12 @@ fn joined(pieces: &[Piece]) -> Vec<Run> {
 
 /// May use everything.
 struct All;
+
+impl Reveal for All {
+    fn reveals(&self, _: &DataClass) -> bool {
+        true
+    }
+}
 
 impl Usable for All {
     fn may_use(&self, _: &str) -> bool {

@@ -20,6 +20,7 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
 const PACKAGES: &[(&str, &str, &str)] = &[
     ("glewlwyd", "glewlwyd", "a second OpenID provider, of another make"),
     ("nginx", "nginx", "what the benchmark measures Portcullis against"),
+    ("chromium", "chromium", "the browser that people sign in with"),
 ];
 const NODE_AT_LEAST: u32 = 20;
 
@@ -161,10 +162,14 @@ fn tiny_model(project: &Project) -> Result<&'static str, Failure> {
 /// A step is done when its parts can be loaded, not when an installer says so.
 fn everything_answers(project: &Project) -> Result<&'static str, Failure> {
     let mut command = Command::new(python(project));
-    command.args(["-c", "import xllamacpp, openai, anthropic"]);
+    command.args(["-c", "import xllamacpp, openai, anthropic, openapi_spec_validator"]);
     quietly(&mut command, &log(project, "python-answers"))?;
     let mut command = Command::new("node");
-    command.args(["--input-type=module", "--eval", "await import('oidc-provider'); await import('openai')"]);
+    command.args([
+        "--input-type=module",
+        "--eval",
+        "await import('oidc-provider'); await import('openai'); await import('playwright-core')",
+    ]);
     quietly(command.current_dir(project.testbed.join("node")), &log(project, "node-answers"))?;
     Ok("ok")
 }

@@ -1,8 +1,12 @@
 //! From what is written to what is used: every section is checked and becomes its struct.
 
+mod admin;
 mod asked;
 mod checkpoints;
+mod console;
+mod fields;
 mod identity;
+mod login;
 mod resource;
 mod state;
 
@@ -66,6 +70,8 @@ pub(crate) fn config(text: &str, base: Base, faults: &Gathered) -> Option<Config
     let file = Mapping::file(root, &FILE, faults)?;
     let listeners = listeners(&file, &base);
     let observe = observe(&file, &listeners);
+    let public_url = file.parse("public_url", public_url);
+    let admin = admin::admin(&file, &base, &listeners, observe);
     let issuers = identity::issuers(&file, &base);
     let resources = resource::resources(&file, &base);
     let policies = policies(&file, &base);
@@ -76,12 +82,15 @@ pub(crate) fn config(text: &str, base: Base, faults: &Gathered) -> Option<Config
         fits(&file, &resources, limits);
     }
     let deny_lists = deny_lists(&file);
+    let console = console::console(&file, &base, &issuers, admin.as_ref());
     if faults.any() {
         return None;
     }
     Some(Config {
         listeners,
+        public_url,
         observe,
+        admin,
         issuers,
         resources,
         policies: policies?,
@@ -89,6 +98,7 @@ pub(crate) fn config(text: &str, base: Base, faults: &Gathered) -> Option<Config
         state: state?,
         limits: limits?,
         deny_lists,
+        console: console?,
         base_dir: base.0,
     })
 }
@@ -98,6 +108,18 @@ fn address(text: &str) -> Result<SocketAddr, String> {
         Ok(_) => format!("{} has no port", shown(text)),
         Err(_) => format!("{} is no address with a port", shown(text)),
     })
+}
+
+/// The gateway's own address: `https` beyond this machine, and nothing below it.
+fn public_url(text: &str) -> Result<String, String> {
+    let uri = value::url(text)?;
+    if uri.scheme_str() == Some("http") && !uri.host().is_some_and(value::is_loopback) {
+        return Err("plain HTTP would show callers' tokens to the network; use `https`".to_owned());
+    }
+    match uri.path() {
+        "" | "/" => Ok(text.trim_end_matches('/').to_owned()),
+        _ => Err(format!("{} has a path; resources stand right below the host", shown(text))),
+    }
 }
 
 /// Whether the system would refuse to open both.

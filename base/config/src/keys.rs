@@ -1,12 +1,18 @@
 //! Every key of the file. What stands here is what can be written.
 
+mod admin;
 mod asked;
 mod checkpoints;
+mod console;
+mod fields;
 mod identity;
+mod login;
 mod resource;
 mod state;
 
+use admin::ADMIN;
 use checkpoints::CHECKPOINTS;
+use console::CONSOLE;
 use identity::ISSUER;
 use resource::RESOURCE;
 use state::STATE;
@@ -27,10 +33,22 @@ pub(crate) const FILE: Section = Section {
             doc: "Where callers come in.",
         },
         Key {
+            name: "public_url",
+            shape: Shape::One(Kind::Url),
+            absent: Absent::Nothing("as the request names it"),
+            doc: "Where callers reach this gateway, when that is not what their requests say: behind a proxy that ends TLS or changes `Host`. It is told to callers that need a login.",
+        },
+        Key {
             name: "observe",
             shape: Shape::Short("address", &OBSERVE),
             absent: Absent::Nothing("no such listener"),
             doc: "Where the operator's tools read health and metrics.",
+        },
+        Key {
+            name: "admin",
+            shape: Shape::Short("address", &ADMIN),
+            absent: Absent::Nothing("no administration over the network or a socket"),
+            doc: "Where Portcullis itself is administered: `docs/admin-api.md`.",
         },
         Key {
             name: "issuers",
@@ -73,6 +91,12 @@ pub(crate) const FILE: Section = Section {
             shape: Shape::Named(Kind::Name, &Shape::Section(&DENY_LIST)),
             absent: Absent::Is("{}"),
             doc: "Named patterns. A policy sees in `context.matches` which of them a request holds.",
+        },
+        Key {
+            name: "console",
+            shape: Shape::Section(&CONSOLE),
+            absent: Absent::Nothing("no pages for browsers"),
+            doc: "The pages for people, on the admin listener.",
         },
     ],
 };

@@ -7,6 +7,7 @@
 mod check;
 mod fault;
 mod keys;
+mod person;
 mod reader;
 mod reference;
 mod schema;
@@ -26,16 +27,19 @@ use std::io::Read;
 use std::path::Path;
 
 pub use fault::{Fault, Faults};
+pub use person::person_folder;
 pub use reference::reference_markdown;
 pub use schema::json_schema;
 pub use secret::{MAX_SECRET_BYTES, SecretError, SecretRef};
 pub use starter::{StarterAnswers, StarterFiles, starter};
-pub use usable::{BackchannelLogout, Checkpoints, ClientAuth, Introspection, Userinfo};
+pub use usable::{Admin, BackchannelLogout, Checkpoints, ClientAuth, Introspection, Userinfo};
 pub use usable::{
-    ClaimRule, ClaimTest, Config, Credential, DenyList, Durability, GroupRule, Groups, Issuer, IssuerKind,
-    Ledger, Limits, Listener, Mfa, OnTokenExpiry, Policies, Resource, ResourceKind, Route, ServerKind, State,
-    Timeouts, Tls, UnknownStreams, UpstreamTls,
+    ClaimRule, ClaimTest, Config, Credential, DenyList, Disclose, Durability, Field, FieldPlace, GroupRule,
+    Groups, HiddenField, Issuer, IssuerKind, IssuerLogin, LOGIN_METADATA_PATH, Ledger, Limits, Listener, Mfa,
+    OnTokenExpiry, Policies, Resource, ResourceKind, Route, ServerKind, State, Timeouts, Tls, UnknownStreams,
+    UpstreamTls,
 };
+pub use usable::{Console, Session, SignIn};
 pub use watch::Watched;
 
 /// The largest file, in bytes.

@@ -317,6 +317,7 @@ impl<'a> Item<'a> {
             let good = match kind {
                 Text::ResourceName => model::ResourceName::new(&entry.key).map(|_| ()),
                 Text::Name => value::name(&entry.key).map(|_| ()),
+                Text::Field => value::field(&entry.key).map(|_| ()),
                 _ => value::text(&entry.key).map(|_| ()),
             };
             if good.is_err() {

@@ -45,6 +45,7 @@ pub fn starter(answers: &StarterAnswers<'_>) -> StarterFiles {
 # Every key: portcullis config reference
 listeners: [127.0.0.1:8080]
 observe: 127.0.0.1:9090
+admin: {{}}  # on the socket admin.sock, once a policy says who may
 issuers:
   main: {{issuer: {issuer}, audiences: {audience}}}
 resources:
@@ -79,6 +80,16 @@ permit (
     action in [Action::\"infer\", Action::\"embed\", Action::\"tokenize\", Action::\"inspect\"],
     resource in Resource::\"{resource}\"
 );
+
+// To administer Portcullis (docs/admin-api.md), put your group in and take the marks of this policy away.
+//
+// // Administrators may do everything to Portcullis.
+// @id(\"administrators\")
+// permit (
+//     principal in Group::\"portcullis-admins\",
+//     action in Action::\"administration\",
+//     resource
+// );
 "
     );
     StarterFiles { yaml, policy_file: "policies/first.cedar", policy }

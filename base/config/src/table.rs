@@ -104,6 +104,10 @@ pub(crate) enum Kind {
     Match,
     /// A regular expression.
     Pattern,
+    /// A data class.
+    DataClass,
+    /// A place in an answer.
+    Field,
 }
 
 impl Kind {
@@ -126,6 +130,8 @@ impl Kind {
             Self::Timezone => "an IANA time zone, as `Europe/Berlin`",
             Self::Match => "a method and a path, as `GET /orders/{id}`",
             Self::Pattern => "a regular expression",
+            Self::DataClass => "a data class, as `pii.email`",
+            Self::Field => "a JSON pointer, as `/choices/*/logprobs`, or `header:NAME`",
         }
     }
 
@@ -148,6 +154,8 @@ impl Kind {
             Self::Timezone => "IANA time zone",
             Self::Match => "methods and path",
             Self::Pattern => "regular expression",
+            Self::DataClass => "data class",
+            Self::Field => "place in the answer",
         }
     }
 
@@ -163,6 +171,8 @@ impl Kind {
             Self::Secret => Some("^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"),
             Self::Algorithm => Some("^(RS(256|384|512)|PS(256|384|512)|ES(256|384)|EdDSA)$"),
             Self::Match => Some("^[A-Z]+(,[A-Z]+)* /.*$"),
+            Self::DataClass => Some("^[a-z0-9-]{1,40}([.][a-z0-9-]{1,40}){0,3}$"),
+            Self::Field => Some("^((/([^~]|~[01])*)+|header:.+)$"),
             Self::Text
             | Self::Address
             | Self::Path

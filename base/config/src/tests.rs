@@ -1,11 +1,15 @@
 //! The crate as a whole: what files become, and what is said of bad ones.
 
+mod admin;
 mod asked;
 mod checkpoints;
+mod console;
 mod defaults;
 mod docs;
 mod faults;
+mod fields;
 mod hostile;
+mod login;
 
 use std::path::{Path, PathBuf};
 

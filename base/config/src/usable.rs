@@ -1,9 +1,13 @@
 //! What the file becomes: plain structs, checked whole, that each step takes its part of. Every value
 //! here is usable as it stands: paths are resolved, URLs parsed, durations within their bounds.
 
+mod admin;
 mod asked;
 mod checkpoints;
+mod console;
+mod fields;
 mod identity;
+mod login;
 mod resource;
 mod state;
 
@@ -12,9 +16,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use admin::Admin;
 pub use asked::{BackchannelLogout, ClientAuth, Introspection, Userinfo};
 pub use checkpoints::Checkpoints;
+pub use console::{Console, Session, SignIn};
+pub use fields::{Disclose, Field, FieldPlace, HiddenField};
 pub use identity::{ClaimRule, ClaimTest, GroupRule, Groups, Issuer, IssuerKind, Mfa};
+pub use login::{IssuerLogin, LOGIN_METADATA_PATH};
 pub use resource::{
     Credential, OnTokenExpiry, Resource, ResourceKind, Route, ServerKind, Timeouts, UnknownStreams,
     UpstreamTls,
@@ -26,9 +34,14 @@ pub use state::State;
 pub struct Config {
     /// Where callers come in. Never empty.
     pub listeners: Vec<Listener>,
+    /// Where callers reach this gateway, when that is not what their requests say. Without a slash at its
+    /// end.
+    pub public_url: Option<String>,
     /// Where the operator's tools read health and metrics, if anywhere. Plain HTTP, loopback only unless
     /// the file says `plain: allowed`.
     pub observe: Option<SocketAddr>,
+    /// Where Portcullis itself is administered, if anywhere.
+    pub admin: Option<Admin>,
     /// Whose tokens are accepted, by name. Never empty, no two with one issuer URL and audience.
     pub issuers: Vec<Issuer>,
     /// What is protected, by name. Never empty.
@@ -43,6 +56,8 @@ pub struct Config {
     pub limits: Limits,
     /// Named patterns that policies see in `context.matches`.
     pub deny_lists: Vec<DenyList>,
+    /// The pages for people, if there are any.
+    pub console: Option<Console>,
     /// The folder of the configuration file, absolute. Every other path is resolved against it already.
     pub base_dir: PathBuf,
 }

@@ -1,10 +1,12 @@
 //! Single values: text in, the typed value or what is wrong with it out.
 
+mod field;
 mod net;
 mod route;
 
 use std::time::Duration;
 
+pub(crate) use field::{field, returned_always};
 pub(crate) use net::{domain, header, host, is_loopback, link, may_hold_secret, url};
 pub(crate) use route::route;
 

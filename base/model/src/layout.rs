@@ -4,6 +4,7 @@
 //! into bytes that may leave.
 
 use bytes::Bytes;
+use http::HeaderName;
 
 use crate::{DataClass, ExchangeId};
 
@@ -69,6 +70,26 @@ pub enum Piece {
         /// The text as written.
         raw: Bytes,
     },
+    /// A text as far as it has come, which will be repeated longer: what is certain of it goes out, and the
+    /// rest comes with the repetition.
+    SoFar {
+        /// How it is written.
+        encoding: Encoding,
+        /// The text as written.
+        raw: Bytes,
+    },
+    /// What is held of a lane is dropped: it comes again, as part of something else.
+    Forget {
+        /// The lane.
+        lane: Lane,
+    },
+    /// Bytes of a class that the caller may not see, which are left out altogether.
+    Dropped {
+        /// Their class.
+        class: DataClass,
+        /// The bytes as written.
+        raw: Bytes,
+    },
     /// A value whose class is known by its place, not by its look, such as a base64 embedding: out
     /// byte-identical if the caller may see the class, else its placeholder.
     Classed {
@@ -79,6 +100,15 @@ pub enum Piece {
         /// The value as written.
         raw: Bytes,
     },
+}
+
+/// A header that a caller may not see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeaderField {
+    /// Its class.
+    pub class: DataClass,
+    /// Whether it is left out, or else its value replaced.
+    pub dropped: bool,
 }
 
 /// Reads an answer's bytes, in any chunking, into pieces. A layout's pieces do not depend on how the
@@ -96,6 +126,11 @@ pub trait Layout: Send {
     /// # Errors
     /// [`LayoutFault`] when the answer ended where it must not.
     fn finish(&mut self, out: &mut Vec<Piece>) -> Result<(), LayoutFault>;
+
+    /// What a header or trailer is by its name, if the caller may not see it.
+    fn header(&self, _name: &HeaderName) -> Option<HeaderField> {
+        None
+    }
 
     /// Tokens the answer says it used, as far as read.
     fn usage(&self) -> Option<crate::Usage> {

@@ -4,6 +4,7 @@
 //! [`Identity`], an [`Operation`] with its [`Facts`], a [`Refusal`], the [`Question`] that was judged
 //! and the [`Piece`]s an answer is laid out in. Proofs do not live here: each is made by its own step.
 
+mod act;
 mod adapter;
 mod class;
 mod clock;
@@ -15,15 +16,18 @@ mod operation;
 mod outcome;
 mod question;
 mod refusal;
+mod understood;
 
-pub use adapter::{Adapter, Reveal, Usable};
+pub use act::{Act, Area};
+pub use adapter::{Adapter, MaySee, Reveal, Usable};
 pub use class::{DataClass, DataClassError};
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use decision::{Decision, Judgement, PolicyReason, PolicySetHash, Ruling};
 pub use exchange::{ExchangeId, ResourceName};
 pub use identity::{CallerKind, GroupName, Identity, TokenFacts};
-pub use layout::{Encoding, Lane, Layout, LayoutFault, Piece, Unmasked};
+pub use layout::{Encoding, HeaderField, Lane, Layout, LayoutFault, Piece, Unmasked};
 pub use operation::{Class, Facts, Operation};
 pub use outcome::{Findings, Outcome, Usage};
 pub use question::{AnswerHead, Question, QuestionParts};
 pub use refusal::{Code, Fault, Refusal};
+pub use understood::{AskedText, Understood};

@@ -33,6 +33,15 @@ impl Question {
         Self(parts)
     }
 
+    /// The same request with what may not reach the upstream masked in its query and body: a new question,
+    /// which takes the place of this one before anything is recorded.
+    #[must_use]
+    pub fn disclosing(&self, query: Option<String>, body: Bytes) -> Self {
+        let QuestionParts { exchange, method, path, headers, .. } = &self.0;
+        let (method, path, headers) = (method.clone(), path.clone(), headers.clone());
+        Self(QuestionParts { exchange: *exchange, method, path, query, headers, body })
+    }
+
     /// The exchange it opens.
     pub fn exchange(&self) -> ExchangeId {
         self.0.exchange

@@ -59,6 +59,9 @@ codes! {
     TokenExpired "token_expired" 401 Caller
         "The token has expired."
         "Get a fresh token from your issuer.";
+    SignInRefused "sign_in_refused" 401 Caller
+        "The sign-in by browser did not come to its end."
+        "Begin it anew from the sign-in page.";
     TokenRevoked "token_revoked" 401 Caller
         "The token was revoked, or its session was logged out."
         "Log in again and use the new token.";
@@ -68,12 +71,24 @@ codes! {
     PolicyDenied "policy_denied" 403 Policy
         "Policy does not allow this operation."
         "Ask the operator, giving the request id; `portcullis why REQUEST-ID` tells them what would have to change.";
+    DisclosureRefused "disclosure_refused" 403 Policy
+        "The request holds a value of a class that policy does not let you send to this resource."
+        "Leave the value out. The reason names its class.";
     ApprovalRequired "approval_required" 403 Policy
         "Policy allows this operation only with approval, and this gateway cannot collect approvals yet."
         "Ask the operator, giving the request id.";
     ResourceUnknown "resource_unknown" 404 Caller
         "No resource has this name."
         "Check the first path segment of the base URL.";
+    NotFound "not_found" 404 Caller
+        "Nothing here has this name."
+        "Check the path; `/api/v1/openapi.json` lists them all.";
+    MethodRefused "method_refused" 405 Caller
+        "This path does not take this method."
+        "Use a method that the header `allow` names.";
+    ReloadRefused "reload_refused" 409 Operator
+        "The configuration or the policies have faults, so everything stays as it was."
+        "Mend the faults that the reason names, then reload again.";
     RequestMalformed "request_malformed" 400 Caller
         "The request cannot be read in exactly one way."
         "Send strict JSON in UTF-8: no duplicate keys, nothing after the end.";

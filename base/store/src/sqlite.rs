@@ -5,7 +5,7 @@ mod commit;
 mod reads;
 
 use std::fs::{DirBuilder, OpenOptions, Permissions};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,6 +55,8 @@ pub struct SqliteStore {
     readers: SqlitePool,
     clock: Arc<dyn Clock>,
     file: PathBuf,
+    /// Device and inode of the file that was opened.
+    inode: (u64, u64),
 }
 
 impl SqliteStore {
@@ -78,7 +80,7 @@ impl SqliteStore {
         set_up(&writer, &file).await?;
         let readers = pool(READERS, options.pragma("query_only", "1"));
         let readers = readers.await.map_err(|error| unopened(&file, &error))?;
-        Ok(Self { writer, readers, clock, file })
+        Ok(Self { inode: inode(&file)?, writer, readers, clock, file })
     }
 
     /// Opens the store in `dir` to read alone, and changes nothing there, also where nothing may be
@@ -95,7 +97,7 @@ impl SqliteStore {
             _ => pool(1, options.immutable(true)).await.map_err(|error| unopened(&file, &error))?,
         };
         fits(version(&readers).await.map_err(|error| unopened(&file, &error))?, &file)?;
-        Ok(Self { writer: readers.clone(), readers, clock, file })
+        Ok(Self { inode: inode(&file)?, writer: readers.clone(), readers, clock, file })
     }
 
     /// The file.
@@ -103,11 +105,26 @@ impl SqliteStore {
         &self.file
     }
 
+    /// Says so when the file is not there any more, or another is in its place: what others write would
+    /// not be seen, and what is written here would be lost.
+    fn in_place(&self) -> Result<(), StoreError> {
+        if inode(&self.file)? == self.inode {
+            return Ok(());
+        }
+        let why = "another file was put in its place: start again".to_owned();
+        Err(StoreError::File { action: "go on with", path: self.file.clone(), why })
+    }
+
     /// Closes the file, once what runs is done.
     pub async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
     }
+}
+
+fn inode(file: &Path) -> Result<(u64, u64), StoreError> {
+    let seen = std::fs::metadata(file).map(|seen| (seen.dev(), seen.ino()));
+    seen.map_err(|error| StoreError::File { action: "find", path: file.to_owned(), why: error.to_string() })
 }
 
 fn prepare(dir: &Path, file: &Path) -> Result<(), StoreError> {

@@ -2,6 +2,9 @@
 
     glewlwyd.py serve DIR PORT      sets it up, prints {"issuer": ...} when ready, ends with its input
     glewlwyd.py token ISSUER USER   prints the token response of a code flow with PKCE
+    glewlwyd.py client ISSUER URI   registers the public client `cli`, which comes back to URI
+    glewlwyd.py browse ISSUER USER URL
+                                    logs the person in, opens the page at URL and follows where it leads
 
 What makes it worth a test of its own: its access token holds the groups as one comma-joined string,
 its audience is the list of scopes, and its subject is not the login name. Standard library only.
@@ -145,6 +148,26 @@ def configure(admin):
     })
 
 
+def client(issuer, redirect_uri):
+    admin = Browser(issuer.removesuffix("/oidc"))
+    admin.ask("POST", "/auth/", {"username": "admin", "password": "password"})
+    admin.ask("POST", "/client/", {
+        "client_id": "cli", "name": "cli", "enabled": True, "confidential": False, "redirect_uri": [redirect_uri],
+        "scope": ["openid", "groups", "api"], "authorization_type": ["code", "refresh_token"],
+        "token_endpoint_auth_method": ["none"],
+    })
+
+
+def browse(issuer, user, url):
+    base = issuer.removesuffix("/oidc")
+    browser = Browser(base)
+    browser.ask("POST", "/auth/", {"username": user, "password": password(user)})
+    browser.ask("PUT", "/auth/grant/cli", {"scope": "openid groups api"})
+    location = browser.redirect(f"{url.removeprefix(base)}&g_continue")
+    with urllib.request.urlopen(location, timeout=20) as answer:
+        print(json.dumps({"status": answer.status, "url": location}))
+
+
 def allow_fields(admin, kind, fields):
     """Lets the built-in store of users or clients hold further fields."""
     module = admin.ask("GET", f"/mod/{kind}/")[0]
@@ -163,13 +186,14 @@ def plugin(base):
         "allow-non-oidc": True, "subject-type": "public",
         "auth-type-code-enabled": True, "auth-type-id-token-enabled": True, "auth-type-token-enabled": False,
         "auth-type-none-enabled": False, "auth-type-password-enabled": False, "auth-type-client-enabled": False,
-        "auth-type-device-enabled": False, "auth-type-refresh-enabled": False,
+        "auth-type-device-enabled": False, "auth-type-refresh-enabled": True, "refresh-token-one-use": "always",
         "pkce-allowed": True, "pkce-method-plain-allowed": False,
         "allowed-scope": ["openid", "groups", "api"], "scope": [],
         "name-claim": "mandatory", "email-claim": "mandatory", "scope-claim": "mandatory", "address-claim": {"type": "no"},
         "claims": [{"name": "groups", "user-property": "groups", "type": "string", "mandatory": True, "on-demand": True, "scope": []}],
         "additional-parameters": [{"user-parameter": "groups", "token-parameter": "groups", "token-changed": False}],
-        "introspection-revocation-allowed": False, "session-management-allowed": False,
+        "introspection-revocation-allowed": True, "introspection-revocation-auth-scope": [],
+        "introspection-revocation-allow-target-client": True, "session-management-allowed": False,
     }
 
 
@@ -204,4 +228,4 @@ def token(issuer, user):
 
 
 if __name__ == "__main__":
-    {"serve": serve, "token": token}[sys.argv[1]](*sys.argv[2:])
+    {"serve": serve, "token": token, "client": client, "browse": browse}[sys.argv[1]](*sys.argv[2:])

@@ -1,5 +1,5 @@
-//! `portcullis access`: who is shut out. With `--local`, straight in the state's file: a running gateway
-//! sees it within a second.
+//! `portcullis access`: who is shut out. Asks the gateway; with `--local`, straight in the state's file: a
+//! running gateway sees it within a second.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,15 +7,24 @@ use std::sync::Arc;
 
 use authenticate::Standing;
 use authenticate::standing::{CallerId, Known};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::{Args, Subcommand};
+use http::Method;
 use jiff::Timestamp;
 use model::{Clock, SystemClock};
-use serde_json::json;
+use serde_json::{Value, json};
 use store::SqliteStore;
 
 use crate::failure::Failure;
 use crate::out::{Out, Tone};
+use crate::remote::{self, Client, Remote};
+use crate::told::Told;
 use crate::{config_verb, serve};
+
+/// What work on the state's file is told to be, on standard error.
+const LOCAL: &str =
+    "working on the state's file here as its operator: no policy is asked, and nothing is recorded";
 
 #[derive(Subcommand)]
 pub(crate) enum AccessVerb {
@@ -29,9 +38,11 @@ pub(crate) enum AccessVerb {
 
 /// Which state to use.
 #[derive(Args)]
-pub(crate) struct State {
-    /// Work on the state's file itself, as whoever may write it: no policy is asked
-    #[arg(long)]
+pub(crate) struct At {
+    #[command(flatten)]
+    remote: Remote,
+    /// Work on the state's file on this machine, as its operator
+    #[arg(long, conflicts_with = "admin")]
     local: bool,
     /// The state's folder; taken from the configuration when absent
     #[arg(long, requires = "local")]
@@ -44,31 +55,32 @@ pub(crate) struct State {
     pub(crate) json: bool,
 }
 
-impl State {
-    fn dir(&self, colour: bool) -> Result<PathBuf, Failure> {
+/// The state.
+pub(crate) enum State {
+    /// As a gateway has it.
+    Remote(Client),
+    /// As it lies in the file here.
+    Local(Arc<Standing>),
+}
+
+impl At {
+    /// The state, to change or to read alone: then nothing is made or changed, also where nothing may be.
+    pub(crate) async fn open(&self, to_change: bool, out: &Out) -> Result<State, Failure> {
         if !self.local {
-            return Err(Failure::Said(
-                "say `--local` to work on the state's file on this machine, as its operator".to_owned(),
-            ));
+            return Ok(State::Remote(self.remote.client(&self.config).await?));
         }
-        match &self.state {
-            Some(dir) => Ok(dir.clone()),
-            None => Ok(config_verb::load(&self.config, colour)?.state.dir),
-        }
-    }
-
-    /// The state, to change.
-    pub(crate) async fn open(&self, colour: bool) -> Result<Arc<Standing>, Failure> {
+        Out::stderr().line(LOCAL)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-        let store = SqliteStore::open(&self.dir(colour)?, Arc::clone(&clock)).await.map_err(said)?;
-        Standing::open(Arc::new(store), clock).await.map_err(said)
-    }
-
-    /// The state, to read alone: nothing is made or changed, also where nothing may be.
-    pub(crate) async fn open_to_read(&self, colour: bool) -> Result<Arc<Standing>, Failure> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-        let store = SqliteStore::open_to_read(&self.dir(colour)?, Arc::clone(&clock)).await.map_err(said)?;
-        Standing::open(Arc::new(store), clock).await.map_err(said)
+        let dir = match &self.state {
+            Some(dir) => dir.clone(),
+            None => config_verb::load(&self.config, out.colour())?.state.dir,
+        };
+        let store = match to_change {
+            true => SqliteStore::open(&dir, Arc::clone(&clock)).await,
+            false => SqliteStore::open_to_read(&dir, Arc::clone(&clock)).await,
+        };
+        let standing = Standing::open(Arc::new(store.map_err(said)?), clock).await;
+        Ok(State::Local(standing.map_err(said)?))
     }
 }
 
@@ -84,7 +96,7 @@ pub(crate) struct Block {
     #[arg(long)]
     reason: Option<String>,
     #[command(flatten)]
-    at: State,
+    at: At,
 }
 
 #[derive(Args)]
@@ -92,7 +104,7 @@ pub(crate) struct Unblock {
     /// The caller: issuer#subject, or the subject or e-mail address of somebody who was seen
     caller: String,
     #[command(flatten)]
-    at: State,
+    at: At,
 }
 
 #[derive(Args)]
@@ -106,7 +118,7 @@ pub(crate) struct Revoke {
     #[arg(long)]
     reason: Option<String>,
     #[command(flatten)]
-    at: State,
+    at: At,
 }
 
 impl AccessVerb {
@@ -123,13 +135,25 @@ impl AccessVerb {
 
 impl Block {
     async fn run(self, out: &mut Out) -> Result<ExitCode, Failure> {
-        let standing = self.at.open(out.colour()).await?;
-        let caller = who(&standing, &self.caller).await?;
-        let block = standing.block(&caller, self.reason.as_deref(), &by()).await.map_err(said)?;
+        let state = self.at.open(true, out).await?;
+        let caller = state.who(&self.caller).await?;
+        let block = match &state {
+            State::Local(standing) => {
+                json!(standing.block(&caller, self.reason.as_deref(), &by()).await.map_err(said)?)
+            }
+            State::Remote(client) => {
+                let body = json!({ "reason": self.reason });
+                client.send(Method::PUT, &path(&caller, "block"), Some(&body)).await?
+            }
+        };
         if self.at.json {
             out.json(&json!({ "caller": caller, "blocked": block }))?;
         } else {
             out.line(format_args!("{} {caller}", out.tone(Tone::Bad, "blocked")))?;
+            if !state.has_seen(&caller).await? {
+                let note = "nobody by this id was seen yet: check how it is written";
+                out.line(out.tone(Tone::Caution, note))?;
+            }
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -137,9 +161,15 @@ impl Block {
 
 impl Unblock {
     async fn run(self, out: &mut Out) -> Result<ExitCode, Failure> {
-        let standing = self.at.open(out.colour()).await?;
-        let caller = who(&standing, &self.caller).await?;
-        let was_blocked = standing.unblock(&caller, &by()).await.map_err(said)?;
+        let state = self.at.open(true, out).await?;
+        let caller = state.who(&self.caller).await?;
+        let was_blocked = match &state {
+            State::Local(standing) => standing.unblock(&caller, &by()).await.map_err(said)?,
+            State::Remote(client) => {
+                let told = client.send(Method::DELETE, &path(&caller, "block"), None).await?;
+                *told.at("was_blocked") == json!(true)
+            }
+        };
         if self.at.json {
             out.json(&json!({ "caller": caller, "was_blocked": was_blocked }))?;
         } else if was_blocked {
@@ -153,34 +183,89 @@ impl Unblock {
 
 impl Revoke {
     async fn run(self, out: &mut Out) -> Result<ExitCode, Failure> {
-        let standing = self.at.open(out.colour()).await?;
-        let caller = who(&standing, &self.caller).await?;
-        let before = self.before.unwrap_or_else(|| SystemClock::default().now());
-        let revoked = standing.revoke(&caller, before, self.reason.as_deref(), &by()).await.map_err(said)?;
+        let state = self.at.open(true, out).await?;
+        let caller = state.who(&self.caller).await?;
+        let revoked = match &state {
+            State::Local(standing) => {
+                let before = self.before.unwrap_or_else(|| SystemClock::default().now());
+                let reason = self.reason.as_deref();
+                json!(standing.revoke(&caller, before, reason, &by()).await.map_err(said)?)
+            }
+            State::Remote(client) => {
+                let body = json!({ "reason": self.reason, "before": self.before });
+                client.send(Method::POST, &path(&caller, "revoke"), Some(&body)).await?
+            }
+        };
         if self.at.json {
             out.json(&json!({ "caller": caller, "revoked": revoked }))?;
         } else {
             let done = out.tone(Tone::Bad, "revoked");
-            out.line(format_args!("{done} every token of {caller} from before {}", revoked.before))?;
+            let before = revoked.at("before").as_str().unwrap_or("now").to_owned();
+            out.line(format_args!("{done} every token of {caller} from before {before}"))?;
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// The one caller that is meant.
-async fn who(standing: &Standing, name: &str) -> Result<CallerId, Failure> {
-    let found = standing.named(name).await.map_err(said)?;
-    match found.as_slice() {
-        [Known { id, .. }] => Ok(id.clone()),
-        // An id names somebody also before they were ever seen.
-        [] => CallerId::parse(name).map_err(|_| {
-            Failure::Said(format!(
-                "nobody called `{name}` was seen: write issuer#subject, or see `portcullis callers list`"
-            ))
-        }),
-        several => {
-            let ids: Vec<String> = several.iter().take(10).map(|known| known.id.to_string()).collect();
-            Err(Failure::Said(format!("`{name}` could be any of these; say which: {}", ids.join(", "))))
+/// The path of an act on a caller: its id holds slashes, so its key stands there.
+fn path(caller: &CallerId, act: &str) -> String {
+    format!("/callers/{}/{act}", URL_SAFE_NO_PAD.encode(caller.to_string()))
+}
+
+impl State {
+    /// The one caller that is meant.
+    async fn who(&self, name: &str) -> Result<CallerId, Failure> {
+        let ids: Vec<String> = match self {
+            Self::Local(standing) => {
+                let found = standing.named(name).await.map_err(said)?;
+                found.into_iter().map(|Known { id, .. }| id.to_string()).collect()
+            }
+            // The whole id needs no looking up, which is a right of its own.
+            Self::Remote(_) if CallerId::parse(name).is_ok() => Vec::new(),
+            Self::Remote(client) => {
+                let found =
+                    client.get(&remote::query("/callers", &[("name", Some(name.to_owned()))])).await?;
+                let ids = found.list("callers").iter().filter_map(|known| known.at("id").as_str());
+                ids.map(str::to_owned).collect()
+            }
+        };
+        match ids.as_slice() {
+            [id] => CallerId::parse(id).map_err(said),
+            // An id names somebody also before they were ever seen.
+            [] => CallerId::parse(name).map_err(|_| {
+                Failure::Said(format!(
+                    "nobody called `{name}` was seen: write issuer#subject, or see `portcullis callers list`"
+                ))
+            }),
+            several => {
+                let ids: Vec<&str> = several.iter().take(10).map(String::as_str).collect();
+                Err(Failure::Said(format!("`{name}` could be any of these; say which: {}", ids.join(", "))))
+            }
+        }
+    }
+
+    /// Whether the caller was ever seen; taken for granted where that may not be looked up.
+    async fn has_seen(&self, caller: &CallerId) -> Result<bool, Failure> {
+        match self {
+            Self::Local(standing) => {
+                Ok(standing.get(caller).await.map_err(said)?.is_some_and(|known| known.seen.is_some()))
+            }
+            Self::Remote(client) => {
+                let key = URL_SAFE_NO_PAD.encode(caller.to_string());
+                let told = client.get(&format!("/callers/{key}")).await;
+                Ok(told.map_or(true, |known| known.at("seen").is_object()))
+            }
+        }
+    }
+
+    /// Some of the callers: `callers` and `next`.
+    pub(crate) async fn list(&self, cursor: Option<&str>, limit: usize) -> Result<Value, Failure> {
+        match self {
+            Self::Local(standing) => Ok(json!(standing.list(cursor, limit).await.map_err(said)?)),
+            Self::Remote(client) => {
+                let pairs = [("limit", Some(limit.to_string())), ("cursor", cursor.map(str::to_owned))];
+                Ok(client.get(&remote::query("/callers", &pairs)).await?)
+            }
         }
     }
 }

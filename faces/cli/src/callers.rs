@@ -2,16 +2,17 @@
 
 use std::process::ExitCode;
 
-use authenticate::standing::Known;
 use clap::{Args, Subcommand};
 use comfy_table::Table;
 use jiff::Timestamp;
 use model::{Clock, SystemClock};
+use serde_json::{Value, json};
 
-use crate::access::{State, said};
+use crate::access::At;
 use crate::failure::Failure;
 use crate::out::{Out, Tone};
 use crate::serve;
+use crate::told::Told;
 
 #[derive(Subcommand)]
 pub(crate) enum CallersVerb {
@@ -22,7 +23,7 @@ pub(crate) enum CallersVerb {
 #[derive(Args)]
 pub(crate) struct List {
     #[command(flatten)]
-    at: State,
+    at: At,
     /// Only those who are blocked or whose tokens were revoked
     #[arg(long)]
     shut_out: bool,
@@ -43,54 +44,57 @@ impl CallersVerb {
 
 impl List {
     async fn run(self, out: &mut Out) -> Result<ExitCode, Failure> {
-        let standing = self.at.open_to_read(out.colour()).await?;
-        let mut page = standing.list(self.cursor.as_deref(), self.limit).await.map_err(said)?;
-        if self.shut_out {
-            page.callers.retain(|known| known.blocked.is_some() || known.revoked.is_some());
-        }
+        let state = self.at.open(false, out).await?;
+        let page = state.list(self.cursor.as_deref(), self.limit).await?;
+        let shown = |known: &&Value| {
+            !self.shut_out || known.at("blocked").is_object() || known.at("revoked").is_object()
+        };
+        let callers: Vec<&Value> = page.list("callers").iter().filter(shown).collect();
         if self.at.json {
-            out.json(&page)?;
+            out.json(&json!({ "callers": callers, "next": page.at("next") }))?;
             return Ok(ExitCode::SUCCESS);
         }
         let now = SystemClock::default().now();
         let mut table = Table::new();
         table.load_style(comfy_table::presets::NOTHING);
         table.set_header(["caller", "name", "groups", "first seen", "last seen", "token", "standing"]);
-        for known in &page.callers {
+        for known in callers {
             table.add_row(row(known, now, out));
         }
         out.line(table)?;
-        if let Some(next) = page.next {
+        if let Some(next) = page.at("next").as_str() {
             out.line(out.tone(Tone::Faint, format_args!("more: --cursor {next}")))?;
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn row(known: &Known, now: Timestamp, out: &Out) -> [String; 7] {
-    let seen = known.seen.as_ref();
+fn row(known: &Value, now: Timestamp, out: &Out) -> [String; 7] {
+    let seen = known.at("seen");
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let time = |value: &Value| value.as_str().and_then(|at| at.parse::<Timestamp>().ok());
     let day = |at: Timestamp| at.strftime("%Y-%m-%d %H:%M").to_string();
-    let token = seen.map(|seen| match seen.token_expires_at {
+    let token = time(seen.at("token_expires_at")).map(|ends| match ends {
         ended if ended <= now => "ended".to_owned(),
-        _ => seen.token_issued_at.map_or_else(|| "of unknown age".to_owned(), |at| age(now, at)),
+        _ => time(seen.at("token_issued_at")).map_or_else(|| "of unknown age".to_owned(), |at| age(now, at)),
     });
-    let standing = match (&known.blocked, &known.revoked) {
-        (Some(block), _) => {
-            let why = block.reason.as_deref().map(|why| format!(" ({why})")).unwrap_or_default();
-            out.tone(Tone::Bad, format_args!("blocked{why}"))
-        }
-        (None, Some(revoked)) => {
-            out.tone(Tone::Caution, format_args!("revoked before {}", day(revoked.before)))
-        }
-        (None, None) => out.tone(Tone::Good, "good"),
+    let (blocked, revoked) = (known.at("blocked"), known.at("revoked"));
+    let standing = if blocked.is_object() {
+        let why = text(blocked.at("reason")).map(|why| format!(" ({why})")).unwrap_or_default();
+        out.tone(Tone::Bad, format_args!("blocked{why}"))
+    } else if let Some(before) = time(revoked.at("before")) {
+        out.tone(Tone::Caution, format_args!("revoked before {}", day(before)))
+    } else {
+        out.tone(Tone::Good, "good")
     };
+    let groups: Vec<&str> = seen.list("groups").iter().filter_map(Value::as_str).collect();
     [
-        known.id.to_string(),
-        or_dash(seen.and_then(|seen| seen.email.clone().or_else(|| seen.display.clone()))),
-        or_dash(seen.map(|seen| seen.groups.iter().cloned().collect::<Vec<_>>().join(" "))),
-        or_dash(seen.map(|seen| day(seen.first))),
-        or_dash(seen.map(|seen| day(seen.last))),
+        or_dash(text(known.at("id"))),
+        or_dash(text(seen.at("email")).or_else(|| text(seen.at("display")))),
+        if seen.is_object() { groups.join(" ") } else { "-".to_owned() },
+        or_dash(time(seen.at("first")).map(day)),
+        or_dash(time(seen.at("last")).map(day)),
         or_dash(token),
         standing,
     ]

@@ -20,9 +20,21 @@ pub(crate) enum Failure {
     /// The gateway can't be built.
     #[error("{0}")]
     Gateway(#[from] gateway::SetupError),
+    /// The administration can't be opened.
+    #[error("{0}")]
+    Admin(#[from] admin::AdminError),
+    /// A gateway's administration can't be asked, or says no.
+    #[error("{0}")]
+    Remote(#[from] crate::remote::RemoteError),
+    /// The record can't be explained.
+    #[error("{0}")]
+    Why(#[from] admin::views::WhyError),
     /// The record can't be read.
     #[error("{0}")]
     Ledger(#[from] record::LedgerError),
+    /// Nobody is logged in, or the login gives no token.
+    #[error("{0}")]
+    Login(#[from] login::LoginError),
     /// Anything a single verb explains itself.
     #[error("{0}")]
     Said(String),

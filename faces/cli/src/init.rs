@@ -155,14 +155,22 @@ fn secret_ref(reference: &str) -> Option<SecretRef> {
 
 type Probe = (&'static str, fn(&Value) -> Option<ServerKind>);
 
-/// What to ask, and what an answer tells. Ollama before the others: it answers their paths too.
-const PROBES: [Probe; 4] = [
+/// What to ask, and what an answer tells. SGLang before Ollama, and Ollama before the others: each answers
+/// the paths of those behind it too.
+const PROBES: [Probe; 7] = [
+    ("/get_model_info", |document| document.get("model_path").map(|_| ServerKind::Sglang)),
     ("/api/tags", |document| document.get("models").and_then(Value::as_array).map(|_| ServerKind::Ollama)),
     ("/props", |document| document.get("default_generation_settings").map(|_| ServerKind::LlamaCpp)),
     ("/v1/models", |document| match document.pointer("/data/0/owned_by").and_then(Value::as_str) {
         Some("vllm") => Some(ServerKind::Vllm),
         Some("llamacpp") => Some(ServerKind::LlamaCpp),
         Some("library") => Some(ServerKind::Ollama),
+        _ => None,
+    }),
+    ("/info", |document| document.get("max_concurrent_requests").map(|_| ServerKind::Tgi)),
+    ("/v2", |document| match document.get("name").and_then(Value::as_str) {
+        Some("triton") => Some(ServerKind::Triton),
+        Some("kserve") => Some(ServerKind::Kserve),
         _ => None,
     }),
     ("/version", |document| document.get("version").map(|_| ServerKind::Vllm)),

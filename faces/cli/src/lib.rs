@@ -12,11 +12,18 @@ mod demo_verb;
 mod failure;
 mod init;
 mod log;
+mod login_verb;
 mod out;
+mod pages;
 mod policy;
+mod proxy_verb;
+mod remote;
+mod resources;
 mod serve;
 mod sessions;
 mod token;
+mod told;
+mod whoami;
 mod why;
 
 use std::ffi::OsString;
@@ -49,15 +56,25 @@ enum Verb {
     /// Check policies
     #[command(subcommand)]
     Policy(policy::PolicyVerb),
-    /// Look into a token: which check fails, which groups it gives
-    #[command(subcommand)]
-    Token(token::TokenVerb),
+    /// Log in, by the browser here or on another screen
+    Login(Box<login_verb::Login>),
+    /// Say who is logged in
+    Whoami(whoami::Whoami),
+    /// End a login: forget its tokens and revoke them
+    Logout(whoami::Logout),
+    /// Print a fresh token; or look into one: which check fails, which groups it gives
+    Token(token::Token),
+    /// Give tools that can't keep a token fresh a local address and key
+    Proxy(Box<proxy_verb::Proxy>),
     /// List, show and replay what was recorded
     #[command(subcommand)]
     Sessions(sessions::SessionsVerb),
     /// Verify the record, and prove what is in it
     #[command(subcommand)]
     Audit(audit::AuditVerb),
+    /// See what is protected, and how it stands
+    #[command(subcommand)]
+    Resources(resources::ResourcesVerb),
     /// Block callers, let them in again, revoke their tokens
     #[command(subcommand)]
     Access(access::AccessVerb),
@@ -87,9 +104,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Serve(verb) => verb.run(&mut out),
         Verb::Config(verb) => verb.run(&mut out),
         Verb::Policy(verb) => verb.run(&mut out),
+        Verb::Login(verb) => verb.run(&mut out),
+        Verb::Whoami(verb) => verb.run(&mut out),
+        Verb::Logout(verb) => verb.run(&mut out),
         Verb::Token(verb) => verb.run(&mut out),
+        Verb::Proxy(verb) => verb.run(&mut out),
         Verb::Sessions(verb) => verb.run(&mut out),
         Verb::Audit(verb) => verb.run(&mut out),
+        Verb::Resources(verb) => verb.run(&mut out),
         Verb::Access(verb) => verb.run(&mut out),
         Verb::Callers(verb) => verb.run(&mut out),
         Verb::Why(verb) => verb.run(&mut out),

@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::failure::Failure;
 use crate::out::Out;
-use crate::{config_verb, log};
+use crate::{config_verb, log, pages};
 
 #[derive(Args)]
 pub(crate) struct Serve {
@@ -29,10 +29,13 @@ impl Serve {
         let config = config_verb::load(&self.config, out.colour())?;
         runtime()?.block_on(async {
             let gateway = Gateway::build(config, Arc::new(SystemClock::default())).await?;
+            let admin = admin::Admin::of(Arc::clone(&gateway), pages::of(&gateway))?.open()?;
             let running = gateway.serve(Some(self.config)).await?;
             announce(&running);
+            announce_admin(&admin);
             until_told_to_stop().await?;
             tracing::info!("draining: no new connections; running exchanges may finish");
+            admin.stop().await;
             running.stop().await;
             Ok(ExitCode::SUCCESS)
         })
@@ -65,7 +68,20 @@ fn announce(running: &Running) {
     }
 }
 
-async fn until_told_to_stop() -> Result<(), Failure> {
+fn announce_admin(admin: &admin::Running) {
+    if let Some(address) = admin.address() {
+        tracing::info!(%address, "administered here, with a token");
+    }
+    if let Some(socket) = admin.socket() {
+        tracing::info!(socket = %socket.display(), "administered here, with a token");
+    }
+    if let Some(ca) = admin.local_ca() {
+        tracing::info!("administrators trust this gateway with --admin-ca {}", ca.display());
+    }
+}
+
+/// Waits for a signal that ends the program.
+pub(crate) async fn until_told_to_stop() -> Result<(), Failure> {
     let listen = |kind| signal(kind).map_err(|fault| Failure::Said(format!("cannot hear signals: {fault}")));
     let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
     tokio::select! {

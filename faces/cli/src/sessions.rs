@@ -1,22 +1,26 @@
 //! `portcullis sessions`: list, show and replay what was recorded.
 //!
-//! Reads the ledger's files, so it works beside a running gateway, and on a copy.
+//! Asks the gateway, which judges, masks again and records the asking. `--local` reads the ledger's files
+//! here instead, beside a running gateway or on a copy.
 
 mod describe;
 mod replay;
+mod source;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use comfy_table::Table;
 use jiff::{Span, Timestamp};
-use record::{Cursor, Filter, Listed, Reader};
-use serde_json::json;
+use record::Filter;
+use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::out::{Out, Tone};
-use crate::{config_verb, serve};
+use crate::serve;
+use crate::told::Told;
+
+pub(crate) use source::Where;
 
 #[derive(Subcommand)]
 pub(crate) enum SessionsVerb {
@@ -26,26 +30,6 @@ pub(crate) enum SessionsVerb {
     Show(Show),
     /// Play an answer again, at the pace it came
     Replay(replay::Replay),
-}
-
-/// Which ledger to read.
-#[derive(Args)]
-pub(crate) struct Where {
-    /// The ledger's folder; taken from the configuration when absent
-    #[arg(long)]
-    ledger: Option<PathBuf>,
-    /// The configuration file
-    #[arg(long, short, default_value = "portcullis.yaml", env = "PORTCULLIS_CONFIG")]
-    config: PathBuf,
-}
-
-impl Where {
-    pub(crate) fn dir(&self, colour: bool) -> Result<PathBuf, Failure> {
-        match &self.ledger {
-            Some(dir) => Ok(dir.clone()),
-            None => Ok(config_verb::load(&self.config, colour)?.ledger.dir),
-        }
-    }
 }
 
 #[derive(Args)]
@@ -77,8 +61,8 @@ pub(crate) struct List {
     #[arg(long, short = 'n', default_value_t = 50)]
     limit: u32,
     /// Go on after this one, as the page before says
-    #[arg(long, value_parser = cursor)]
-    cursor: Option<Cursor>,
+    #[arg(long)]
+    cursor: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -110,10 +94,6 @@ fn since(text: &str) -> Result<Since, String> {
     }
 }
 
-fn cursor(text: &str) -> Result<Cursor, String> {
-    Cursor::parse(text).ok_or_else(|| "this is no cursor; take it from the end of the page before".to_owned())
-}
-
 impl SessionsVerb {
     pub(crate) fn run(self, out: &mut Out) -> Result<ExitCode, Failure> {
         serve::runtime()?.block_on(async {
@@ -128,7 +108,7 @@ impl SessionsVerb {
 
 impl List {
     async fn run(self, out: &mut Out) -> Result<ExitCode, Failure> {
-        let reader = Reader::open(&self.at.dir(out.colour())?).await?;
+        let source = self.at.open(out).await?;
         let since = self.since.map(|since| from_now(&since, &model::SystemClock::default())).transpose()?;
         let filter = Filter {
             caller: self.caller,
@@ -140,13 +120,11 @@ impl List {
             since,
             until: None,
             limit: Some(self.limit),
-            cursor: self.cursor,
+            cursor: None,
         };
-        let page = reader.list(&filter).await?;
-        let next = page.next.as_ref().map(ToString::to_string);
+        let page = source.list(&filter, self.cursor.as_deref()).await?;
         if self.json {
-            let exchanges: Vec<_> = page.exchanges.iter().map(describe::listed).collect();
-            out.json(&json!({ "exchanges": exchanges, "next": next }))?;
+            out.json(&json!({ "exchanges": page.at("exchanges"), "next": page.at("next") }))?;
             return Ok(ExitCode::SUCCESS);
         }
         let mut table = Table::new();
@@ -161,34 +139,41 @@ impl List {
             "outcome",
             "masked",
         ]);
-        for exchange in &page.exchanges {
+        for exchange in page.list("exchanges") {
             table.add_row(row(exchange, out));
         }
         out.line(table)?;
-        if let Some(next) = next {
+        if let Some(next) = page.at("next").as_str() {
             out.line(out.tone(Tone::Faint, format_args!("more: --cursor {next}")))?;
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn row(exchange: &Listed, out: &Out) -> [String; 8] {
-    let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
-    let masked: u64 = exchange.masked.iter().map(|(_, count)| count).sum();
-    let outcome = exchange.outcome.clone().unwrap_or_else(|| "running".to_owned());
+fn row(exchange: &Value, out: &Out) -> [String; 8] {
+    let text = |key: &str| exchange.at(key).as_str();
+    let or_dash = |key: &str| text(key).unwrap_or("-").to_owned();
+    let masked: u64 = exchange
+        .at("masked")
+        .as_object()
+        .map(|classes| classes.values().filter_map(Value::as_u64).sum())
+        .unwrap_or_default();
+    let outcome = text("outcome").unwrap_or("running").to_owned();
     let tone = match outcome.as_str() {
         "completed" => Tone::Good,
         "refused" | "cut" | "upstream-lost" => Tone::Bad,
         _ => Tone::Caution,
     };
-    let outcome = exchange.code.as_ref().map_or(outcome.clone(), |code| format!("{outcome} ({code})"));
+    let outcome = text("code").map_or(outcome.clone(), |code| format!("{outcome} ({code})"));
+    let arrived = text("arrived").and_then(|at| at.parse::<Timestamp>().ok());
+    let operations: Vec<&str> = exchange.list("operations").iter().filter_map(Value::as_str).collect();
     [
-        exchange.arrived.strftime("%Y-%m-%d %H:%M:%S").to_string(),
-        exchange.exchange.to_string(),
-        exchange.email.clone().unwrap_or_else(|| or_dash(&exchange.subject)),
-        or_dash(&exchange.resource),
-        if exchange.operations.is_empty() { or_dash(&exchange.path) } else { exchange.operations.join(" ") },
-        or_dash(&exchange.ruling),
+        arrived.map_or_else(|| "-".to_owned(), |at| at.strftime("%Y-%m-%d %H:%M:%S").to_string()),
+        or_dash("exchange"),
+        text("email").or(text("subject")).unwrap_or("-").to_owned(),
+        or_dash("resource"),
+        if operations.is_empty() { or_dash("path") } else { operations.join(" ") },
+        or_dash("ruling"),
         out.tone(tone, outcome),
         if masked == 0 { "-".to_owned() } else { masked.to_string() },
     ]
@@ -206,14 +191,11 @@ fn from_now(since: &Since, clock: &dyn model::Clock) -> Result<Timestamp, Failur
 
 impl Show {
     async fn run(self, out: &mut Out) -> Result<ExitCode, Failure> {
-        let reader = Reader::open(&self.at.dir(out.colour())?).await?;
-        let id = reader.find(&self.exchange).await?;
-        let exchange = reader.show(id).await?;
-        let bodies = describe::bodies(reader.frames(id, &exchange))?;
+        let shown = self.at.open(out).await?.show(&self.exchange).await?;
         if self.json {
-            out.json(&describe::shown(id, &exchange, &bodies))?;
+            out.json(&shown)?;
         } else {
-            describe::print(out, id, &exchange, &bodies)?;
+            describe::print(out, &shown)?;
         }
         Ok(ExitCode::SUCCESS)
     }

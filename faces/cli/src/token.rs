@@ -1,4 +1,4 @@
-//! `portcullis token`: for a 401 at three in the morning.
+//! `portcullis token`: prints a fresh one; and `token inspect`, for a 401 at three in the morning.
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -7,24 +7,46 @@ use std::sync::Arc;
 
 use authenticate::{Authenticator, Inspection, Standing, Verdict};
 use clap::{Args, Subcommand};
-use model::SystemClock;
-use serde_json::Value;
+use model::{Clock, SystemClock};
+use serde_json::{Value, json};
+use store::SqliteStore;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::failure::Failure;
 use crate::out::{Out, Tone};
-use crate::{config_verb, serve};
+use crate::whoami::Whose;
+use crate::{config_verb, log, serve};
 
 /// The largest text read for a token.
 const LIMIT: u64 = 128 << 10;
 
+/// Without a verb: print one.
+#[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Token {
+    #[command(subcommand)]
+    verb: Option<TokenVerb>,
+    #[command(flatten)]
+    print: Print,
+}
+
+#[derive(Args)]
+struct Print {
+    #[command(flatten)]
+    whose: Whose,
+    /// Print JSON, with the token's end in seconds since 1970
+    #[arg(long)]
+    json: bool,
+}
+
 #[derive(Subcommand)]
-pub(crate) enum TokenVerb {
+enum TokenVerb {
     /// Run every check on a token and say which one fails
     Inspect(Inspect),
 }
 
 #[derive(Args)]
-pub(crate) struct Inspect {
+struct Inspect {
     /// The token, or `-` to read it from standard input (which keeps it out of the shell's history)
     #[arg(default_value = "-")]
     token: String,
@@ -36,10 +58,34 @@ pub(crate) struct Inspect {
     json: bool,
 }
 
-impl TokenVerb {
+impl Token {
     pub(crate) fn run(self, out: &mut Out) -> Result<ExitCode, Failure> {
-        let Self::Inspect(inspect) = self;
-        inspect.run(out)
+        match self.verb {
+            Some(TokenVerb::Inspect(inspect)) => inspect.run(out),
+            None => self.print.run(out),
+        }
+    }
+}
+
+impl Print {
+    fn run(self, out: &mut Out) -> Result<ExitCode, Failure> {
+        log::start("error");
+        serve::runtime()?.block_on(async {
+            // Whoever calls this may lose patience in the middle of a refresh. The new refresh token must be
+            // written down before the process ends, or the login is lost; each step of it is bounded.
+            let wait = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+            let _held: Vec<_> = wait.into_iter().filter_map(|kind| signal(kind).ok()).collect();
+            let login = self.whose.choose()?;
+            let token = login.token().await?;
+            let token = secrecy::ExposeSecret::expose_secret(&token);
+            if self.json {
+                let ends = login.kept()?.map(|kept| kept.ends.as_second());
+                out.json(&json!({ "token": token, "expires_at": ends }))?;
+            } else {
+                out.line(token)?;
+            }
+            Ok(ExitCode::SUCCESS)
+        })
     }
 }
 
@@ -48,8 +94,8 @@ impl Inspect {
         let config = config_verb::load(&self.config, out.colour())?;
         let token = if self.token == "-" { read_token()? } else { self.token };
         let inspection = serve::runtime()?.block_on(async {
-            let clock = Arc::new(SystemClock::default());
-            let standing = Standing::stateless(clock.clone());
+            let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+            let standing = standing(&config, &clock).await?;
             let authenticator = Authenticator::build(&config.issuers, &config.limits, clock, standing)
                 .map_err(|fault| Failure::Said(fault.to_string()))?;
             Ok::<_, Failure>(authenticator.inspect(token.trim()).await)
@@ -61,6 +107,17 @@ impl Inspect {
         }
         Ok(if inspection.accepted { ExitCode::SUCCESS } else { ExitCode::from(1) })
     }
+}
+
+/// Who is shut out, by the gateway's state where that can be found; else that check is left out.
+async fn standing(config: &config::Config, clock: &Arc<dyn Clock>) -> Result<Arc<Standing>, Failure> {
+    let said = |fault: &dyn std::fmt::Display| Failure::Said(fault.to_string());
+    if !config.state.dir.join(store::FILE_NAME).is_file() {
+        return Ok(Standing::stateless(Arc::clone(clock)));
+    }
+    let store = SqliteStore::open_to_read(&config.state.dir, Arc::clone(clock)).await;
+    let store = store.map_err(|fault| said(&fault))?;
+    Standing::open(Arc::new(store), Arc::clone(clock)).await.map_err(|fault| said(&fault))
 }
 
 fn print(out: &mut Out, inspection: &Inspection) -> Result<(), Failure> {

@@ -2,15 +2,14 @@
 
 use std::process::ExitCode;
 
-use authorize::PolicySet;
 use clap::Args;
-use record::Reader;
-use serde_json::json;
+use serde_json::Value;
 
 use crate::failure::Failure;
 use crate::out::{Out, Tone};
 use crate::serve;
 use crate::sessions::Where;
+use crate::told::Told;
 
 #[derive(Args)]
 pub(crate) struct Why {
@@ -29,55 +28,28 @@ impl Why {
     }
 
     async fn explain(self, out: &mut Out) -> Result<ExitCode, Failure> {
-        let reader = Reader::open(&self.at.dir(out.colour())?).await?;
-        let id = reader.find(&self.request).await?;
-        let exchange = reader.show(id).await?;
-        let decided_by = exchange.opened.as_ref().and_then(|opened| opened.decision.as_ref());
-        let policies = match decided_by {
-            Some(decision) => {
-                reader.policy_set(&decision.policy_set).await?.map(|text| PolicySet::read_back(&text))
-            }
-            None => None,
-        }
-        .transpose()?;
-        let explained: Vec<_> = policies
-            .iter()
-            .flat_map(|set| {
-                exchange.judgements().into_iter().map(move |judgement| authorize::explain(set, &judgement))
-            })
-            .collect();
-        let refusal = exchange
-            .sealed
-            .as_ref()
-            .and_then(|sealed| sealed.refusal.as_ref())
-            .or_else(|| exchange.refused.as_ref().and_then(|refused| refused.refusal.as_ref()));
+        let told = self.at.open(out).await?.why(&self.request).await?;
         if self.json {
-            out.json(&json!({
-                "exchange": id.to_string(),
-                "explanations": explained,
-                "refusal": refusal.map(|refusal| json!({
-                    "code": refusal.code, "reason": refusal.reason, "detail": refusal.detail,
-                })),
-            }))?;
+            out.json(&told)?;
             return Ok(ExitCode::SUCCESS);
         }
-        out.line(out.tone(Tone::Title, id))?;
-        for explanation in &explained {
-            out.line(explanation.render())?;
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        out.line(out.tone(Tone::Title, text(told.at("exchange"))))?;
+        let explanations = told.list("explanations");
+        for explanation in explanations {
+            out.line(text(explanation.at("rendered")))?;
         }
-        if let Some(refusal) = refusal {
-            if !explained.is_empty() {
+        let refusal = told.at("refusal");
+        if refusal.is_object() {
+            if !explanations.is_empty() {
                 out.line("")?;
             }
-            out.line(format_args!(
-                "refused with {}: {}",
-                out.tone(Tone::Bad, &refusal.code),
-                refusal.reason
-            ))?;
-            if let Some(detail) = &refusal.detail {
+            let code = out.tone(Tone::Bad, text(refusal.at("code")));
+            out.line(format_args!("refused with {code}: {}", text(refusal.at("reason"))))?;
+            if let Some(detail) = refusal.at("detail").as_str() {
                 out.line(format_args!("because: {detail}"))?;
             }
-        } else if explained.is_empty() {
+        } else if explanations.is_empty() {
             out.line("nothing of this request was judged; `sessions show` tells what is recorded of it")?;
         }
         Ok(ExitCode::SUCCESS)

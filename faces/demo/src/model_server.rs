@@ -144,12 +144,32 @@ pub(crate) fn made_up_key() -> String {
     ["AKI", "AZ3DEMO", "KEY5PORT77"].concat()
 }
 
+/// What the scripted model lets slip, by class: a credential twice, and some people's data.
 fn told() -> String {
+    let token = ["gl", "pat-9fKq2", "LmX7RtV4bN", "8cZ1w"].concat();
+    let card = ["4111 1111", "1111 1111"].join(" ");
+    let key = made_up_key();
+    // The third time in base64, as tools print it.
     format!(
-        "Sure! To read the bucket, export the access key {} first. If it fails, write to \
-         ana.lima@example.com and she will rotate it.",
-        made_up_key()
+        "Sure! To read the bucket, export the access key {key} first, and let git push with {token}. \
+         In your secret it is base64: {}. If it fails, write to ana.lima@example.com or \
+         ben@example.com; the invoice goes to card {card}.",
+        base64(format!("access key {key}").as_bytes()),
     )
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for three in bytes.chunks(3) {
+        let bits = (0..3).fold(0u32, |bits, at| bits << 8 | three.get(at).map_or(0, |byte| u32::from(*byte)));
+        for letter in 0..4 {
+            let worth = usize::try_from(bits >> (18 - 6 * letter) & 63).unwrap_or(0);
+            let byte = LETTERS.get(worth).copied().filter(|_| letter <= three.len());
+            text.push(char::from(byte.unwrap_or(b'=')));
+        }
+    }
+    text
 }
 
 fn counted() -> String {

@@ -19,19 +19,22 @@ pub(crate) struct Came {
     pub(crate) client: SocketAddr,
     /// Where it came in.
     pub(crate) listener: SocketAddr,
+    /// Whether by TLS.
+    pub(crate) secure: bool,
     /// Whose error shape a refusal takes.
     pub(crate) dialect: Dialect,
 }
 
 impl From<&Arrival> for Came {
     fn from(arrival: &Arrival) -> Self {
-        let Arrival { exchange, at, began, client, listener, dialect, .. } = arrival;
+        let Arrival { exchange, at, began, client, listener, secure, dialect, .. } = arrival;
         Self {
             exchange: *exchange,
             at: *at,
             began: *began,
             client: *client,
             listener: *listener,
+            secure: *secure,
             dialect: *dialect,
         }
     }

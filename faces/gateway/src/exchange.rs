@@ -1,6 +1,6 @@
 //! The spine: one exchange from a verified caller to a sealed record.
 //!
-//! operations → authorize → open record → approve → forward → mask → record → respond → seal.
+//! operations → authorize → disclose → open record → approve → forward → mask → record → respond → seal.
 //!
 //! Read it downward; every step takes the proof the step before it made. The exchange runs in a task of
 //! its own that owns the record, so it is sealed however the exchange ends.
@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use authorize::Surroundings;
-use model::{Outcome, Question};
+use model::{Outcome, Question, Understood};
 use record::Opening;
 
 use crate::Gateway;
@@ -19,7 +19,7 @@ use crate::seal::{Ending, seal};
 use crate::session::{self, Arrival, Entered, Heard, Turned};
 use crate::setup::{Place, Setup};
 use crate::stream::Sight;
-use crate::{refuse, stream};
+use crate::{disclose, metadata, refuse, stream};
 
 /// Carries one request from its arrival to its seal.
 pub(crate) async fn carry(gateway: Arc<Gateway>, arrival: Arrival, reply: Reply) {
@@ -29,6 +29,9 @@ pub(crate) async fn carry(gateway: Arc<Gateway>, arrival: Arrival, reply: Reply)
         let turned = Turned { refusal: refuse::overloaded(), identity: None };
         return refuse::stranger(&gateway, &came, &arrival.head, &turned, reply).await;
     };
+    if metadata::is_asked(&arrival.head) {
+        return Box::pin(metadata::answer(&gateway, &came, &arrival.head, reply)).await;
+    }
     match session::enter(&setup, &arrival).await {
         Ok(entered) => hear(&gateway, &setup, entered, came, arrival, reply).await,
         Err(turned) => refuse::stranger(&gateway, &came, &arrival.head, &turned, reply).await,
@@ -46,7 +49,7 @@ async fn hear(
     let Entered { caller, place, path } = entered;
     match session::hear(setup, &gateway.memory, &place, path, arrival).await {
         Ok(Heard { question, memory: _memory }) => {
-            exchange(gateway, &place, caller, &question, &came, reply).await;
+            Box::pin(exchange(gateway, &place, caller, &question, &came, reply)).await;
         }
         Err(no) => {
             let asked = Unjudged { place: &place, caller: &caller, question: &no.question };
@@ -72,8 +75,8 @@ async fn exchange(
     }
 
     // operations
-    let operations = match place.adapter.operations(question) {
-        Ok(operations) => operations,
+    let Understood { operations, texts } = match place.adapter.read(question) {
+        Ok(understood) => understood,
         Err(refusal) => {
             let asked = Unjudged { place, caller: &caller, question };
             return refuse::unjudged(gateway, asked, came, &refusal, reply).await;
@@ -84,11 +87,26 @@ async fn exchange(
     let surroundings = Surroundings { client: came.client.ip() };
     let decided = gateway.authorizer.decide(caller, &place.target, &operations, surroundings);
 
-    // open record
     let (identity, decision) = match &decided {
         Ok(permit) => (permit.identity(), permit.decision()),
         Err(denied) => (denied.identity(), denied.decision()),
     };
+
+    // disclose
+    let disclosed = disclose::disclose(gateway, place, identity, question, texts);
+    let question = disclosed.as_ref().map_or(question, |disclosed| &disclosed.question);
+
+    let bare = disclosed
+        .as_ref()
+        .filter(|disclosed| disclosed.fixed)
+        .map(|_| Box::new(refuse::no_judgement(gateway)));
+    let (operations, decision) = match &bare {
+        // What was judged holds the value itself.
+        Some(bare) => (&[][..], &**bare),
+        None => (&operations[..], decision),
+    };
+
+    // open record
     let resource = &place.target.name;
     let opening = Opening {
         exchange: came.exchange,
@@ -96,19 +114,29 @@ async fn exchange(
         client: came.client,
         identity,
         resource,
-        operations: &operations,
+        operations,
         decision,
         question,
+        disclosed: disclosed.as_ref().map_or(&disclose::NOTHING, |disclosed| &disclosed.findings),
         bodies: place.record_bodies,
     };
     let mut record = match gateway.ledger.open_exchange(opening).await {
         Ok(record) => record,
         Err(fault) => return refuse::unrecorded(gateway, came, &fault, reply).await,
     };
+    if let Some(refusal) =
+        disclosed.as_ref().filter(|disclosed| disclosed.fixed).and_then(|d| d.refusal.as_ref())
+    {
+        return refuse::caller(gateway, record, came, refusal, reply).await;
+    }
     let permit = match decided {
         Ok(permit) => permit,
         Err(denied) => return refuse::caller(gateway, record, came, &denied.refusal(), reply).await,
     };
+
+    if let Some(refusal) = disclosed.as_ref().and_then(|disclosed| disclosed.refusal.as_ref()) {
+        return refuse::caller(gateway, record, came, refusal, reply).await;
+    }
 
     // approve
     let mut sight = Sight::of(&permit, place, live);

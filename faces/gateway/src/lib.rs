@@ -6,12 +6,15 @@
 
 mod came;
 mod deliver;
+mod disclose;
 mod exchange;
 mod logout;
+mod metadata;
 mod observe;
+mod office;
 mod refuse;
 mod reload;
-mod reply;
+pub mod reply;
 mod ride;
 mod seal;
 mod serve;
@@ -28,6 +31,8 @@ use model::Clock;
 use record::Ledger;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+pub use office::{Place, ResourceState};
+pub use reload::ReloadError;
 pub use reply::{CutShort, ReplyBody};
 pub use serve::Running;
 pub use setup::SetupError;
@@ -42,6 +47,8 @@ pub struct Gateway {
     ledger: Ledger,
     rules: Arc<mask::Rules>,
     clock: Arc<dyn Clock>,
+    /// What is read again on a reload, one at a time.
+    source: reload::Source,
     state: state::State,
     /// Requests in flight.
     room: Arc<Semaphore>,

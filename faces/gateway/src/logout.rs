@@ -120,6 +120,24 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+        /// However it is escaped and whatever stands beside it, the token comes back, and only one does.
+        #[test]
+        fn a_token_comes_back_however_it_is_escaped(
+            token in "[A-Za-z0-9_-]{1,20}(\\.[A-Za-z0-9_-]{1,20}){2}", escaped in proptest::bool::ANY,
+            before in "([a-z]{1,5}=[a-z0-9%+]{0,5}&){0,3}", after in "(&[a-z]{1,5}=[a-z0-9%+]{0,5}){0,3}",
+        ) {
+            let hex = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
+            let written = if escaped { hex(&token) } else { token.clone() };
+            let form = format!("{before}logout_token={written}{after}");
+            proptest::prop_assert_eq!(logout_token(form.as_bytes()), Some(token));
+            let twice = format!("{form}&logout_token={written}");
+            proptest::prop_assert_eq!(logout_token(twice.as_bytes()), None);
+        }
+    }
+
     #[test]
     fn no_resource_can_have_the_path() {
         assert_eq!(issuer("/.well-known/portcullis/backchannel-logout/corp"), Some("corp"));

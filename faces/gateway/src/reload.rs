@@ -1,10 +1,11 @@
 //! Reads the configuration and the policies again: all of it or none of it.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use authorize::PolicySet;
+use model::PolicySetHash;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -16,11 +17,45 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// Why a reload kept what was there.
 #[derive(Debug, thiserror::Error)]
-enum ReloadError {
+pub enum ReloadError {
+    /// The configuration can't be used.
     #[error("the configuration has faults:\n{0}")]
     Config(config::Faults),
+    /// Something it names can't be used.
     #[error(transparent)]
     Setup(#[from] SetupError),
+    /// There is nothing to read.
+    #[error("this gateway was started without a file to read again")]
+    NoFile,
+}
+
+/// What is read again.
+#[derive(Default)]
+pub(crate) struct Source {
+    file: OnceLock<PathBuf>,
+    /// One reload at a time: an older reading must not replace a newer one.
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl Source {
+    pub(crate) fn is(&self, file: &Path) {
+        // Only the first file counts; a gateway serves once.
+        let _ = self.file.set(file.to_owned());
+    }
+}
+
+impl Gateway {
+    /// Reads the configuration and the policies again: all of it or none of it. `by` says in the ledger
+    /// who loaded the policies.
+    ///
+    /// # Errors
+    /// [`ReloadError`] with every fault; then nothing has changed.
+    pub async fn reload(&self, by: &str) -> Result<PolicySetHash, ReloadError> {
+        let file = self.source.file.get().ok_or(ReloadError::NoFile)?;
+        let replaced = replace(self, file, by).await;
+        tell(self, &replaced);
+        replaced.map(|()| self.authorizer.current().hash())
+    }
 }
 
 /// Reloads on SIGHUP and when a file changed, until the gateway drains.
@@ -40,14 +75,15 @@ pub(crate) async fn watch(gateway: Arc<Gateway>, file: PathBuf, drain: Cancellat
             () = tokio::time::sleep(EVERY) => false,
         };
         if watched.changed() || asked {
-            reload(&gateway, &file).await;
+            let replaced = replace(&gateway, &file, "reload").await;
+            tell(&gateway, &replaced);
             watched.follow(&gateway.setup().config);
         }
     }
 }
 
-async fn reload(gateway: &Gateway, file: &Path) {
-    match replace(gateway, file).await {
+fn tell(gateway: &Gateway, replaced: &Result<(), ReloadError>) {
+    match replaced {
         Ok(()) => {
             metrics::counter!("portcullis_reloads_total", "result" => "ok").increment(1);
             tracing::info!(policies = %gateway.authorizer.current().hash(), "configuration and policies reloaded");
@@ -60,7 +96,8 @@ async fn reload(gateway: &Gateway, file: &Path) {
 }
 
 /// Builds everything new first; only then does anything change.
-async fn replace(gateway: &Gateway, file: &Path) -> Result<(), ReloadError> {
+async fn replace(gateway: &Gateway, file: &Path, by: &str) -> Result<(), ReloadError> {
+    let _turn = gateway.source.turn.lock().await;
     let config = config::load(file).map_err(ReloadError::Config)?;
     let policies = PolicySet::load(&config.policies.dir).map_err(SetupError::from)?;
     let before = gateway.setup();
@@ -68,11 +105,7 @@ async fn replace(gateway: &Gateway, file: &Path) -> Result<(), ReloadError> {
     let setup = Setup::build(config, Some(&before), &gateway.clock, gateway.standing())?;
     if policies.hash() != gateway.authorizer.current().hash() {
         // A set that decides is in the ledger before it decides.
-        gateway
-            .ledger
-            .policy_set(policies.hash(), policies.text(), "reload")
-            .await
-            .map_err(SetupError::from)?;
+        gateway.ledger.policy_set(policies.hash(), policies.text(), by).await.map_err(SetupError::from)?;
         gateway.authorizer.replace(policies);
     }
     setup.authenticator.warm().await;
@@ -84,6 +117,7 @@ fn warn_of_fixed_parts(before: &config::Config, after: &config::Config) {
     let fixed = [
         ("listeners", before.listeners == after.listeners),
         ("observe", before.observe == after.observe),
+        ("admin", before.admin == after.admin),
         ("ledger", before.ledger == after.ledger),
         ("state", before.state == after.state),
         ("limits", before.limits == after.limits),

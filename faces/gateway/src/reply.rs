@@ -21,10 +21,10 @@ const WAITING_PARTS: usize = 2;
 
 /// The caller left; nothing more can be written.
 #[derive(Debug)]
-pub(crate) struct CallerGone;
+pub struct CallerGone;
 
 /// The writing end, held by the exchange's task.
-pub(crate) struct Reply {
+pub struct Reply {
     head: Option<oneshot::Sender<Response<ReplyBody>>>,
     /// The answer's head with the reading end, until it goes out: together with the body where that is
     /// short, so that a small answer is one packet.
@@ -36,7 +36,7 @@ pub(crate) struct Reply {
 }
 
 /// The reading end, held by the connection's task.
-pub(crate) type Answered = oneshot::Receiver<Response<ReplyBody>>;
+pub type Answered = oneshot::Receiver<Response<ReplyBody>>;
 
 /// A response body made of recorded parts.
 pub struct ReplyBody {
@@ -59,7 +59,7 @@ enum Written {
 pub struct CutShort;
 
 /// A new pair of ends.
-pub(crate) fn channel() -> (Reply, Answered) {
+pub fn channel() -> (Reply, Answered) {
     let (head, answered) = oneshot::channel();
     let (body, reader) = mpsc::channel(WAITING_PARTS);
     (Reply { head: Some(head), waiting: None, reader: Some(reader), body, written: 0 }, answered)
@@ -71,7 +71,7 @@ impl Reply {
     ///
     /// # Errors
     /// [`CallerGone`] when nobody reads any more.
-    pub(crate) async fn write(&mut self, recorded: Recorded) -> Result<(), CallerGone> {
+    pub async fn write(&mut self, recorded: Recorded) -> Result<(), CallerGone> {
         match recorded.into_part() {
             Part::Head { status, headers } => self.head(status, headers),
             Part::Body { bytes, .. } if bytes.is_empty() => Ok(()),
@@ -88,7 +88,7 @@ impl Reply {
     }
 
     /// Sends a head that waits: a stream's reader wants it before the first event.
-    pub(crate) fn flush(&mut self) -> Result<(), CallerGone> {
+    pub fn flush(&mut self) -> Result<(), CallerGone> {
         match (self.waiting.take(), self.head.take()) {
             (Some(response), Some(head)) => head.send(response).map_err(|_| CallerGone),
             (None, head) => {
@@ -100,12 +100,12 @@ impl Reply {
     }
 
     /// Whether a head was written, so that no other can take its place.
-    pub(crate) fn is_committed(&self) -> bool {
+    pub fn is_committed(&self) -> bool {
         self.head.is_none() || self.waiting.is_some()
     }
 
     /// The answer is complete.
-    pub(crate) async fn end(mut self) -> Result<(), CallerGone> {
+    pub async fn end(mut self) -> Result<(), CallerGone> {
         if let Some(response) = &mut self.waiting {
             // Nothing written may mean HEAD, whose length is another.
             response.body_mut().length = Some(self.written).filter(|written| *written > 0);
@@ -115,7 +115,7 @@ impl Reply {
     }
 
     /// Resolves when the caller has left.
-    pub(crate) async fn gone(&mut self) {
+    pub async fn gone(&mut self) {
         match &mut self.head {
             Some(head) => head.closed().await,
             None => self.body.closed().await,
@@ -160,7 +160,7 @@ pub(crate) fn own(status: StatusCode, kind: &'static str, body: Bytes) -> Respon
 }
 
 /// The answer when an exchange's task was lost before it could say anything.
-pub(crate) fn lost() -> Response<ReplyBody> {
+pub fn lost() -> Response<ReplyBody> {
     let (_, parts) = mpsc::channel(1);
     let mut response = Response::new(ReplyBody { parts, length: None, ended: true });
     *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;

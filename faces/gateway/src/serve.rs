@@ -59,6 +59,7 @@ impl Gateway {
             tasks.spawn(observe::serve(Arc::clone(self), listener, drain.clone()));
         }
         if let Some(file) = file {
+            self.source.is(&file);
             tasks.spawn(reload::watch(Arc::clone(self), file, drain.clone()));
         }
         let authenticator = Arc::clone(&setup.authenticator);

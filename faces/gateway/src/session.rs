@@ -30,6 +30,8 @@ pub(crate) struct Arrival {
     pub(crate) client: SocketAddr,
     /// Where it came in.
     pub(crate) listener: SocketAddr,
+    /// Whether by TLS.
+    pub(crate) secure: bool,
     pub(crate) head: Parts,
     pub(crate) body: Incoming,
     /// Whose error shape a refusal takes.
@@ -47,6 +49,7 @@ impl Arrival {
             began: clock.elapsed(),
             client: peer.address,
             listener: peer.listener,
+            secure: peer.secure,
             head,
             body,
             dialect,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapt_http::{AdapterSpec, HttpAdapter, Patterns, RouteSpec, UnknownStreams};
+use adapt_http::{AdapterSpec, FieldPlace, FieldRule, HttpAdapter, Patterns, RouteSpec, UnknownStreams};
 use authenticate::{Authenticator, Standing};
 use authorize::{Authorizer, PolicySet, Target};
 use config::Config;
@@ -16,6 +16,7 @@ use resolve::Table;
 use tokio::sync::Semaphore;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::metadata::Logins;
 use crate::state::State;
 use crate::{Gateway, session};
 
@@ -26,6 +27,8 @@ pub(crate) struct Setup {
     /// Keeps the issuers' keys fresh, for as long as some setup uses the authenticator.
     freshening: Arc<AbortOnDropHandle<()>>,
     pub(crate) table: Table<Arc<Place>>,
+    /// Where people log in, when the configuration says so.
+    pub(crate) logins: Option<Logins>,
 }
 
 /// A resource, ready to be asked.
@@ -37,6 +40,8 @@ pub(crate) struct Place {
     pub(crate) return_headers: Vec<HeaderName>,
     pub(crate) max_request_bytes: usize,
     pub(crate) record_bodies: bool,
+    /// What becomes of values in requests that policy does not disclose.
+    pub(crate) disclose: config::Disclose,
     pub(crate) cut_on_token_expiry: bool,
     /// The configuration it was built from: unchanged, a reload keeps the place with its connections.
     made_from: (config::Resource, Vec<config::DenyList>),
@@ -115,6 +120,7 @@ impl Gateway {
             ledger,
             rules,
             clock,
+            source: crate::reload::Source::default(),
             state,
             room,
             memory,
@@ -158,7 +164,8 @@ impl Setup {
             })
             .collect();
         let table = Table::build(places?.into_iter())?;
-        Ok(Self { authenticator, freshening, table, config })
+        let logins = Logins::of(&config);
+        Ok(Self { authenticator, freshening, table, logins, config })
     }
 
     /// Every place by name.
@@ -193,6 +200,7 @@ impl Place {
             return_headers: resource.return_headers.clone(),
             max_request_bytes: resource.max_request_bytes,
             record_bodies: resource.record_bodies,
+            disclose: resource.disclose,
             cut_on_token_expiry: resource.on_token_expiry == config::OnTokenExpiry::Cut,
             made_from,
         })
@@ -205,6 +213,10 @@ fn adapter_spec(resource: &config::Resource, patterns: &Arc<Patterns>) -> Adapte
         config::ServerKind::Vllm => adapt_http::ServerKind::Vllm,
         config::ServerKind::LlamaCpp => adapt_http::ServerKind::LlamaCpp,
         config::ServerKind::Ollama => adapt_http::ServerKind::Ollama,
+        config::ServerKind::Tgi => adapt_http::ServerKind::Tgi,
+        config::ServerKind::Sglang => adapt_http::ServerKind::Sglang,
+        config::ServerKind::Kserve => adapt_http::ServerKind::Kserve,
+        config::ServerKind::Triton => adapt_http::ServerKind::Triton,
         config::ServerKind::Plain => adapt_http::ServerKind::Plain,
     };
     let routes = resource.routes.iter().map(|route| RouteSpec {
@@ -222,7 +234,19 @@ fn adapter_spec(resource: &config::Resource, patterns: &Arc<Patterns>) -> Adapte
             config::UnknownStreams::Hold => UnknownStreams::Hold,
             config::UnknownStreams::Refuse => UnknownStreams::Refuse,
         },
+        fields: resource.fields.iter().map(field_rule).collect(),
         ..AdapterSpec::new(server)
+    }
+}
+
+fn field_rule(field: &config::Field) -> FieldRule {
+    FieldRule {
+        place: match &field.place {
+            config::FieldPlace::Body(steps) => FieldPlace::Body(steps.clone()),
+            config::FieldPlace::Header(name) => FieldPlace::Header(name.clone()),
+        },
+        class: field.class.clone(),
+        dropped: field.hidden == config::HiddenField::Dropped,
     }
 }
 

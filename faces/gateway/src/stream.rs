@@ -8,7 +8,7 @@ use authenticate::{AuthenticateError, Live};
 use forward::{Answer, Arrived, ForwardError};
 use http::{HeaderMap, HeaderValue, header};
 use mask::{Masked, Masker, Part};
-use model::{Code, Identity, LayoutFault, Outcome, Question, Refusal, Reveal, Usable};
+use model::{Code, Identity, LayoutFault, MaySee, Outcome, Question, Refusal, Reveal, Usable};
 use record::{LedgerError, Record, Recorded, Spoken};
 use tokio::time::timeout;
 
@@ -68,7 +68,8 @@ pub(crate) async fn carry(
 ) -> Ending {
     answer.head.headers = returned_headers(&answer.head.headers, place, came);
     let kind = answer.head.headers.get(header::CONTENT_TYPE).cloned();
-    let layout = place.adapter.layout(question, &answer.head, Arc::clone(&sight.usable));
+    let sees = MaySee { usable: Arc::clone(&sight.usable), viewer: Arc::clone(&sight.viewer) };
+    let layout = place.adapter.layout(question, &answer.head, sees);
     let masker = Masker::begin(came.exchange, Arc::clone(&gateway.rules), Arc::clone(&sight.viewer), layout);
     let mut carrier = Carrier { gateway, record: &mut *record, masker, reply, place, head: None };
 

@@ -17,6 +17,14 @@ pub enum AcceptError {
         /// What the system says.
         cause: io::Error,
     },
+    /// A Unix socket can't be had.
+    #[error("cannot open the socket {}: {cause}", path.display())]
+    Socket {
+        /// Where it should lie.
+        path: PathBuf,
+        /// What is wrong.
+        cause: io::Error,
+    },
     /// A file can't be read or written.
     #[error("cannot {what} {}: {cause}", path.display())]
     File {

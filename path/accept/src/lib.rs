@@ -14,6 +14,7 @@ mod life;
 mod local;
 mod outgoing;
 mod serve;
+mod socket;
 mod tls;
 mod wire;
 
@@ -21,3 +22,4 @@ pub use door::{Door, Peer};
 pub use eager::eagerly;
 pub use error::AcceptError;
 pub use framing::framing;
+pub use socket::{SOCKET_PEER, SocketDoor};

@@ -17,7 +17,7 @@ use crate::issuer::Issuer;
 use crate::keys::{Algorithm, Fingerprint, KeyFault};
 use crate::mapping::Bearer;
 use crate::provider::Held;
-use crate::standing::{Seen, Standing};
+use crate::standing::{Seen, Standing, Who};
 use crate::{AuthenticateError, Check, IssuerHealth, bearer, claims, opaque, userinfo};
 
 /// How often [`Authenticator::keep_fresh`] looks after the keys.
@@ -29,13 +29,14 @@ const USERINFO_KEPT: Duration = Duration::from_secs(60);
 /// Knows the configured issuers, their keys, and the tokens verified of late. A new configuration is a
 /// new authenticator, which remembers nothing of the old one.
 pub struct Authenticator {
-    issuers: Vec<Issuer>,
-    clock: Arc<dyn Clock>,
+    pub(crate) issuers: Vec<Issuer>,
+    pub(crate) clock: Arc<dyn Clock>,
     cache: Cache,
     standing: Arc<Standing>,
 }
 
-/// The proof that a token was verified for this exchange. Only [`Authenticator::caller`] makes one.
+/// The proof that a token was verified for this exchange: the request's own ([`Authenticator::caller`]), or
+/// the one a person signed in with ([`Authenticator::resume`]).
 pub struct Caller {
     exchange: ExchangeId,
     seen: Arc<Seen>,
@@ -56,6 +57,11 @@ impl Caller {
     pub(crate) fn seen(&self) -> &Arc<Seen> {
         &self.seen
     }
+}
+
+/// Makes the proof, for the one other place that may.
+pub(crate) fn proven(exchange: ExchangeId, seen: Arc<Seen>) -> Caller {
+    Caller { exchange, seen }
 }
 
 impl fmt::Debug for Caller {
@@ -141,7 +147,9 @@ impl Authenticator {
             verified.and_then(|verified| match self.standing.judge(&verified.seen.who) {
                 Some(ended) => Err(AuthenticateError::shut_out(ended)),
                 None => {
-                    reading.pass(Check::Standing);
+                    if !self.standing.is_stateless() {
+                        reading.pass(Check::Standing);
+                    }
                     Ok(verified)
                 }
             })
@@ -200,6 +208,16 @@ impl Authenticator {
             acts.spawn(act(Arc::clone(&issuer.provider)));
         }
         acts.join_all().await;
+    }
+
+    /// Refuses whoever is shut out.
+    pub(crate) fn admits(&self, who: &Who) -> Result<(), AuthenticateError> {
+        self.standing.judge(who).map_or(Ok(()), |ended| Err(AuthenticateError::shut_out(ended)))
+    }
+
+    /// Notes that somebody was seen.
+    pub(crate) fn saw(&self, identity: Identity, session: Option<&str>) -> Arc<Seen> {
+        self.standing.saw(identity, session, self.clock.now())
     }
 
     /// Remembered, or verified now.

@@ -111,6 +111,9 @@ pub enum AuthenticateError {
     /// A carried claim is too long.
     #[error("{0}")]
     Carried(String),
+    /// An ID token that is good, but not the answer to this sign-in; or a sign-in that no longer holds.
+    #[error("{0}")]
+    SignIn(String),
     /// The issuer does not stand by an opaque token.
     #[error("{0}")]
     Inactive(String),
@@ -157,7 +160,7 @@ impl AuthenticateError {
     /// The check that failed; none when the configuration did.
     pub fn check(&self) -> Option<Check> {
         Some(match self {
-            Self::Settings { .. } | Self::Dial { .. } => return None,
+            Self::Settings { .. } | Self::Dial { .. } | Self::SignIn(_) => return None,
             Self::Missing | Self::Presented(_) => Check::Presented,
             Self::Size { .. } => Check::Size,
             Self::Structure(_) => Check::Structure,

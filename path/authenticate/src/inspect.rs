@@ -89,7 +89,9 @@ impl Inspection {
         };
         let checks = Check::ALL.iter().map(|&check| (check, verdict(check)));
         let checks = checks.filter(|(check, verdict)| {
-            check.concerns(reading.opaque) && (*check != Check::Userinfo || *verdict != Verdict::NotReached)
+            // Not asked, or nowhere to be read: no word of them is better than a wrong one.
+            let may_lack = [Check::Userinfo, Check::Standing].contains(check);
+            check.concerns(reading.opaque) && (!may_lack || *verdict != Verdict::NotReached)
         });
         let checks =
             checks.map(|(check, verdict)| Checked { check: check.name(), asks: check.asks(), verdict });

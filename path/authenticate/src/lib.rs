@@ -25,6 +25,7 @@ mod logout;
 mod mapping;
 mod opaque;
 mod provider;
+mod sign_in;
 pub mod standing;
 mod strict;
 mod userinfo;
@@ -36,6 +37,7 @@ pub use error::AuthenticateError;
 pub use inspect::{Checked, Inspection, Verdict};
 pub use logout::{LoggedOut, LogoutError};
 pub use provider::IssuerHealth;
+pub use sign_in::{Expected, SignedIn};
 pub use standing::{Live, Standing};
 
 #[cfg(test)]

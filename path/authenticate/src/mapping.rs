@@ -193,6 +193,13 @@ impl Mapping {
         Ok(groups)
     }
 
+    /// Where the groups of a token were read: the claims that are there, and those whose rules hold.
+    pub(crate) fn sources(&self, claims: &Value) -> BTreeSet<String> {
+        let read = self.groups.claims.iter().filter(|pointer| self.claim(pointer, claims).is_some());
+        let ruled = self.groups.from.iter().filter(|rule| self.holds(&rule.when, claims));
+        read.chain(ruled.map(|rule| &rule.when.claim)).cloned().collect()
+    }
+
     /// The groups one claim says. What cannot be read refuses the token: a policy may forbid by the very
     /// group that was left out.
     fn said(&self, value: &Value, groups: &mut Vec<GroupName>) -> Result<(), String> {

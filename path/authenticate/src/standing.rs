@@ -79,6 +79,8 @@ struct Followed {
     cursor: Option<Cursor>,
     /// When it last answered, on the clock that never steps backward.
     answered: Duration,
+    /// Whether it failed since.
+    failing: bool,
 }
 
 impl fmt::Debug for Standing {
@@ -111,7 +113,7 @@ impl Standing {
             rules: ArcSwap::default(),
             generation: AtomicU64::new(0),
             changed: watch::Sender::new(()),
-            followed: Mutex::new(Followed { cursor: None, answered }),
+            followed: Mutex::new(Followed { cursor: None, answered, failing: false }),
             roll: Roll::default(),
         }
     }
@@ -121,9 +123,8 @@ impl Standing {
         let mut flushed = self.clock.elapsed();
         loop {
             tokio::time::sleep(FOLLOWED_EVERY).await;
-            if let Err(fault) = self.catch_up().await {
-                tracing::warn!(%fault, "the rules on who is shut out cannot be read again");
-            }
+            // What is wrong is told where it is found.
+            let _ = self.catch_up().await;
             if self.clock.elapsed().saturating_sub(flushed) >= roll::FLUSHED_EVERY {
                 flushed = self.clock.elapsed();
                 self.flush().await;
@@ -138,6 +139,11 @@ impl Standing {
         if let Err(fault) = self.roll.flush(&**store, &rules, self.clock.now()).await {
             tracing::warn!(%fault, "who was seen cannot be written down; it is tried again");
         }
+    }
+
+    /// Whether nothing is remembered here, so that nobody can say how a caller stands.
+    pub(crate) fn is_stateless(&self) -> bool {
+        self.store.is_none()
     }
 
     /// Whether the store answers, so that what it says can be relied on.
@@ -159,12 +165,18 @@ impl Standing {
             Ok((changed, cursor)) => {
                 followed.cursor = Some(cursor);
                 followed.answered = self.clock.elapsed();
+                if std::mem::take(&mut followed.failing) {
+                    tracing::info!("the state can be read again");
+                }
                 if let Some(rules) = changed {
                     self.put(rules);
                 }
                 Ok(())
             }
             Err(fault) => {
+                if !std::mem::replace(&mut followed.failing, true) {
+                    tracing::warn!(%fault, "it cannot be read who is shut out; what was read last still holds");
+                }
                 if self.clock.elapsed().saturating_sub(followed.answered) >= LOST_AFTER && self.is_current() {
                     tracing::error!(%fault, "nobody is let in until the state can be read again");
                     self.put(self.rules.load().with_lost(true));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use authenticate::Caller;
 use jiff::tz::TimeZone;
-use model::{Clock, Decision, Identity, Operation, ResourceName, Ruling, Usage};
+use model::{Clock, Decision, Identity, Operation, ResourceName, Reveal, Ruling, Usage};
 
 use crate::facts::{Moment, Scene};
 use crate::fault::AuthorizeError;
@@ -16,7 +16,7 @@ use crate::players::Known;
 use crate::proof::{Denied, Permit};
 use crate::recent::{self, Slots, Tallies};
 use crate::set::PolicySet;
-use crate::viewer::Sights;
+use crate::viewer::{Question, Sights, Viewer};
 
 /// The most operations one exchange may hold; more are refused unjudged.
 pub const MAX_OPERATIONS: usize = 64;
@@ -155,6 +155,19 @@ impl Authorizer {
         (decision, faults)
     }
 
+    /// Says which data classes may reach a resource in a caller's requests, by the policies of now.
+    pub fn discloser(self: &Arc<Self>, identity: &Arc<Identity>, target: &Target<'_>) -> Arc<dyn Reveal> {
+        let (name, kind) = (target.name.clone(), target.kind.to_owned());
+        Arc::new(Viewer::new(
+            Question::Disclose,
+            Arc::clone(self),
+            self.current(),
+            Arc::clone(identity),
+            name,
+            kind,
+        ))
+    }
+
     /// Counts the tokens an answer used, for `context.recent`.
     pub fn spent(&self, identity: &Identity, usage: Usage) {
         let tokens = usage.input.saturating_add(usage.output);
@@ -167,7 +180,7 @@ impl Authorizer {
         Scene { client, moment: self.moment(), recent }
     }
 
-    fn moment(&self) -> Moment {
+    pub(crate) fn moment(&self) -> Moment {
         Moment::new(self.clock.now(), &self.zone)
     }
 }

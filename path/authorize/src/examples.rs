@@ -6,7 +6,7 @@ use std::sync::Arc;
 use model::{CallerKind, Class, DataClass, FixedClock, Identity, Operation, Reveal, Ruling};
 
 use crate::sample::{identity, llama, noon, operation, surroundings, target};
-use crate::viewer::Viewer;
+use crate::viewer::{Question, Viewer};
 use crate::{Authorizer, PolicySet};
 
 fn root() -> PathBuf {
@@ -120,7 +120,14 @@ fn the_examples_reveal_as_their_sentences_say() {
     let mut agent = identity("sam", &["support"]);
     agent.token.mfa = true;
     let viewer = |who: Identity| {
-        Viewer::new(Arc::clone(&authorizer), authorizer.current(), Arc::new(who), llama(), "model".into())
+        Viewer::new(
+            Question::Reveal,
+            Arc::clone(&authorizer),
+            authorizer.current(),
+            Arc::new(who),
+            llama(),
+            "model".into(),
+        )
     };
     let (sam, eve) = (viewer(agent), viewer(identity("eve", &["support"])));
     for (class, by_sam, by_eve) in [

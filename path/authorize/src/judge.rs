@@ -113,8 +113,8 @@ impl<'a> Cast<'a> {
         Players::new(self.words, self.identity, resources, others)
     }
 
-    /// The inquiry for seeing a data class.
-    pub(crate) fn reveal(&self, class: &DataClass) -> Result<(Inquiry, Judgement), String> {
+    /// The inquiry for seeing a data class, or for letting it reach the resource.
+    pub(crate) fn data(&self, action: &str, class: &DataClass) -> Result<(Inquiry, Judgement), String> {
         let home = self.home();
         let context = facts::reveal(self.identity, home.uid.clone());
         let mut others = vec![home];
@@ -128,7 +128,7 @@ impl<'a> Cast<'a> {
             resources.push(uid);
         }
         let players = Players::new(self.words, self.identity, resources, others)?;
-        self.inquiry(self.words.action("reveal"), Arc::new(players), context)
+        self.inquiry(self.words.action(action), Arc::new(players), context)
     }
 
     fn home(&self) -> Other {
@@ -136,7 +136,7 @@ impl<'a> Cast<'a> {
         Other { uid: self.words.resource(self.resource), attrs, parents: Vec::new() }
     }
 
-    fn inquiry(
+    pub(crate) fn inquiry(
         &self,
         action: EntityUid,
         players: Arc<Players>,
@@ -239,6 +239,9 @@ impl Inquiry {
     /// The policies of `set` that may have a say.
     pub(crate) fn candidates(&self, set: &PolicySet) -> Vec<usize> {
         let mut found = set.index.candidates(&self.players.principals, &self.action, &self.players.resources);
+        if crate::office::is_administration(&self.action) {
+            found.retain(|at| set.policy(*at).is_some_and(|p| p.forbids() || p.names_action));
+        }
         if self.is_unknown() {
             found.retain(|at| set.policy(*at).is_some_and(|p| p.forbids() || p.names_unknown));
         }
@@ -358,7 +361,7 @@ pub fn judge_again(set: &PolicySet, recorded: &Judgement) -> Result<Judgement, S
     Ok(with_ruling(set, &inquiry, recorded.clone()))
 }
 
-fn with_ruling(set: &PolicySet, inquiry: &Inquiry, mut judgement: Judgement) -> Judgement {
+pub(crate) fn with_ruling(set: &PolicySet, inquiry: &Inquiry, mut judgement: Judgement) -> Judgement {
     let ruled = inquiry.rule(set);
     judgement.ruling = ruled.ruling;
     judgement.reasons =

@@ -5,6 +5,7 @@
 //! is denied, and so is whatever a policy fails to evaluate on. [`explain`] tells an operator why.
 
 mod authorizer;
+mod disclosure;
 #[cfg(test)]
 mod examples;
 mod explain;
@@ -13,6 +14,8 @@ mod fault;
 mod index;
 mod judge;
 mod lint;
+mod office;
+mod outlook;
 mod parse;
 mod players;
 mod proof;
@@ -26,9 +29,12 @@ mod source;
 mod viewer;
 
 pub use authorizer::{Authorizer, MAX_OPERATIONS, Surroundings, Target};
+pub use disclosure::DISCLOSED_BY_DEFAULT;
 pub use explain::{Deciding, Explanation, Failing, Nearest, Paste, explain};
 pub use fault::{AuthorizeError, Place, PolicyFault, PolicyFaults};
 pub use judge::judge_again;
+pub use office::{Object, Person};
+pub use outlook::Outlook;
 pub use proof::{Denied, Permit};
 pub use schema::SCHEMA;
 pub use set::{MAX_FILE_BYTES, MAX_FILES, MAX_SET_BYTES, PolicySet, Report, Summary};

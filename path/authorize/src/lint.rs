@@ -62,6 +62,11 @@ pub(crate) fn names_unknown(policy: &cedar_policy::Policy) -> bool {
     }
 }
 
+/// Whether the policy's scope names an action, or a group of them.
+pub(crate) fn names_action(policy: &cedar_policy::Policy) -> bool {
+    !matches!(policy.action_constraint(), ActionConstraint::Any)
+}
+
 /// Whether the policy permits anyone anything.
 pub(crate) fn permits_everything(policy: &cedar_policy::Policy) -> bool {
     policy.effect() == Effect::Permit

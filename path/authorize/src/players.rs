@@ -62,8 +62,20 @@ impl Players {
         resources: Vec<EntityUid>,
         others: Vec<Other>,
     ) -> Result<Self, String> {
+        Self::above(words, identity, Vec::new(), resources, others)
+    }
+
+    /// The same where the caller is in more than its groups.
+    pub(crate) fn above(
+        words: &Vocabulary,
+        identity: &Identity,
+        above: Vec<EntityUid>,
+        resources: Vec<EntityUid>,
+        others: Vec<Other>,
+    ) -> Result<Self, String> {
         let me = words.caller(&identity.entity_id());
-        let groups: Vec<EntityUid> = identity.groups.iter().map(|group| words.group(group)).collect();
+        let groups = identity.groups.iter().map(|group| words.group(group));
+        let groups: Vec<EntityUid> = groups.chain(above).collect();
         let about = facts::caller(identity);
         let mut written = vec![EntityJson {
             uid: UidJson::of(&me),

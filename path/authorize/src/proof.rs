@@ -11,7 +11,7 @@ use model::{
 use crate::authorizer::{Authorizer, Surroundings, Target};
 use crate::explain;
 use crate::set::PolicySet;
-use crate::viewer::{Chooser, Viewer};
+use crate::viewer::{Chooser, Question, Viewer};
 
 /// The longest sentence of a policy that a caller is told, in characters.
 const SENTENCE: usize = 300;
@@ -75,6 +75,7 @@ impl Permit {
     /// made this permit.
     pub fn viewer(&self) -> Arc<dyn Reveal> {
         Arc::new(Viewer::new(
+            Question::Reveal,
             Arc::clone(&self.authorizer),
             Arc::clone(&self.set),
             Arc::clone(self.identity()),
@@ -121,6 +122,11 @@ impl Denied {
         faults: Vec<String>,
     ) -> Self {
         let refusal = refusal(set, &resource, operations, &decision, &faults);
+        Self(Box::new(Parts { caller, decision, refusal }))
+    }
+
+    /// A denial whose refusal is worded already.
+    pub(crate) fn worded(caller: Caller, decision: Decision, refusal: Refusal) -> Self {
         Self(Box::new(Parts { caller, decision, refusal }))
     }
 
@@ -194,7 +200,7 @@ pub(crate) fn refusal(
 }
 
 /// What the forbids that decided say to people.
-fn forbidden(judgement: &Judgement) -> String {
+pub(crate) fn forbidden(judgement: &Judgement) -> String {
     let say = |reason: &model::PolicyReason| match &reason.sentence {
         Some(sentence) => short(sentence),
         None => format!("Policy `{}` forbids this operation.", reason.policy),

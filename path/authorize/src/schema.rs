@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use cedar_policy::{Entities, EntityId, EntityTypeName, EntityUid, Schema};
-use model::{Class, DataClass, ResourceName};
+use model::{Act, Area, Class, DataClass, ResourceName};
 
 /// The schema every policy is checked against, as text for people and editors.
 pub const SCHEMA: &str = include_str!("../schema.cedarschema");
@@ -19,6 +19,8 @@ pub(crate) struct Vocabulary {
     resource: EntityTypeName,
     model: EntityTypeName,
     data_class: EntityTypeName,
+    area: EntityTypeName,
+    session: EntityTypeName,
     action: EntityTypeName,
     /// Every action as Cedar spells it.
     spelt: HashMap<EntityUid, String>,
@@ -40,6 +42,8 @@ static VOCABULARY: LazyLock<Result<Vocabulary, String>> = LazyLock::new(|| {
         resource: name("Resource")?,
         model: name("Model")?,
         data_class: name("DataClass")?,
+        area: name("Area")?,
+        session: name("Session")?,
         action: name("Action")?,
     })
 });
@@ -69,6 +73,19 @@ impl Vocabulary {
 
     pub(crate) fn data_class(&self, class: &DataClass) -> EntityUid {
         uid(&self.data_class, class.as_str())
+    }
+
+    pub(crate) fn area(&self, area: Area) -> EntityUid {
+        uid(&self.area, area.as_str())
+    }
+
+    /// `Session::"request id"`, or `Session::"list"`.
+    pub(crate) fn session(&self, id: &str) -> EntityUid {
+        uid(&self.session, id)
+    }
+
+    pub(crate) fn act(&self, act: Act) -> EntityUid {
+        self.action(act.as_str())
     }
 
     pub(crate) fn class(&self, class: Class) -> EntityUid {
@@ -106,5 +123,12 @@ mod tests {
             assert!(words.actions.is_ancestor_of(&words.action("operation"), &action), "{class}");
         }
         assert!(!words.actions.is_ancestor_of(&words.action("operation"), &words.action("reveal")));
+        for act in Act::ALL {
+            let action = words.act(act);
+            assert!(words.schema.actions().any(|a| *a == action), "{act} is no action");
+            assert!(words.actions.is_ancestor_of(&words.action("administration"), &action), "{act}");
+            assert!(!words.actions.is_ancestor_of(&words.action("operation"), &action), "{act}");
+            assert!(Class::from_name(act.as_str()).is_none(), "{act} would be two things");
+        }
     }
 }

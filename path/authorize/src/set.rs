@@ -40,6 +40,8 @@ pub(crate) struct Policy {
     pub(crate) reads: Option<Vec<Field>>,
     /// Whether its scope names `Action::"unknown"` itself.
     pub(crate) names_unknown: bool,
+    /// Whether its scope names an action, or a group of them.
+    pub(crate) names_action: bool,
 }
 
 impl Policy {
@@ -123,6 +125,7 @@ impl PolicySet {
                 reads_approvals: lint::reads_approvals(&found.body),
                 reads: reads::reads(&found.body),
                 names_unknown: lint::names_unknown(&found.cedar),
+                names_action: lint::names_action(&found.cedar),
                 id: found.id,
                 file: found.file,
                 place: found.place,

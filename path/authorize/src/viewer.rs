@@ -1,4 +1,4 @@
-//! What a caller may see in answers, and which models it may use.
+//! What a caller may see in answers and send in requests, and which models it may use.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -10,6 +10,7 @@ use model::{
 };
 
 use crate::authorizer::Authorizer;
+use crate::disclosure;
 use crate::facts::Scene;
 use crate::judge::{self, Cast};
 use crate::set::PolicySet;
@@ -21,8 +22,10 @@ const MEMO: usize = 4_096;
 /// compared as well.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Sight {
+    question: Question,
     token: String,
     resource: ResourceName,
+    kind: String,
     class: DataClass,
     set: PolicySetHash,
 }
@@ -36,8 +39,27 @@ impl Sights {
     }
 }
 
-/// Decides lazily, class by class, what one caller may see.
+/// What is asked of a data class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Question {
+    /// Whether the caller may see it in answers.
+    Reveal,
+    /// Whether it may reach the resource in the caller's requests.
+    Disclose,
+}
+
+impl Question {
+    fn action(self) -> &'static str {
+        match self {
+            Self::Reveal => "reveal",
+            Self::Disclose => "disclose",
+        }
+    }
+}
+
+/// Decides lazily, class by class, what one caller may see, or send.
 pub(crate) struct Viewer {
+    question: Question,
     authorizer: Arc<Authorizer>,
     set: Arc<PolicySet>,
     identity: Arc<Identity>,
@@ -48,29 +70,36 @@ pub(crate) struct Viewer {
 
 impl Viewer {
     pub(crate) fn new(
+        question: Question,
         authorizer: Arc<Authorizer>,
         set: Arc<PolicySet>,
         identity: Arc<Identity>,
         resource: ResourceName,
         kind: String,
     ) -> Self {
-        Self { authorizer, set, identity, resource, kind, seen: Mutex::default() }
+        Self { question, authorizer, set, identity, resource, kind, seen: Mutex::default() }
     }
 
     /// The decision itself. Only a plain permit reveals: nobody can be asked in mid-answer.
     fn decide(&self, class: &DataClass) -> bool {
+        let action = self.question.action();
         let inquiry =
-            Cast::new(&self.identity, &self.resource, &self.kind).and_then(|cast| cast.reveal(class));
+            Cast::new(&self.identity, &self.resource, &self.kind).and_then(|cast| cast.data(action, class));
         match inquiry {
             Ok((inquiry, _)) => {
                 let ruled = inquiry.rule(&self.set);
                 for error in &ruled.errors {
-                    tracing::warn!(%class, resource = %self.resource, error, "a policy on reveal fails; masked");
+                    tracing::warn!(%class, resource = %self.resource, action, error, "a policy fails; masked");
                 }
+                let nobody_says = ruled.errors.is_empty() && ruled.deciding.is_empty();
                 ruled.ruling == Ruling::Allowed
+                    || self.question == Question::Disclose
+                        && nobody_says
+                        && !self.set.rules_disclosure()
+                        && disclosure::by_default(class, &self.kind)
             }
             Err(error) => {
-                tracing::warn!(%class, resource = %self.resource, error, "reveal cannot be judged; masked");
+                tracing::warn!(%class, resource = %self.resource, action, error, "a data class cannot be judged; masked");
                 false
             }
         }
@@ -78,8 +107,10 @@ impl Viewer {
 
     fn shared(&self, class: &DataClass) -> bool {
         let sight = Sight {
+            question: self.question,
             token: self.identity.token.digest.clone(),
             resource: self.resource.clone(),
+            kind: self.kind.clone(),
             class: class.clone(),
             set: self.set.hash(),
         };

@@ -44,7 +44,11 @@ fn main() {
         ("://a:".into(), b"://a:".repeat(100_000)),
         ("-----BEGIN ".into(), b"-----BEGIN RSA ".repeat(100_000)),
         ("AA11 ".into(), b"AA11 ".repeat(100_000)),
+        ("json in json".into(), escaped(&CODE.repeat(10_000)).into_bytes()),
+        ("percent".into(), PROSE.replace(' ', "%20").repeat(10_000).into_bytes()),
+        ("base64".into(), base64(&PROSE.repeat(10_000)).into_bytes()),
     ];
+    asked(&rules);
     if let Some(file) = std::env::args().nth(1) {
         texts.push((file.clone(), std::fs::read(file).expect("the file can be read")));
     }
@@ -62,6 +66,42 @@ fn main() {
             );
         }
     }
+}
+
+/// What a look at a request costs in which nothing is found.
+fn asked(rules: &mask::Rules) {
+    for words in [1, 40, 4000] {
+        let body = Bytes::from(format!(
+            "{{\"model\":\"llama-3\",\"messages\":[{{\"role\":\"user\",\"content\":\"{}\"}}]}}",
+            "why does it rain? ".repeat(words)
+        ));
+        let start = body.len() - 4 - 18 * words;
+        let range = |start: usize, end: usize| model::AskedText {
+            range: start..end,
+            encoding: Encoding::JsonString,
+            fixed: false,
+        };
+        let texts = [range(10, 17), range(start, body.len() - 4)];
+        let times = 2_000;
+        let begun = cpu_time();
+        for _ in 0..times {
+            assert!(mask::disclose(rules, &Nothing, &body, &texts).is_none());
+        }
+        println!("a request of {} bytes: {:?}", body.len(), (cpu_time() - begun) / times);
+    }
+}
+
+/// As the inside of a JSON string.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+fn base64(text: &str) -> String {
+    let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let bits = text.bytes().flat_map(|byte| (0..8).rev().map(move |bit| usize::from(byte >> bit & 1)));
+    let bits: Vec<usize> = bits.collect();
+    let letter = |six: &[usize]| six.iter().fold(0, |worth, bit| worth << 1 | bit);
+    bits.chunks_exact(6).map(|six| char::from(letters.get(letter(six)).copied().unwrap_or(b'A'))).collect()
 }
 
 /// Time this thread has spent on a processor.

@@ -1,16 +1,24 @@
-//! One lane: a text, as it is written in an answer's bytes, on its way through the scanner.
+//! One lane: a text, as it is written in an answer's bytes, on its way through the scanners.
 //!
 //! Text inside JSON is decoded before it is scanned. Of every escape the lane keeps how it was written,
 //! so that whatever is not masked leaves exactly as it came.
+//!
+//! The text is looked at in up to three ways: as it is; with the escapes inside it resolved, once it has
+//! any; and what its base64 decodes to. What any of them finds is masked, and a byte leaves as soon as
+//! all of them have decided about it. Each of them decides the same however the text is cut, and so do
+//! all together.
 
 use std::collections::VecDeque;
-use std::ops::Range;
 
 use bytes::{BufMut, BytesMut};
 use model::{DataClass, Findings, Reveal};
 
+use crate::base64::Runs;
+use crate::cover::{Covers, Found, Same};
+use crate::escapes::{self, Next};
+use crate::map::Map;
 use crate::rules::Rules;
-use crate::scan::{Scanner, Sink};
+use crate::scan::Scanner;
 
 /// What policy says of each class that was found, asked once, and what was found.
 #[derive(Default)]
@@ -22,12 +30,10 @@ pub(crate) struct Judge {
     pub(crate) findings: Findings,
     /// How many values were masked.
     pub(crate) masks: u64,
-    /// Room that the lane at work borrows, so that a resting one is small.
-    pub(crate) spacious: Vec<u8>,
 }
 
 impl Judge {
-    fn reveals_rule(&mut self, rules: &Rules, reveal: &dyn Reveal, rule: usize) -> bool {
+    pub(crate) fn reveals_rule(&mut self, rules: &Rules, reveal: &dyn Reveal, rule: usize) -> bool {
         let Some(index) = rules.list.get(rule).map(|r| r.class) else { return false };
         if self.answers.len() <= index {
             self.answers.resize(rules.classes().len(), None);
@@ -71,13 +77,37 @@ pub(crate) struct Bench<'a> {
     pub(crate) out: &'a mut BytesMut,
 }
 
+/// The memory for text that a lane at rest may keep, in bytes.
+const RESTING: usize = 1024;
+
+/// So much text without escapes is scanned before it is asked whether two ways still differ.
+const STRETCH: usize = 256;
+
 /// A lane's state: constant, but for what is held.
 #[derive(Default)]
 pub(crate) struct LaneText {
-    scanner: Scanner,
+    /// The decoded text from `from` on: what has not left yet.
+    text: Vec<u8>,
+    from: usize,
+    /// What lies before here was given to the scanners.
+    parsed: usize,
+    /// How the text was written, where that is not as it is.
     escapes: VecDeque<Escape>,
     /// The beginning of an escape whose end is still to come.
     partial: Vec<u8>,
+    scanner: Scanner,
+    /// The text with its own escapes resolved, while that differs.
+    resolved: Option<Box<Resolved>>,
+    runs: Runs,
+    covers: Covers,
+}
+
+/// The text with the escapes inside it resolved.
+struct Resolved {
+    scanner: Scanner,
+    map: Map,
+    /// Where the last escape ends in the text.
+    since: usize,
 }
 
 /// One escape: where its character lies in the decoded text, and how it was written.
@@ -91,14 +121,12 @@ struct Escape {
 impl LaneText {
     /// Takes the next bytes of a text as it is.
     pub(crate) fn plain(&mut self, raw: &[u8], last: bool, bench: &mut Bench<'_>) {
-        self.scanner.open(&mut bench.judge.spacious);
-        self.scanner.add(raw);
+        self.text.extend_from_slice(raw);
         self.run(last, bench);
     }
 
     /// Takes the next bytes of a JSON string's inside.
     pub(crate) fn json(&mut self, raw: &[u8], last: bool, bench: &mut Bench<'_>) {
-        self.scanner.open(&mut bench.judge.spacious);
         if self.partial.is_empty() {
             self.decode(raw);
         } else {
@@ -111,42 +139,81 @@ impl LaneText {
 
     /// Nothing more comes: lets go of everything.
     pub(crate) fn end(&mut self, bench: &mut Bench<'_>) {
-        self.scanner.open(&mut bench.judge.spacious);
         self.run(true, bench);
     }
 
     /// Whether something is held.
     pub(crate) fn holds(&self) -> bool {
-        self.scanner.held() > 0 || !self.partial.is_empty()
+        !self.text.is_empty() || !self.partial.is_empty()
     }
 
     /// How many bytes of decoded text are held.
     pub(crate) fn held(&self) -> usize {
-        self.scanner.held()
+        self.text.len()
     }
 
     /// Makes it the state of another text.
     pub(crate) fn reset(&mut self) {
-        self.scanner.reset();
+        self.text.clear();
         self.escapes.clear();
         self.partial.clear();
+        self.scanner.reset();
+        self.runs.clear();
+        self.covers.clear();
+        self.resolved = None;
+        (self.from, self.parsed) = (0, 0);
     }
 
     fn run(&mut self, last: bool, bench: &mut Bench<'_>) {
         if last && !self.partial.is_empty() {
             let rest = std::mem::take(&mut self.partial);
-            self.scanner.add(&rest);
+            self.text.extend_from_slice(&rest);
         }
-        let mut sink = Writer { bench, escapes: &mut self.escapes };
-        self.scanner.run(sink.bench.rules, last, &mut sink);
-        self.scanner.close(&mut bench.judge.spacious);
+        let Self { text, from, parsed, scanner, resolved, runs, covers, .. } = self;
+        let mut found = Found { covers, rules: bench.rules, reveal: bench.reveal, judge: &mut *bench.judge };
+        let mut ways = Ways { scanner, resolved, runs, parsed };
+        ways.take(text.get(*ways.parsed - *from..).unwrap_or_default(), last, &mut found);
+        ways.run(last, &mut found);
+        let limit = if last { *from + text.len() } else { ways.decided() };
+        self.release(limit, bench);
+        if last {
+            // What may follow is another text.
+            self.reset();
+        }
+    }
+
+    /// Lets go of the text before `limit`, but for what is masked.
+    fn release(&mut self, limit: usize, bench: &mut Bench<'_>) {
+        let limit = self.covers.whole_before(limit).max(self.from);
+        let Self { text, from, escapes, covers, .. } = self;
+        let mut writer = Writer { text, from: *from, escapes, out: bench.out };
+        let mut at = *from;
+        while let Some(step) = covers.next(at, limit) {
+            writer.pass(at, step.from);
+            if let Some(class) = step.rule.and_then(|rule| bench.rules.class(rule)) {
+                placeholder(class, writer.out);
+                bench.judge.count(class, true);
+            }
+            at = step.to;
+        }
+        writer.pass(at, limit);
+        for rule in covers.forget(limit) {
+            if let Some(class) = bench.rules.class(rule) {
+                bench.judge.count(class, false);
+            }
+        }
+        text.drain(..limit.saturating_sub(*from).min(text.len()));
+        if text.len() < RESTING {
+            text.shrink_to(RESTING);
+        }
+        *from = limit;
     }
 
     /// Decodes the inside of a JSON string. What is no escape after all counts as it is written.
     fn decode(&mut self, mut raw: &[u8]) {
         while let Some(at) = memchr::memchr(b'\\', raw) {
             let (text, rest) = raw.split_at_checked(at).unwrap_or((raw, &[]));
-            self.scanner.add(text);
+            self.text.extend_from_slice(text);
             let len = if rest.get(1) == Some(&b'u') { 6 } else { 2 };
             let Some((escape, rest)) = rest.split_at_checked(len) else {
                 self.partial.extend_from_slice(rest);
@@ -155,11 +222,11 @@ impl LaneText {
             self.escape(escape);
             raw = rest;
         }
-        self.scanner.add(raw);
+        self.text.extend_from_slice(raw);
     }
 
     fn escape(&mut self, raw: &[u8]) {
-        let at = self.scanner.end();
+        let at = self.from + self.text.len();
         let mut utf8 = [0u8; 3];
         let len = match raw {
             [_, b'u', digits @ ..] => code_unit(digits).map_or(0, |unit| encode(unit, &mut utf8)),
@@ -170,14 +237,134 @@ impl LaneText {
             _ => 0,
         };
         if len == 0 {
-            return self.scanner.add(raw);
+            return self.text.extend_from_slice(raw);
         }
-        self.scanner.add(utf8.get(..len).unwrap_or(&[]));
+        self.text.extend_from_slice(utf8.get(..len).unwrap_or(&[]));
         let mut escape = Escape { at, len, raw: [0; 6], raw_len: raw.len() };
         for (slot, byte) in escape.raw.iter_mut().zip(raw) {
             *slot = *byte;
         }
         self.escapes.push_back(escape);
+    }
+}
+
+/// The ways a text is looked at.
+struct Ways<'l> {
+    scanner: &'l mut Scanner,
+    resolved: &'l mut Option<Box<Resolved>>,
+    runs: &'l mut Runs,
+    parsed: &'l mut usize,
+}
+
+impl Ways<'_> {
+    /// Gives the scanners the next bytes of the text, all but an escape that is not whole.
+    fn take(&mut self, mut rest: &[u8], last: bool, found: &mut Found<'_>) {
+        while !rest.is_empty() {
+            let mut plain = escapes::first_sign(rest).unwrap_or(rest.len());
+            if plain == 0 {
+                match escapes::next(rest, last) {
+                    Next::Wait => return,
+                    Next::Plain => plain = 1,
+                    Next::Unit(unit) => {
+                        let (raw, behind) = rest.split_at_checked(unit.length).unwrap_or((rest, &[]));
+                        self.unit(raw, unit.bytes(), found);
+                        rest = behind;
+                        continue;
+                    }
+                }
+            }
+            if self.resolved.is_some() {
+                plain = plain.min(STRETCH);
+            }
+            let (text, behind) = rest.split_at_checked(plain).unwrap_or((rest, &[]));
+            self.plain(text, found);
+            rest = behind;
+        }
+    }
+
+    fn plain(&mut self, text: &[u8], found: &mut Found<'_>) {
+        self.scanner.add(text);
+        self.runs.plain(text, *self.parsed, found);
+        *self.parsed += text.len();
+        if let Some(resolved) = self.resolved {
+            resolved.scanner.add(text);
+            if text.len() == STRETCH {
+                self.scan(false, found);
+            }
+        }
+    }
+
+    fn unit(&mut self, raw: &[u8], bytes: &[u8], found: &mut Found<'_>) {
+        let (start, end) = (*self.parsed, *self.parsed + raw.len());
+        // Up to here both ways have read the same.
+        let scanner = &*self.scanner;
+        let resolved = self.resolved.get_or_insert_with(|| {
+            Box::new(Resolved { scanner: scanner.clone(), map: Map::begin(start, start), since: start })
+        });
+        let at = resolved.scanner.end();
+        resolved.map.unit(at..at + bytes.len(), start..end);
+        resolved.scanner.add(bytes);
+        resolved.since = end;
+        self.scanner.add(raw);
+        self.runs.unit(bytes, start, end, found);
+        found.covers.unit(start..end);
+        *self.parsed = end;
+    }
+
+    /// Decides all that can be decided. With `last`, that is everything.
+    fn run(&mut self, last: bool, found: &mut Found<'_>) {
+        self.scan(last, found);
+        self.runs.search(last, found);
+    }
+
+    /// Scans the text as it is and resolved, and drops the second once whatever comes is the same to it.
+    fn scan(&mut self, last: bool, found: &mut Found<'_>) {
+        found.scan(self.scanner, last, 0, &Same);
+        let Some(resolved) = self.resolved else { return };
+        let Resolved { scanner, map, since } = &mut **resolved;
+        found.scan(scanner, last, 1, map);
+        map.forget(scanner.end() - scanner.held());
+        if *self.parsed - *since >= crate::context::LEFT && scanner.agrees(self.scanner) {
+            *self.resolved = None;
+        }
+    }
+
+    /// Before which place of the text all is decided.
+    fn decided(&self) -> usize {
+        let mut decided = self.scanner.end() - self.scanner.held();
+        if let Some(resolved) = &*self.resolved {
+            let scanner = &resolved.scanner;
+            decided = decided.min(resolved.map.start(scanner.end() - scanner.held()));
+        }
+        self.runs.frontier().map_or(decided, |frontier| decided.min(frontier))
+    }
+}
+
+/// Writes text as it was written.
+struct Writer<'w> {
+    text: &'w [u8],
+    from: usize,
+    escapes: &'w mut VecDeque<Escape>,
+    out: &'w mut BytesMut,
+}
+
+impl Writer<'_> {
+    /// Writes the text from `at` to `end`. What lies before `at` and was not written never is.
+    fn pass(&mut self, at: usize, end: usize) {
+        while self.escapes.front().is_some_and(|escape| escape.at < at) {
+            self.escapes.pop_front();
+        }
+        let mut done = at;
+        while let Some(escape) = self.escapes.front().filter(|escape| escape.at < end) {
+            let text = self.text.get(done - self.from..escape.at - self.from).unwrap_or(&[]);
+            self.out.put_slice(text);
+            self.out.put_slice(escape.raw.get(..escape.raw_len).unwrap_or(&[]));
+            done = escape.at + escape.len;
+            self.escapes.pop_front();
+        }
+        if done < end {
+            self.out.put_slice(self.text.get(done - self.from..end - self.from).unwrap_or(&[]));
+        }
     }
 }
 
@@ -220,57 +407,6 @@ fn encode(unit: u16, out: &mut [u8; 3]) -> usize {
         _ => {
             *out = [0xe0 | high >> 4, 0x80 | (high & 0x0f) << 2 | low >> 6, last];
             3
-        }
-    }
-}
-
-/// Writes what the scanner decides, each text as it was written.
-struct Writer<'b, 'a> {
-    bench: &'b mut Bench<'a>,
-    escapes: &'b mut VecDeque<Escape>,
-}
-
-impl Writer<'_, '_> {
-    fn drop_escapes(&mut self, to: usize) {
-        while self.escapes.front().is_some_and(|escape| escape.at < to) {
-            self.escapes.pop_front();
-        }
-    }
-}
-
-impl Sink for Writer<'_, '_> {
-    fn pass(&mut self, at: usize, bytes: &[u8]) {
-        let end = at + bytes.len();
-        let mut done = at;
-        while let Some(escape) = self.escapes.front().filter(|escape| escape.at < end) {
-            let text = bytes.get(done - at..escape.at.max(done) - at).unwrap_or(&[]);
-            self.bench.out.put_slice(text);
-            self.bench.out.put_slice(escape.raw.get(..escape.raw_len).unwrap_or(&[]));
-            done = escape.at + escape.len;
-            self.escapes.pop_front();
-        }
-        self.bench.out.put_slice(bytes.get(done - at..).unwrap_or(&[]));
-    }
-
-    fn mask(&mut self, rule: usize, value: Range<usize>) {
-        if let Some(class) = self.bench.rules.class(rule) {
-            placeholder(class, self.bench.out);
-            self.bench.judge.count(class, true);
-        }
-        self.drop_escapes(value.end);
-    }
-
-    fn swallow(&mut self, more: Range<usize>) {
-        self.drop_escapes(more.end);
-    }
-
-    fn hides(&mut self, rule: usize) -> bool {
-        !self.bench.judge.reveals_rule(self.bench.rules, self.bench.reveal, rule)
-    }
-
-    fn reveal(&mut self, rule: usize, _value: Range<usize>) {
-        if let Some(class) = self.bench.rules.class(rule) {
-            self.bench.judge.count(class, false);
         }
     }
 }

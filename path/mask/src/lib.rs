@@ -9,10 +9,15 @@
 //! exactly what would be masked if its class had no rules.
 
 mod ahead;
+mod base64;
 mod catalogue;
 mod check;
 mod context;
+mod cover;
+mod disclose;
+mod escapes;
 mod lane;
+mod map;
 mod masker;
 mod rule;
 mod rules;
@@ -23,6 +28,7 @@ mod seek;
 mod tests;
 mod text;
 
+pub use disclose::{Disclosed, disclose};
 pub use masker::{Masked, Masker, Opaque, Part};
 pub use rules::{MaskError, Rules};
 pub use text::{Find, mask_text};

@@ -205,6 +205,13 @@ impl Masker {
             }
             Piece::Whole { encoding, raw } => self.whole(encoding, &raw),
             Piece::Classed { class, encoding, raw } => self.classed(class, encoding, &raw),
+            Piece::SoFar { encoding, raw } => self.so_far(encoding, &raw),
+            Piece::Forget { lane } => {
+                if let Some(text) = self.lanes.remove(&lane) {
+                    self.keep(text);
+                }
+            }
+            Piece::Dropped { class, raw: _ } => self.judge.count(&class, true),
         }
         Ok(())
     }
@@ -275,6 +282,18 @@ impl Masker {
         self.keep(text);
     }
 
+    /// What is certain of a text that is repeated longer. It is counted when it is repeated last.
+    fn so_far(&mut self, encoding: Encoding, raw: &[u8]) {
+        let mut text = self.spare.pop().unwrap_or_default();
+        let (findings, masks) = (self.judge.findings.clone(), self.judge.masks);
+        self.with(|bench| match encoding {
+            Encoding::JsonString => text.json(raw, false, bench),
+            Encoding::Plain | Encoding::JsonNumber | Encoding::JsonValue => text.plain(raw, false, bench),
+        });
+        (self.judge.findings, self.judge.masks) = (findings, masks);
+        self.keep(text);
+    }
+
     fn classed(&mut self, class: DataClass, encoding: Encoding, raw: &[u8]) {
         let reveals = self.judge.reveals(&self.rules, &*self.viewer, &class);
         self.judge.count(&class, !reveals);
@@ -304,9 +323,39 @@ impl Masker {
     fn headers(&mut self, from: &HeaderMap) -> HeaderMap {
         let mut to = HeaderMap::with_capacity(from.len());
         for (name, value) in from {
-            to.append(name, self.header(value));
+            let Some(field) = self.layout.header(name) else {
+                to.append(name, self.header(value));
+                continue;
+            };
+            self.judge.count(&field.class, true);
+            if !field.dropped {
+                let mut instead = BytesMut::new();
+                placeholder(&field.class, &mut instead);
+                let masked = HeaderValue::from_bytes(&instead);
+                to.append(name, masked.unwrap_or_else(|_| HeaderValue::from_static("[masked]")));
+            }
         }
+        self.split_over(from, &mut to);
         to
+    }
+
+    /// A header that stands several times is one list to some readers: a value split over it is masked too.
+    fn split_over(&mut self, from: &HeaderMap, to: &mut HeaderMap) {
+        for name in from.keys() {
+            let values: Vec<&HeaderValue> = to.get_all(name).iter().collect();
+            let before = self.judge.masks;
+            if values.len() < 2 {
+                continue;
+            }
+            let joined: Vec<u8> = values.iter().flat_map(|value| value.as_bytes()).copied().collect();
+            let body = std::mem::take(&mut self.out);
+            self.whole(Encoding::Plain, &joined);
+            let bytes = std::mem::replace(&mut self.out, body);
+            if self.judge.masks > before {
+                let masked = HeaderValue::from_bytes(&bytes);
+                to.insert(name, masked.unwrap_or_else(|_| HeaderValue::from_static("[masked]")));
+            }
+        }
     }
 
     /// One header's value. Left untouched when nothing in it is masked.

@@ -29,8 +29,11 @@ pub(crate) trait Sink {
     fn reveal(&mut self, rule: usize, value: Range<usize>);
 }
 
+/// The memory a scanner at rest may keep, in bytes.
+const RESTING: usize = 1024;
+
 /// One text's scanner. All places are counted from the beginning of the text.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Scanner {
     /// The text from `base` on: what may still be looked back at, and what is held.
     buf: Vec<u8>,
@@ -47,6 +50,7 @@ pub(crate) struct Scanner {
 }
 
 /// The search for a match that begins at one place.
+#[derive(Clone)]
 pub(crate) struct Thread {
     start: usize,
     pub(crate) pos: usize,
@@ -75,6 +79,7 @@ struct Found {
 }
 
 /// A masked value that goes on.
+#[derive(Clone)]
 struct Following {
     state: StateID,
     pos: usize,
@@ -128,24 +133,32 @@ impl Scanner {
             }
         }
         self.flush(self.at, sink);
+        self.forget();
     }
 
-    /// Moves what is still needed of the text into `spacious`, so that much can be added to it, and leaves
-    /// its own small buffer there until [`Scanner::close`].
-    pub(crate) fn open(&mut self, spacious: &mut Vec<u8>) {
-        spacious.clear();
-        spacious.extend_from_slice(&self.buf);
-        std::mem::swap(&mut self.buf, spacious);
-    }
-
-    /// Takes the small buffer back, with nothing in it but what may still be looked at: at most what is
-    /// held, and [`LEFT`] bytes before it.
-    pub(crate) fn close(&mut self, small: &mut Vec<u8>) {
+    /// Forgets the text but for what may still be looked at: at most what is held, and [`LEFT`] bytes
+    /// before it.
+    fn forget(&mut self) {
         let keep = self.at.saturating_sub(LEFT).max(self.base);
-        small.clear();
-        small.extend_from_slice(self.slice(keep, self.end()));
+        self.buf.drain(..(keep - self.base).min(self.buf.len()));
         self.base = keep;
-        std::mem::swap(&mut self.buf, small);
+        if self.buf.len() < RESTING {
+            self.buf.shrink_to(RESTING);
+        }
+    }
+
+    /// Whether it will say the same as `other` of whatever comes: nothing is under way in either, and all
+    /// that may still be looked at is the same. Asked of scanners that have run.
+    pub(crate) fn agrees(&self, other: &Self) -> bool {
+        let idle = |one: &Self| one.thread.is_none() && one.tail.is_none();
+        let open = |one: &Self| one.end() - one.at;
+        let ahead = |one: &Self| one.ahead.known(one.at, one.end());
+        let last = |one: &Self| one.slice(one.end().saturating_sub(open(one) + LEFT), one.end()).to_vec();
+        idle(self)
+            && idle(other)
+            && (open(self), self.held()) == (open(other), other.held())
+            && ahead(self) == ahead(other)
+            && last(self) == last(other)
     }
 
     /// Makes it a scanner of another text.

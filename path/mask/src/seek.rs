@@ -10,7 +10,7 @@ use crate::rules::{ReadyAround, Rules};
 use crate::scan::{Scanner, Step, Thread};
 
 /// How far each of the three has looked.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct LookAhead {
     /// No sign that matters stands before here.
     signs: usize,
@@ -24,6 +24,15 @@ pub(crate) struct LookAhead {
     seen: Option<Seen>,
 }
 
+/// What was looked at already, told from the text's end. See [`LookAhead`].
+#[derive(PartialEq)]
+pub(crate) struct Known {
+    signs: usize,
+    runs: usize,
+    announced: Option<(usize, Contexts)>,
+    seen: Option<(usize, u16)>,
+}
+
 /// Where the rule around a sign could begin next. Without a sign, one may still come.
 #[derive(Clone, Copy)]
 struct Sign {
@@ -35,6 +44,18 @@ impl LookAhead {
     /// More text may have come.
     pub(crate) fn renew(&mut self) {
         self.sign = None;
+    }
+
+    /// What it knows of the text behind `at`, in distances from the text's end.
+    pub(crate) fn known(&self, at: usize, end: usize) -> Known {
+        let from = |place: usize| end - place.clamp(at.min(end), end);
+        let announced = self.announced.filter(|(place, _)| *place >= at);
+        Known {
+            signs: from(self.signs),
+            runs: from(self.runs),
+            announced: announced.map(|(place, contexts)| (from(place), contexts)),
+            seen: self.seen.map(|seen| (from(seen.at), seen.state)),
+        }
     }
 
     /// The scanner has moved by itself.

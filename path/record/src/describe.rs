@@ -17,10 +17,11 @@ pub(crate) fn nanoseconds(at: Timestamp) -> i64 {
 }
 
 /// Headers whose values open something. No step should pass them here; if one does, they are not kept.
-const SECRET: [HeaderName; 5] = [
+const SECRET: [HeaderName; 6] = [
     header::AUTHORIZATION,
     header::PROXY_AUTHORIZATION,
     header::COOKIE,
+    header::SET_COOKIE,
     HeaderName::from_static("x-api-key"),
     HeaderName::from_static("api-key"),
 ];

@@ -19,7 +19,7 @@ use crate::rows::Rows;
 use crate::segment::{HEADER, Position, Series};
 
 /// Changes whenever the tables do; an index of another version is built anew.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 /// Leaves indexed in one transaction,
 const BATCH: usize = 1000;
 /// or bytes of them.
@@ -35,10 +35,11 @@ CREATE TABLE exchanges (
   total INTEGER, input_tokens INTEGER, output_tokens INTEGER, masked TEXT, revealed TEXT
 ) WITHOUT ROWID;
 CREATE INDEX exchanges_arrived ON exchanges (arrived, id);
+CREATE INDEX exchanges_caller ON exchanges (caller, arrived, id);
 CREATE TABLE leaves (
   id TEXT NOT NULL, segment INTEGER NOT NULL, offset INTEGER NOT NULL, PRIMARY KEY (id, segment, offset)
 ) WITHOUT ROWID;
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 ";
 
 /// The index of one ledger.

@@ -210,7 +210,8 @@ pub struct Finding {
     pub revealed: u64,
 }
 
-/// A request refused before there was a caller: opened and sealed in one, without bodies.
+/// A request refused before there was a caller: opened and sealed in one, without bodies. One without a
+/// refusal was told what anybody is told: where to log in.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Refused {
     /// The exchange, 16 bytes.

@@ -36,7 +36,7 @@ use crate::{Condition, LedgerError, LedgerHealth, Settings, index};
 /// Bytes that may wait in the queue, in all.
 const ROOM: usize = 64 << 20;
 
-/// A refusal before there was a caller, and what the gateway says to it.
+/// A request that ends before there is a caller, and what the gateway says to it.
 #[derive(Debug)]
 pub struct Stranger<'a> {
     /// The name the request was given.
@@ -55,8 +55,8 @@ pub struct Stranger<'a> {
     pub path: &'a str,
     /// The host as sent; 255 bytes of it are kept.
     pub host: &'a str,
-    /// Why it was refused.
-    pub refusal: &'a Refusal,
+    /// Why it was refused. None for what the gateway tells anybody who asks: where to log in.
+    pub refusal: Option<&'a Refusal>,
     /// What the gateway says.
     pub status: StatusCode,
     /// With which headers.
@@ -166,7 +166,7 @@ impl Ledger {
         Ok(Self(Arc::new(inner)))
     }
 
-    /// Records a refusal before there was a caller: one leaf, or above the rate of 50 a second and
+    /// Records what is said before there is a caller, mostly refusals: one leaf, or above the rate of 50 a second and
     /// listener (200 at once) a count, written every second. Returns when it is in the ledger, either way.
     ///
     /// # Errors
@@ -180,7 +180,7 @@ impl Ledger {
             method: describe::clipped(stranger.method, 32),
             path: describe::clipped(stranger.path, 1024),
             host: describe::clipped(stranger.host, 255),
-            refusal: Some(describe::refusal(stranger.refusal)),
+            refusal: stranger.refusal.map(describe::refusal),
             status: u32::from(stranger.status.as_u16()),
             caller: stranger.caller.map(describe::caller),
         };

@@ -3,6 +3,7 @@
 //! [`Ledger`] writes, [`Reader`] reads, also from another process or a copy. Files are described in
 //! `docs/record-format.md` and `proto/ledger.proto`.
 
+mod administer;
 pub mod audit;
 pub mod body;
 mod bookmark;
@@ -22,6 +23,7 @@ mod ledger;
 mod log;
 pub mod note;
 pub mod opened;
+mod own;
 mod reader;
 mod record;
 mod recorded;
@@ -39,6 +41,7 @@ pub mod tree;
 mod work;
 mod writer;
 
+pub use administer::Administering;
 pub use checkpoints::{ask_for_checkpoint, ask_no_more, is_asked, last_checkpoint};
 pub use digest::Chain;
 pub use error::LedgerError;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::body::Header;
-use crate::leaf::Digest;
+use crate::leaf::{Digest, Finding};
 
 /// An exchange was judged, and the request is recorded. Written before anything goes upstream.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -41,6 +41,9 @@ pub struct Opened {
     /// The exchange's data key, wrapped for each recipient (age), if its frames are encrypted.
     #[prost(bytes = "vec", repeated, tag = "11")]
     pub wrapped_keys: Vec<Vec<u8>>,
+    /// What was found in the request, if something was masked in it: masked before it was recorded, or let go.
+    #[prost(message, repeated, tag = "12")]
+    pub disclosed: Vec<Finding>,
 }
 
 /// Who asked.

@@ -51,8 +51,8 @@ pub struct Filter {
 /// A place in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
-    arrived: i64,
-    id: String,
+    pub(crate) arrived: i64,
+    pub(crate) id: String,
 }
 
 impl fmt::Display for Cursor {
@@ -150,7 +150,7 @@ pub struct Exchange {
 /// A ledger to read.
 pub struct Reader {
     dir: PathBuf,
-    index: Index,
+    pub(crate) index: Index,
 }
 
 impl fmt::Debug for Reader {
@@ -438,7 +438,7 @@ impl Iterator for Frames {
     }
 }
 
-fn listed(row: &SqliteRow) -> Option<Listed> {
+pub(crate) fn listed(row: &SqliteRow) -> Option<Listed> {
     let words = |column: &str| -> Vec<String> {
         let text: Option<String> = row.get(column);
         text.unwrap_or_default().split_whitespace().map(str::to_owned).collect()

@@ -52,6 +52,8 @@ pub struct Opening<'a> {
     pub decision: &'a Decision,
     /// The request as it was judged.
     pub question: &'a Question,
+    /// What was found in the request, and masked where it may not go.
+    pub disclosed: &'a Findings,
     /// Whether bodies are kept. If not, their lengths and keyed digests are.
     pub bodies: bool,
 }
@@ -94,14 +96,26 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`] when it is not: the exchange must be refused.
     pub async fn open_exchange(&self, opening: Opening<'_>) -> Result<Record, LedgerError> {
+        let (question, arrived, bodies) = (opening.question, opening.arrived, opening.bodies);
+        self.open_described(question, arrived, bodies, |request| describe_opening(&opening, request)).await
+    }
+
+    /// Opens an exchange with the *opened* leaf that `describe` makes of its request's digest.
+    pub(crate) async fn open_described(
+        &self,
+        question: &Question,
+        arrived: Timestamp,
+        bodies: bool,
+        describe: impl FnOnce(&Chain) -> Opened,
+    ) -> Result<Record, LedgerError> {
         let inner = &self.0;
-        let exchange = opening.exchange;
+        let exchange = question.exchange();
         let (now, at) = (inner.clock.now(), inner.clock.elapsed());
-        let mut frames = Framer { exchange, next: 0, withhold: !opening.bodies };
+        let mut frames = Framer { exchange, next: 0, withhold: !bodies };
         let mut bodies = Frames::default();
-        frames.data(inner, Direction::Request, Kind::Data, opening.question.body().clone(), &mut bodies);
+        frames.data(inner, Direction::Request, Kind::Data, question.body().clone(), &mut bodies);
         let live = Arc::new(Live::default());
-        let opened_after = nanoseconds(now).saturating_sub(nanoseconds(opening.arrived)).max(0);
+        let opened_after = nanoseconds(now).saturating_sub(nanoseconds(arrived)).max(0);
         let mut entry = Entry {
             live: Some(live.clone()),
             opened: at,
@@ -111,7 +125,7 @@ impl Ledger {
         for mark in &bodies.marks {
             entry.take(mark, Some(at));
         }
-        let opened = describe_opening(&opening, &entry.request);
+        let opened = describe(&entry.request);
         let leaf = Leaf { time: nanoseconds(now), bodies: None, what: Some(What::Opened(opened)) };
         fits(leaf.encoded_len().saturating_add(128))?;
         let leaf = leaf.encode_to_vec();
@@ -136,6 +150,7 @@ fn describe_opening(opening: &Opening<'_>, request: &Chain) -> Opened {
         request_body: Some(request.message()),
         session: Vec::new(),
         wrapped_keys: Vec::new(),
+        disclosed: describe::findings(opening.disclosed),
     }
 }
 
@@ -182,11 +197,12 @@ impl Record {
     /// # Errors
     /// [`LedgerError`] when it could not be recorded: the exchange must be cut.
     pub async fn say(&mut self, spoken: Spoken) -> Result<Recorded, LedgerError> {
-        let part = match spoken {
-            Spoken::Head { status, headers } => Part::Head { status, headers },
-            Spoken::Body(bytes) => Part::Body { bytes, opaque: Vec::new() },
+        let (part, own) = match spoken {
+            Spoken::Head { status, headers } => (Part::Head { status, headers }, true),
+            Spoken::Body(bytes) => (Part::Body { bytes, opaque: Vec::new() }, true),
+            Spoken::Page(bytes) => (Part::Body { bytes, opaque: Vec::new() }, false),
         };
-        self.append_part(part, true).await
+        self.append_part(part, own).await
     }
 
     pub(crate) async fn append_part(&mut self, part: Part, spoken: bool) -> Result<Recorded, LedgerError> {

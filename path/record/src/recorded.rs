@@ -51,4 +51,7 @@ pub enum Spoken {
     },
     /// Body bytes.
     Body(Bytes),
+    /// A page that shows what is recorded elsewhere: of an exchange that keeps no bodies, its length and
+    /// keyed digest are kept.
+    Page(Bytes),
 }

@@ -175,7 +175,7 @@ fn refused(id: &str, refused: &Refused) -> Row {
         text(&*refused.client),
         text(&*refused.method),
         text(&*refused.path),
-        text("refused"),
+        text(if refused.refusal.is_some() { "refused" } else { "completed" }),
         maybe(refused.refusal.as_ref().map(|refusal| &refusal.code)),
         count(refused.status),
         Cell::Text(caller.map(|caller| format!("{}#{}", caller.issuer, caller.subject))),

@@ -66,7 +66,7 @@ impl Strangers {
         });
         summary.count += 1;
         summary.until = time;
-        let code = refused.refusal.as_ref().map_or("", |refusal| refusal.code.as_str());
+        let code = refused.refusal.as_ref().map_or("told", |refusal| refusal.code.as_str());
         tally(&mut summary.codes, code, usize::MAX);
         let client = refused.client.parse::<SocketAddr>().map(|c| c.ip().to_string()).unwrap_or_default();
         if !tally(&mut summary.clients, &client, CLIENTS) {

@@ -1,6 +1,6 @@
 //! Issuers.
 
-use super::{Base, asked, by_name};
+use super::{Base, asked, by_name, login};
 use crate::fault::shown;
 use crate::reader::{Mapping, WordOr};
 use crate::usable::{ClaimRule, ClaimTest, GroupRule, Groups, Issuer, IssuerKind, Mfa};
@@ -54,7 +54,9 @@ fn issuer(name: String, section: &Mapping<'_>, base: &Base) -> Option<Issuer> {
     let token_types = section.list("token_types", value::text);
     let carry = by_name(section, "carry", value::pointer);
     let max_token_age = section.has("max_token_age").then(|| section.duration("max_token_age"));
+    let login = section.section("login").map(|section| login::login(&section, &audiences));
     Some(Issuer {
+        login: login.flatten(),
         audiences,
         algorithms,
         token_types,

@@ -6,7 +6,7 @@ use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderName, Uri};
 use model::{Class, ResourceName};
 
-use super::Base;
+use super::{Base, fields, login};
 use crate::SecretRef;
 use crate::fault::shown;
 use crate::reader::Mapping;
@@ -72,6 +72,13 @@ fn resource(name: ResourceName, section: &Mapping<'_>, base: &Base) -> Option<Re
     let mut hosts = section.list("hosts", value::host);
     hosts.sort();
     hosts.dedup();
+    if !hosts.is_empty() {
+        for route in routes.iter().filter(|route| login::is_metadata(&route.path)) {
+            let message =
+                format!("{} would never be asked: the gateway itself answers there", shown(&route.path));
+            section.fault(message, "another path, or a resource without `hosts`");
+        }
+    }
     Some(Resource {
         hosts,
         upstreams,
@@ -81,6 +88,8 @@ fn resource(name: ResourceName, section: &Mapping<'_>, base: &Base) -> Option<Re
         max_held_answer_bytes: section.number("max_held_answer_bytes"),
         on_token_expiry,
         unknown_streams,
+        fields: fields::fields(section),
+        disclose: fields::disclose(section),
         record_bodies: section.flag("record_bodies"),
         name,
         kind: kind?,
@@ -105,7 +114,7 @@ fn server(section: &Mapping<'_>, kind: Option<ResourceKind>) -> Option<ServerKin
         (ResourceKind::Model, false) => {
             section.fault(
                 "`server` is missing: it says which operations a model has",
-                "`openai`, `vllm`, `llama-cpp` or `ollama`",
+                "`openai`, `vllm`, `llama-cpp`, `ollama`, `tgi`, `sglang`, `kserve` or `triton`",
             );
             None
         }

@@ -1,6 +1,7 @@
 //! The keys of issuers.
 
 use super::asked::{BACKCHANNEL_LOGOUT, INTROSPECTION, USERINFO};
+use super::login::LOGIN;
 use crate::table::{Absent, Key, Kind, Section, Shape};
 
 pub(super) const ISSUER: Section = Section {
@@ -120,6 +121,12 @@ pub(super) const ISSUER: Section = Section {
             shape: Shape::One(Kind::Path),
             absent: Absent::Nothing("the system's"),
             doc: "Certificates to trust for this issuer, in PEM. The file must be there.",
+        },
+        Key {
+            name: "login",
+            shape: Shape::Section(&LOGIN),
+            absent: Absent::Nothing("nobody is told to log in here"),
+            doc: "How people get this issuer's token by `portcullis login`.",
         },
     ],
 };

@@ -1,6 +1,7 @@
 //! The keys of resources.
 
 use super::ALLOWED;
+use super::fields::{DISCLOSE, FIELD};
 use crate::table::{Absent, Key, Kind, Section, Shape};
 
 pub(super) const RESOURCE: Section = Section {
@@ -23,6 +24,10 @@ pub(super) const RESOURCE: Section = Section {
                 ("vllm", "vLLM"),
                 ("llama-cpp", "llama.cpp's server"),
                 ("ollama", "Ollama"),
+                ("tgi", "Text Generation Inference"),
+                ("sglang", "SGLang"),
+                ("kserve", "KServe's own server"),
+                ("triton", "Triton Inference Server"),
             ]),
             absent: Absent::Nothing("a fault for a model"),
             doc: "Which program serves a model: which operations are known. Not for `http`.",
@@ -110,6 +115,18 @@ pub(super) const RESOURCE: Section = Section {
             ]),
             absent: Absent::Is("hold"),
             doc: "What happens to a stream whose shape is unknown.",
+        },
+        Key {
+            name: "fields",
+            shape: Shape::Named(Kind::Field, &Shape::Short("class", &FIELD)),
+            absent: Absent::Is("{}"),
+            doc: "Parts of its answers whose data class is known by their place. See `docs/masking.md`.",
+        },
+        Key {
+            name: "disclose",
+            shape: Shape::Choice(DISCLOSE),
+            absent: Absent::Is("mask"),
+            doc: "What becomes of values in requests that policy does not let the caller `disclose` to it.",
         },
         Key {
             name: "record_bodies",

@@ -15,7 +15,9 @@ fn a_small_file_is_the_default_of_every_struct() {
     let upstream = "http://127.0.0.1:8081".parse().unwrap();
     let expected = Config {
         listeners: vec![Listener { address: "127.0.0.1:8080".parse().unwrap(), tls: Tls::Plain }],
+        public_url: None,
         observe: None,
+        admin: None,
         issuers: vec![Issuer::new("corp", "https://login.example.test", "portcullis")],
         resources: vec![Resource::model(ResourceName::new("llama").unwrap(), ServerKind::LlamaCpp, upstream)],
         policies: Policies { dir: folder.path("policies"), timezone: "UTC".to_owned() },
@@ -23,6 +25,7 @@ fn a_small_file_is_the_default_of_every_struct() {
         state: State::beside(&folder.path("ledger")),
         limits: Limits::default(),
         deny_lists: Vec::new(),
+        console: None,
         base_dir: folder.file().to_owned(),
     };
     assert_eq!(config, expected);
@@ -62,6 +65,10 @@ fn every_key_arrives_where_it_is_used() {
     let named = local(&["portcullis.example.test", "192.0.2.7"]);
     assert_eq!(tls, [&Tls::Plain, &local(&["localhost"]), &named, &files, &Tls::Plain]);
     assert_eq!(config.observe, Some("192.0.2.7:9090".parse().unwrap()));
+    let admin = config.admin.as_ref().unwrap();
+    assert_eq!(admin.listener.as_ref().unwrap().address, "192.0.2.7:9443".parse().unwrap());
+    assert_eq!(admin.listener.as_ref().unwrap().tls, local(&["portcullis.example.test"]));
+    assert_eq!((admin.socket.clone(), admin.socket_mode), (Some(folder.path("admin.sock")), 0o660));
     assert_eq!(config.ledger.durability, Durability::Disk);
     assert_eq!(config.state.dir, folder.path("state"));
     let list = &config.deny_lists[0];
@@ -80,6 +87,14 @@ fn issuers_arrive_whole() {
     assert_eq!(corp.kind, IssuerKind::WorkloadWhen(rule("/idtyp", ClaimTest::Equals("app".to_owned()))));
     assert_eq!(corp.max_token_age, Some(Duration::from_secs(12 * 3600)));
     assert_eq!(corp.ca_file, Some(folder.path("tls/corp-ca.pem")));
+    let login = corp.login.clone().unwrap();
+    assert_eq!(login.client_id, "portcullis-cli");
+    assert_eq!(
+        (login.resource.as_deref(), login.audience.as_deref()),
+        (Some("urn:portcullis"), Some("portcullis"))
+    );
+    assert_eq!((login.prompt.as_deref(), login.id_token), (Some("consent"), false));
+    assert_eq!(config.public_url.as_deref(), Some("https://portcullis.example.test"));
     assert!(!corp.allow_http);
     let asked = corp.introspection.as_ref().unwrap();
     assert!(asked.url.as_ref().unwrap().ends_with("/introspect"));

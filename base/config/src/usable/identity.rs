@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{BackchannelLogout, Introspection, Names, Userinfo};
+use super::{BackchannelLogout, Introspection, IssuerLogin, Names, Userinfo};
 
 /// One party whose tokens are accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +48,8 @@ pub struct Issuer {
     pub ca_file: Option<PathBuf>,
     /// Whether its URLs are plain HTTP. True only on loopback.
     pub allow_http: bool,
+    /// How people get its token, when they are told.
+    pub login: Option<IssuerLogin>,
 }
 
 impl Issuer {
@@ -75,6 +77,7 @@ impl Issuer {
             backchannel_logout: None,
             ca_file: None,
             allow_http: false,
+            login: None,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::{HeaderName, Method, Uri};
 use model::{Class, ResourceName};
 
+use super::fields::{Disclose, Field};
 use crate::SecretRef;
 
 /// One protected endpoint.
@@ -41,6 +42,10 @@ pub struct Resource {
     pub on_token_expiry: OnTokenExpiry,
     /// What happens to a stream whose shape is unknown.
     pub unknown_streams: UnknownStreams,
+    /// Parts of its answers whose class is known by their place.
+    pub fields: Vec<Field>,
+    /// What becomes of values in requests that policy does not disclose.
+    pub disclose: Disclose,
     /// Whether the record keeps bodies, or only their digests and lengths.
     pub record_bodies: bool,
 }
@@ -64,6 +69,8 @@ impl Resource {
             max_held_answer_bytes: 16 << 20,
             on_token_expiry: OnTokenExpiry::Finish,
             unknown_streams: UnknownStreams::Hold,
+            fields: Vec::new(),
+            disclose: Disclose::Mask,
             record_bodies: true,
         }
     }
@@ -107,13 +114,30 @@ pub enum ServerKind {
     LlamaCpp,
     /// Ollama.
     Ollama,
+    /// Text Generation Inference.
+    Tgi,
+    /// SGLang.
+    Sglang,
+    /// KServe's own server.
+    Kserve,
+    /// Triton Inference Server.
+    Triton,
     /// No model server: the resource's own routes say what it serves.
     Plain,
 }
 
 impl ServerKind {
     /// Every kind of model server.
-    pub const MODELS: [Self; 4] = [Self::Openai, Self::Vllm, Self::LlamaCpp, Self::Ollama];
+    pub const MODELS: [Self; 8] = [
+        Self::Openai,
+        Self::Vllm,
+        Self::LlamaCpp,
+        Self::Ollama,
+        Self::Tgi,
+        Self::Sglang,
+        Self::Kserve,
+        Self::Triton,
+    ];
 
     /// The word in the file.
     pub fn as_str(self) -> &'static str {
@@ -122,6 +146,10 @@ impl ServerKind {
             Self::Vllm => "vllm",
             Self::LlamaCpp => "llama-cpp",
             Self::Ollama => "ollama",
+            Self::Tgi => "tgi",
+            Self::Sglang => "sglang",
+            Self::Kserve => "kserve",
+            Self::Triton => "triton",
             Self::Plain => "plain",
         }
     }

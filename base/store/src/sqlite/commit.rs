@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sqlx::{Row, SqliteConnection};
+use sqlx::{Connection, Row, SqliteConnection};
 
 use super::{SqliteStore, millis, number, reads, time, unsigned, unwritten};
 use crate::StoreError;
@@ -21,11 +21,27 @@ impl SqliteStore {
             return Err(StoreError::Unfit(why));
         }
         writes.iter().try_for_each(Write::check)?;
+        self.in_place()?;
         self.write(&writes).await.map_err(unwritten)
     }
 
     async fn write(&self, writes: &[Write]) -> Result<Commit, sqlx::Error> {
-        let mut all = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let mut connection = self.writer.acquire().await?;
+        let result = self.write_by(&mut connection, writes).await;
+        if result.is_err() {
+            // A full disk ends a transaction in SQLite, which sqlx does not see: nothing could begin on
+            // this connection any more.
+            connection.close_on_drop();
+        }
+        result
+    }
+
+    async fn write_by(
+        &self,
+        connection: &mut SqliteConnection,
+        writes: &[Write],
+    ) -> Result<Commit, sqlx::Error> {
+        let mut all = connection.begin_with("BEGIN IMMEDIATE").await?;
         let now = self.clock.now();
         let (cursor, _) = reads::standing(&mut all).await?;
         let mut last = sweep(&mut all, now, cursor.at).await?;

@@ -85,6 +85,41 @@ async fn what_is_no_store_of_this_version_is_refused() {
     assert!(matches!(SqliteStore::open(&blocked, clock()).await, Err(StoreError::File { .. })));
 }
 
+#[tokio::test]
+async fn a_file_that_was_replaced_is_not_gone_on_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path(), clock()).await.unwrap();
+    let cursor = store.cursor().await.unwrap();
+    assert!(store.changes("", cursor, 1).await.is_ok());
+    let file = store.file().to_owned();
+    std::fs::rename(&file, file.with_extension("old")).unwrap();
+    assert!(store.changes("", cursor, 1).await.is_err());
+    std::fs::copy(file.with_extension("old"), &file).unwrap();
+    assert!(store.changes("", cursor, 1).await.is_err());
+    assert!(store.commit(vec![Write::put("a", "lost").unwrap()]).await.is_err());
+    std::fs::rename(file.with_extension("old"), &file).unwrap();
+    assert!(store.changes("", cursor, 1).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_writes_and_room_lets_them_in_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path(), clock()).await.unwrap();
+    let large = "x".repeat(60_000);
+    let write = |at: usize| vec![Write::put(format!("k{at}"), &large).unwrap()];
+    sqlx::query("PRAGMA max_page_count = 64").execute(&store.writer).await.unwrap();
+    let mut kept = 0;
+    while store.commit(write(kept)).await.is_ok() {
+        kept += 1;
+        assert!(kept < 20, "256 KiB took {kept} times 60 KB");
+    }
+    assert!(kept > 0);
+    assert_eq!(store.count("k").await.unwrap(), u64::try_from(kept).unwrap(), "what was kept can be read");
+    // The next connection has its usual bound: as after the disk was given room.
+    assert!(store.commit(write(kept)).await.unwrap().is_done());
+    assert!(store.commit(write(kept + 1)).await.unwrap().is_done());
+}
+
 #[test]
 fn times_never_end_early() {
     let at: Timestamp = "2026-11-22T12:00:00.000000001Z".parse().unwrap();

@@ -4,12 +4,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use record::Reader;
-use record::body::{Direction, Kind};
 
 use super::Where;
 use crate::failure::Failure;
 use crate::out::{Out, Tone};
+use crate::told::Told;
 
 /// No pause is longer than this: a model that thought for minutes need not be waited for again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
@@ -30,41 +29,30 @@ pub(crate) struct Replay {
 
 impl Replay {
     pub(crate) async fn run(self, out: &mut Out) -> Result<ExitCode, Failure> {
-        let reader = Reader::open(&self.at.dir(out.colour())?).await?;
-        let id = reader.find(&self.exchange).await?;
-        let exchange = reader.show(id).await?;
-        let began = exchange.opened.as_ref().map_or(0, |opened| opened.arrived);
-        if let (Some(opened), false) = (&exchange.opened, self.json) {
-            let who = opened.caller.as_ref().map(|caller| caller.subject.clone()).unwrap_or_default();
-            let what = opened.request.as_ref().map(|head| format!("{} {}", head.method, head.path));
-            let line = format!("{who} asked {}: {}", opened.resource, what.unwrap_or_default());
-            out.line(out.tone(Tone::Faint, line))?;
-        }
-        let mut last = began;
-        for frame in reader.frames(id, &exchange) {
-            let frame = frame.map_err(record::LedgerError::from)?;
-            if frame.direction() != Direction::Response {
-                continue;
-            }
+        let mut played = self.at.open(out).await?.replay(&self.exchange).await?;
+        let mut last = 0;
+        while let Some((frame, data)) = played.next().await? {
+            let after = frame.at("after_ns").as_i64().unwrap_or_default();
             if !self.fast {
-                let pause = Duration::from_nanos(u64::try_from(frame.time.saturating_sub(last)).unwrap_or(0));
+                let pause = Duration::from_nanos(u64::try_from(after.saturating_sub(last)).unwrap_or(0));
                 tokio::time::sleep(pause.min(LONGEST_PAUSE)).await;
             }
-            last = frame.time;
-            match frame.kind() {
-                _ if self.json => out.json(&super::describe::frame(began, &frame))?,
-                Kind::Data | Kind::SpokenData => out.raw(&frame.data)?,
-                Kind::Opaque | Kind::Withheld => {
-                    let length = frame.opaque.as_ref().map_or(0, |opaque| opaque.length);
-                    out.line(out.tone(Tone::Faint, format_args!("[{length} bytes, kept as a digest]")))?;
-                }
-                _ => {}
+            last = after;
+            if self.json {
+                out.json(&frame)?;
+                continue;
+            }
+            if let Some(length) = frame.at("opaque").at("length").as_u64() {
+                let class = frame.at("opaque").at("class").as_str().filter(|class| !class.is_empty());
+                let what = class.unwrap_or("not shown");
+                out.line(out.tone(Tone::Faint, format_args!("[{length} bytes {what}]")))?;
+            }
+            if matches!(frame.at("kind").as_str(), Some("data" | "spokendata")) {
+                out.raw(&data)?;
             }
         }
-        let outcome = exchange.sealed.as_ref().map_or("still running", |sealed| sealed.outcome.as_str());
         if !self.json {
             out.line("")?;
-            out.line(out.tone(Tone::Faint, format_args!("— {outcome}")))?;
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -25,8 +25,8 @@ pub(crate) struct Scene {
 /// Every scene.
 pub(crate) const ALL: &[Scene] = &[
     Scene {
-        title: "A secret split over the stream vanishes",
-        explains: "Alice, of the research group, asks for something that holds a key. It comes in pieces of a few letters.",
+        title: "Secrets split over the stream vanish",
+        explains: "Alice, of the research group, asks for something that holds keys and people's data. It comes in pieces of a few letters.",
         play: |ground, screen| Box::pin(vanish::play(ground, screen)),
     },
     Scene {

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use http::Method;
-use model::{Adapter, AnswerHead, Class, Layout, Operation, Question, Refusal, Usable};
+use model::{Adapter, AnswerHead, Class, Layout, MaySee, Operation, Question, Refusal, Understood};
 
 use crate::catalogue::{AnswerShape, CatalogueEntry, CatalogueFault, Pattern, ServerKind, entries};
-use crate::facts::{Body, Profile, Query, facts};
-use crate::layout::{self, Reading};
+use crate::facts::{Body, Profile, Query, facts, texts};
+use crate::layout::{self, FieldRule, Reading};
 use crate::patterns::Patterns;
 
 /// Why an adapter could not be built.
@@ -64,6 +64,8 @@ pub struct AdapterSpec {
     pub max_event_bytes: usize,
     /// What becomes of streams of unknown shape.
     pub unknown_streams: UnknownStreams,
+    /// Parts of answers whose class is known by their place.
+    pub fields: Vec<FieldRule>,
 }
 
 impl AdapterSpec {
@@ -76,6 +78,7 @@ impl AdapterSpec {
             max_held_answer_bytes: 16 << 20,
             max_event_bytes: 1 << 20,
             unknown_streams: UnknownStreams::default(),
+            fields: Vec::new(),
         }
     }
 }
@@ -119,18 +122,19 @@ impl HttpAdapter {
     }
 
     /// An operation no table knows: its body must still be readable in one way.
-    fn unknown(&self, question: &Question) -> Result<Vec<Operation>, Refusal> {
+    fn unknown(&self, question: &Question) -> Result<Understood, Refusal> {
         let profile = if self.spec.server == ServerKind::Plain { Profile::FOREIGN } else { Profile::ANY };
         let body = Body::read(question, profile.body)?;
         let query = Query::parse(question.query());
         let mut facts = facts(question, &body, &query, &profile, &self.spec.patterns)?;
         facts.model = body.models(&profile)?.into_iter().next().unwrap_or_default();
-        Ok(vec![Operation { class: Class::Unknown, name: "unknown".to_owned(), facts }])
+        let operations = vec![Operation { class: Class::Unknown, name: "unknown".to_owned(), facts }];
+        Ok(Understood { operations, texts: texts(question, &body, &profile) })
     }
 }
 
 impl Adapter for HttpAdapter {
-    fn operations(&self, question: &Question) -> Result<Vec<Operation>, Refusal> {
+    fn read(&self, question: &Question) -> Result<Understood, Refusal> {
         let Some(first) = self.fitting(question).next() else {
             return self.unknown(question);
         };
@@ -159,26 +163,26 @@ impl Adapter for HttpAdapter {
             }
             None => body.models(&entry.profile)?,
         };
-        Ok(models
-            .into_iter()
-            .map(|model| {
-                let facts = model::Facts { model, ..facts.clone() };
-                Operation { class: entry.class, name: entry.name.clone(), facts }
-            })
-            .collect())
+        let operation = |model| {
+            let facts = model::Facts { model, ..facts.clone() };
+            Operation { class: entry.class, name: entry.name.clone(), facts }
+        };
+        let operations = models.into_iter().map(operation).collect();
+        Ok(Understood { operations, texts: texts(question, &body, &entry.profile) })
     }
 
-    fn layout(&self, question: &Question, head: &AnswerHead, usable: Arc<dyn Usable>) -> Box<dyn Layout> {
+    fn layout(&self, question: &Question, head: &AnswerHead, sees: MaySee) -> Box<dyn Layout> {
         let foreign = self.spec.server == ServerKind::Plain;
         let unlisted = if foreign { AnswerShape::Foreign } else { AnswerShape::Events };
         layout::begin(Reading {
             shape: self.fitting(question).next().map_or(unlisted, |entry| entry.answer),
             method: question.method(),
             head,
-            usable,
+            sees,
             max_held: self.spec.max_held_answer_bytes,
             max_event: self.spec.max_event_bytes.min(self.spec.max_held_answer_bytes),
             unknown: self.spec.unknown_streams,
+            fields: &self.spec.fields,
         })
     }
 }

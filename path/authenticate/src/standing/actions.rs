@@ -23,7 +23,7 @@ impl Standing {
     /// changes nothing but who said it and why.
     ///
     /// # Errors
-    /// [`StandingError`] when it is not in the store; then it is not in force either.
+    /// [`StandingError`] when it could not be written, or not be read back. To try again does no harm.
     pub async fn block(
         &self,
         caller: &CallerId,
@@ -40,9 +40,9 @@ impl Standing {
         let store = self.writable()?;
         let writes = vec![Write::put(Kind::Block.key(&caller.digest()), &block)?];
         store.commit(writes).await?;
+        self.catch_up().await?;
         // Whoever is blocked stays in the list of callers, seen or not.
         callers::keep(&**store, caller, Until::Removed).await?;
-        self.catch_up().await?;
         tracing::info!(%caller, by, reason, "blocked a caller");
         Ok(block)
     }
@@ -56,8 +56,8 @@ impl Standing {
         let key = Kind::Block.key(&caller.digest());
         let blocked = store.get(&key).await?.is_some();
         store.commit(vec![Write::remove(key)]).await?;
-        callers::keep(&**store, caller, callers::KEPT).await?;
         self.catch_up().await?;
+        callers::keep(&**store, caller, callers::KEPT).await?;
         tracing::info!(%caller, by, blocked, "unblocked a caller");
         Ok(blocked)
     }
@@ -91,8 +91,10 @@ impl Standing {
             Ok(Write::put(key.as_str(), &revocation)?)
         })
         .await?;
-        callers::keep(&**store, caller, callers::KEPT).await?;
         self.catch_up().await?;
+        // Blocked already or not: a block keeps them in the list for longer.
+        let blocked = self.rules.load().block(&caller.digest()).is_some();
+        callers::keep(&**store, caller, if blocked { Until::Removed } else { callers::KEPT }).await?;
         tracing::info!(%caller, by, reason, %before, "revoked a caller's tokens");
         Ok(revocation)
     }

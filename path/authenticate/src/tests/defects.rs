@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::sampled::{Draft, KeyPair, encode, raw, signed};
 use super::{World, secs};
+use crate::Verdict;
 
 /// A defect: what it is, the check that finds it, a token that has it and one that has not.
 type Row = (&'static str, &'static str, String, String);
@@ -54,6 +55,13 @@ async fn judge(world: &World, rows: Vec<Row>) {
         assert_eq!(world.check(&bad).await, check, "again: {what}");
         let inspection = world.authenticator.inspect(&bad).await;
         assert!(!inspection.accepted, "inspected: {what}");
+        let failed: Vec<_> = inspection
+            .checks
+            .iter()
+            .filter(|checked| matches!(checked.verdict, Verdict::Failed { .. }))
+            .map(|checked| checked.check)
+            .collect();
+        assert_eq!(failed, [check], "inspected: {what}");
     }
 }
 

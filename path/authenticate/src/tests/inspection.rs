@@ -6,9 +6,9 @@ use super::World;
 use super::sampled::KeyPair;
 use crate::{Check, Verdict};
 
-/// Every check but those of what only an issuer can answer.
+/// Every check but those of what only an issuer, or a gateway's state, can answer.
 fn of_a_jwt() -> Vec<&'static str> {
-    let asked = [Check::Introspection, Check::Userinfo];
+    let asked = [Check::Introspection, Check::Userinfo, Check::Standing];
     Check::ALL.iter().filter(|check| !asked.contains(check)).map(|check| check.name()).collect()
 }
 

@@ -98,3 +98,28 @@ async fn nothing_but_a_logout_token_of_the_issuer_is_one() {
     assert_eq!(hearing.world.check(&token).await, "accepted");
     assert!(hearing.send(&good("a")).await.is_ok(), "the control passes");
 }
+
+#[tokio::test]
+async fn a_logout_ends_what_a_person_signed_in_to() {
+    let hearing = Hearing::start().await;
+    let expected = crate::Expected {
+        issuer: "site",
+        client: "console",
+        nonce: "n",
+        access_token: None,
+        max_age: None,
+        believe: secs(600),
+    };
+    let sign_in = async |session: &str| {
+        let draft = hearing.world.draft().claim("aud", "console").claim("nonce", "n").claim("sid", session);
+        hearing.world.authenticator.sign_in(&draft.sign("k", &hearing.key), &expected).await
+    };
+    let (ended, other) = (sign_in("s1").await.unwrap(), sign_in("s2").await.unwrap());
+    let exchange = ExchangeId::at(now());
+    let resume = |signed_in| hearing.world.authenticator.resume(exchange, signed_in);
+    assert!(resume(&ended).is_ok());
+    hearing.send(&hearing.draft("1").without("sub").claim("sid", "s1")).await.unwrap();
+    assert!(matches!(resume(&ended), Err(AuthenticateError::LoggedOut)));
+    assert!(resume(&other).is_ok());
+    assert!(matches!(sign_in("s1").await, Err(AuthenticateError::LoggedOut)), "an ID token of that session");
+}

@@ -11,6 +11,7 @@ mod mutations;
 mod opaque;
 mod outages;
 mod sampled;
+mod sign_in;
 mod standing;
 
 use std::sync::Arc;

@@ -133,6 +133,10 @@ async fn a_block_holds_from_the_next_request_on_and_survives() {
     assert_eq!(kept.code(&bob).await, None);
     let inspection = kept.world.authenticator.inspect(&alice).await;
     assert_eq!(inspection.code, Some(Code::CallerBlocked));
+    let checks = kept.world.authenticator.inspect(&bob).await.checks;
+    assert!(
+        checks.iter().any(|checked| checked.check == "standing" && checked.verdict == crate::Verdict::Passed)
+    );
 
     // As after a restart.
     let again = kept.elsewhere().await;

@@ -8,7 +8,7 @@ use model::{Class, Clock, Code, DataClass, Facts, Refusal, Reveal, Usable};
 use super::*;
 use crate::proof::refusal;
 use crate::sample::{authorizer, identity, llama, noon, operation, set, surroundings, target};
-use crate::viewer::{Chooser, Viewer};
+use crate::viewer::{Chooser, Question, Viewer};
 
 fn ruling(policies: &str, who: &Identity, operations: &[Operation]) -> Ruling {
     let (authorizer, _) = authorizer(policies);
@@ -31,7 +31,14 @@ fn refuse(authorizer: &Authorizer, who: &Identity, operation: Operation) -> Refu
 /// What `who` may see in answers of `resource`, by the current set.
 fn viewer(authorizer: &Arc<Authorizer>, who: Identity, resource: &str) -> impl Reveal {
     let resource = ResourceName::new(resource).unwrap();
-    Viewer::new(Arc::clone(authorizer), authorizer.current(), Arc::new(who), resource, "model".into())
+    Viewer::new(
+        Question::Reveal,
+        Arc::clone(authorizer),
+        authorizer.current(),
+        Arc::new(who),
+        resource,
+        "model".into(),
+    )
 }
 
 const RESEARCH: &str = r#"

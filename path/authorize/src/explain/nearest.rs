@@ -62,6 +62,7 @@ impl Nearest {
 pub(crate) fn find(set: &PolicySet, inquiry: &Inquiry, most: usize) -> Option<Nearest> {
     let words = vocabulary().ok()?;
     let unknown = *inquiry.action.id().unescaped() == *model::Class::Unknown.as_str();
+    let office = crate::office::is_administration(&inquiry.action);
     let acts = |policy: &Policy| match policy.cedar.action_constraint() {
         ActionConstraint::Any => true,
         ActionConstraint::Eq(uid) => uid == inquiry.action,
@@ -73,6 +74,7 @@ pub(crate) fn find(set: &PolicySet, inquiry: &Inquiry, most: usize) -> Option<Ne
         .policies
         .iter()
         .filter(|policy| !policy.forbids() && (!unknown || policy.names_unknown) && acts(policy))
+        .filter(|policy| !office || policy.names_action)
         .map(|policy| (policy, scope(policy, inquiry)))
         .filter(|(_, strange)| strange.len() <= 1)
         .collect();

@@ -34,7 +34,10 @@ pub(super) fn offer(inquiry: &Inquiry, judgement: &Judgement, nearest: Option<&N
         return withheld(format!("`{}` forbids it, and no permit overrides a forbid.", forbid.policy));
     }
     let Some(class) = Class::from_name(inquiry.action.id().unescaped()) else {
-        return withheld(format!("{} is no operation.", inquiry.action));
+        return withheld(format!(
+            "{} is no operation. The policy cookbook has permits for the administration.",
+            inquiry.action
+        ));
     };
     if class == Class::Unknown {
         return withheld(

@@ -217,7 +217,7 @@ fn a_reveal_question_fits_the_schema() {
     let who = sample::identity("ana", &["hr"]);
     let resource = sample::llama();
     let cast = Cast::new(&who, &resource, "model").unwrap();
-    let (live, blank) = cast.reveal(&DataClass::new("pii.passport.number").unwrap()).unwrap();
+    let (live, blank) = cast.data("reveal", &DataClass::new("pii.passport.number").unwrap()).unwrap();
     let read = Inquiry::recorded(&blank).unwrap();
     assert_eq!(contexts(&read), contexts(&live));
     assert!(read.players.entities.deep_eq(&live.players.entities));

@@ -4,6 +4,7 @@ mod oracle;
 mod pieces;
 mod samples;
 mod splits;
+mod views;
 
 use std::sync::Arc;
 

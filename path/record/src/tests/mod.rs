@@ -3,6 +3,7 @@
 mod faults;
 mod format;
 mod kill;
+mod own;
 mod reading;
 pub(crate) mod recovery;
 mod rounds;
@@ -129,6 +130,8 @@ pub(crate) fn case(clock: &dyn Clock, subject: &str, body: impl Into<Bytes>) -> 
     Case { exchange, identity, resource, operations, decision, question, arrived }
 }
 
+static NOTHING: Findings = Findings { masked: BTreeMap::new(), revealed: BTreeMap::new() };
+
 impl Case {
     pub(crate) fn opening(&self) -> Opening<'_> {
         Opening {
@@ -140,6 +143,7 @@ impl Case {
             operations: &self.operations,
             decision: &self.decision,
             question: &self.question,
+            disclosed: &NOTHING,
             bodies: true,
         }
     }

@@ -217,11 +217,27 @@ fn stranger<'a>(refusal: &'a Refusal, clock: &dyn Clock, client: &str) -> Strang
         method: "POST",
         path: "/x",
         host: "gateway",
-        refusal,
+        refusal: Some(refusal),
         status: refusal.code.status(),
         headers: HeaderMap::new(),
         body: "no".into(),
     }
+}
+
+#[tokio::test]
+async fn who_is_told_what_anybody_is_told_is_recorded_like_who_is_refused() {
+    let place = Place::new();
+    let ledger = place.open();
+    let refusal = Refusal::new(Code::TokenMissing);
+    let clock = FixedClock::at(Timestamp::UNIX_EPOCH);
+    let told =
+        Stranger { refusal: None, status: http::StatusCode::OK, ..stranger(&refusal, &clock, "192.0.2.1:9") };
+    let words = ledger.refuse_stranger(told).await.unwrap();
+    assert!(matches!(words.head.into_part(), Part::Head { status, .. } if status == 200));
+    ledger.close().await.unwrap();
+    let Some(What::Refused(leaf)) = leaves(&place.ledger()).pop().unwrap().what else { panic!() };
+    assert!(leaf.refusal.is_none());
+    assert_eq!((leaf.status, leaf.path.as_str()), (200, "/x"));
 }
 
 #[tokio::test]

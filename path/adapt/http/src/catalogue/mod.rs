@@ -25,13 +25,31 @@ pub enum ServerKind {
     LlamaCpp,
     /// Ollama.
     Ollama,
+    /// Text Generation Inference.
+    Tgi,
+    /// SGLang.
+    Sglang,
+    /// KServe's own server.
+    Kserve,
+    /// Triton Inference Server.
+    Triton,
     /// An HTTP interface of the team's own: only the routes its configuration lists.
     Plain,
 }
 
 impl ServerKind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [Self::OpenAi, Self::Vllm, Self::LlamaCpp, Self::Ollama, Self::Plain];
+    pub const ALL: [Self; 9] = [
+        Self::OpenAi,
+        Self::Vllm,
+        Self::LlamaCpp,
+        Self::Ollama,
+        Self::Tgi,
+        Self::Sglang,
+        Self::Kserve,
+        Self::Triton,
+        Self::Plain,
+    ];
 
     /// Its name in the configuration.
     pub fn as_str(self) -> &'static str {
@@ -40,6 +58,10 @@ impl ServerKind {
             Self::Vllm => "vllm",
             Self::LlamaCpp => "llama-cpp",
             Self::Ollama => "ollama",
+            Self::Tgi => "tgi",
+            Self::Sglang => "sglang",
+            Self::Kserve => "kserve",
+            Self::Triton => "triton",
             Self::Plain => "plain",
         }
     }
@@ -55,6 +77,10 @@ impl ServerKind {
             Self::Vllm => include_str!("vllm.txt"),
             Self::LlamaCpp => include_str!("llama-cpp.txt"),
             Self::Ollama => include_str!("ollama.txt"),
+            Self::Tgi => include_str!("tgi.txt"),
+            Self::Sglang => include_str!("sglang.txt"),
+            Self::Kserve => include_str!("kserve.txt"),
+            Self::Triton => include_str!("triton.txt"),
             Self::Plain => "",
         }
     }

@@ -27,6 +27,8 @@ pub(crate) struct Pattern(Vec<Segment>);
 enum Segment {
     Fixed(String),
     One(String),
+    /// A segment that ends so, as `{model}:predict` does.
+    Before(String, String),
     Rest(String),
 }
 
@@ -48,6 +50,13 @@ impl Pattern {
                     Some(name) => Segment::Rest(name.to_owned()),
                     None => Segment::One(name.to_owned()),
                 },
+                None if part.starts_with('{') && part.contains("}:") && !part.contains('*') => {
+                    let (name, verb) = part.split_once('}').unwrap_or((part, ""));
+                    if verb.contains(['{', '}']) {
+                        return Err(format!("`{part}` in `{text}` names more than one thing"));
+                    }
+                    Segment::Before(name.replace('{', ""), verb.to_owned())
+                }
                 None if part.contains(['{', '}', '*']) => {
                     return Err(format!("`{part}` in `{text}` is neither a segment nor a whole `{{name}}`"));
                 }
@@ -79,6 +88,10 @@ impl Pattern {
                 Segment::Fixed(_) => {}
                 Segment::One(_) if part.is_empty() => return None,
                 Segment::One(name) => found.push((name.as_str(), decode(part))),
+                Segment::Before(name, verb) => {
+                    let part = part.strip_suffix(verb.as_str()).filter(|part| !part.is_empty())?;
+                    found.push((name.as_str(), decode(part)));
+                }
                 Segment::Rest(_) if all.is_empty() => return None,
                 Segment::Rest(name) => {
                     found.push((name.as_str(), decode(all)));

@@ -15,11 +15,18 @@ const TOKEN_LIMITS: &[&[&str]] = &[
     &["options", "num_predict"],
     &["sampling_params", "max_tokens"],
     &["sampling_params", "max_new_tokens"],
+    &["parameters", "max_new_tokens"],
+    &["parameters", "max_tokens"],
 ];
 
 /// Where the number of answers to one input stands.
-const ANSWERS: &[&[&str]] =
-    &[&["n"], &["best_of"], &["sampling_params", "n"], &["sampling_params", "best_of"]];
+const ANSWERS: &[&[&str]] = &[
+    &["n"],
+    &["best_of"],
+    &["sampling_params", "n"],
+    &["sampling_params", "best_of"],
+    &["parameters", "best_of"],
+];
 
 /// An integer at a path of keys; null counts as missing. A float without a fraction is an integer to
 /// some readers, and so it is here.
@@ -66,6 +73,13 @@ pub(super) fn batch(body: &Body<'_>, profile: &Profile) -> Result<i128, Refusal>
 /// token numbers or, where `chats`, one conversation of messages.
 fn inputs(node: &Node<'_>, chats: bool) -> i128 {
     let items = node.items();
+    // Tensors: the first dimension of each is how many inputs they hold together.
+    let first = |item: &Node<'_>| item.get("shape").and_then(|shape| shape.items().first()?.count());
+    if let Some(most) =
+        items.iter().map(first).collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max())
+    {
+        return i128::from(most);
+    }
     let is_message = |item: &Node<'_>| chats && !item.members().is_empty();
     let one = |item: &Node<'_>| matches!(item.value, Value::Number(_)) || is_message(item);
     if items.iter().all(one) { 1 } else { i128::try_from(items.len()).unwrap_or(i128::MAX) }

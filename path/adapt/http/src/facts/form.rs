@@ -98,6 +98,11 @@ impl<'q> Form<'q> {
         self.file_names.len()
     }
 
+    /// All fields with their texts.
+    pub(super) fn fields(&self) -> impl Iterator<Item = (&'q str, &'q str)> {
+        self.fields.iter().copied()
+    }
+
     /// The names and texts of all fields.
     pub(super) fn texts(&self) -> impl Iterator<Item = &'q str> {
         self.fields.iter().flat_map(|(name, text)| [*name, *text])

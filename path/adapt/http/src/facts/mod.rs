@@ -9,6 +9,7 @@ mod parts;
 mod profile;
 #[cfg(test)]
 mod tests;
+mod texts;
 
 use std::borrow::Cow;
 
@@ -21,6 +22,7 @@ use crate::media::Media;
 use crate::patterns::{Finder, Patterns};
 use form::Form;
 pub(crate) use profile::{BodyKind, ModelRule, Profile};
+pub(crate) use texts::texts;
 
 /// A request's body as read.
 pub(crate) enum Body<'q> {

@@ -60,7 +60,7 @@ const AUDIO_KEYS: &[&str] = &["input_audio", "audio_url", "audio_embeds"];
 /// and their parts. Elsewhere, as in a tool's schema, keys are the caller's own.
 pub(super) fn guard(root: &Node<'_>) -> Result<(), Refusal> {
     keys(root)?;
-    for key in ["options", "sampling_params"] {
+    for key in ["options", "sampling_params", "parameters"] {
         root.get(key).map_or(Ok(()), keys)?;
     }
     for key in ["messages", "input"] {

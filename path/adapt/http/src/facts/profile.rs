@@ -107,6 +107,18 @@ impl Profile {
             "llama-completion" => Self { inputs: &["prompt"], model: MAYBE_MODEL, ..Self::WORDS },
             "llama-embedding" => Self { inputs: &["input", "content"], model: MAYBE_MODEL, ..Self::JSON },
             "llama-tokenize" => Self { model: MAYBE_MODEL, ..Self::JSON },
+            "tgi-generate" => Self { inputs: &["inputs"], model: ModelRule::Absent, ..Self::WORDS },
+            "tgi-stream" => {
+                Self { inputs: &["inputs"], model: ModelRule::Absent, streams: Some(true), ..Self::WORDS }
+            }
+            "tgi-vertex" => Self { inputs: &["instances"], model: ModelRule::Absent, ..Self::WORDS },
+            "tgi-text" => Self { model: MAYBE_MODEL, ..Self::JSON },
+            "sglang-generate" => Self { inputs: &["text", "input_ids"], model: MAYBE_MODEL, ..Self::WORDS },
+            "sglang-text" => Self { inputs: &["text", "input_ids"], model: MAYBE_MODEL, ..Self::JSON },
+            "generate" => Self { model: ModelRule::Absent, ..Self::WORDS },
+            "generate-stream" => Self { model: ModelRule::Absent, streams: Some(true), ..Self::WORDS },
+            "tensors" => Self { inputs: &["inputs"], model: ModelRule::Absent, ..Self::JSON },
+            "instances" => Self { inputs: &["instances", "inputs"], model: ModelRule::Absent, ..Self::JSON },
             "ollama-generate" | "ollama-chat" => Self { streams: Some(true), ..Self::WORDS },
             "ollama-embed" => Self { inputs: &["input"], ..Self::JSON },
             "ollama-embedding" => Self::JSON,

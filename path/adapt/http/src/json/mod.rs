@@ -116,6 +116,11 @@ impl<'a> Node<'a> {
 }
 
 impl Member<'_> {
+    /// The bytes of key and value.
+    pub(crate) fn span(&self) -> Range<usize> {
+        self.start as usize..self.node.span().end
+    }
+
     /// The bytes inside the key's quotes.
     pub(crate) fn key_inner(&self) -> Range<usize> {
         (self.start as usize + 1)..(self.end as usize).saturating_sub(1)

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use model::{Encoding, Lane, Layout, LayoutFault, Piece, Usable, Usage};
 
+use super::fields::{Fields, not_json};
 use super::form;
 use super::framing::Framing;
 use super::held::HeldStream;
-use super::marks::{self, Treat};
+use super::marks::{self, Step, Treat};
 use super::opaque;
 use crate::catalogue::AnswerShape;
 use crate::json::{Flaw, JsonFault, Node, lenient_json};
@@ -20,6 +21,7 @@ pub(crate) struct BodyLayout {
     /// Whether the status says the answer is what was asked for.
     succeeded: bool,
     limit: usize,
+    fields: Fields,
     held: BytesMut,
     usage: Option<Usage>,
 }
@@ -27,20 +29,35 @@ pub(crate) struct BodyLayout {
 impl BodyLayout {
     /// `limit` bounds the body, in bytes.
     pub(crate) fn new(shape: AnswerShape, usable: Arc<dyn Usable>, succeeded: bool, limit: usize) -> Self {
-        Self { shape, usable, succeeded, limit, held: BytesMut::new(), usage: None }
+        let fields = Fields::default();
+        Self { shape, usable, succeeded, limit, fields, held: BytesMut::new(), usage: None }
+    }
+
+    /// The same, hiding these fields.
+    pub(crate) fn hiding(self, fields: Fields) -> Self {
+        Self { fields, ..self }
     }
 
     fn lay(&mut self, raw: &Bytes, root: &Node<'_>, out: &mut Vec<Piece>) {
         let mut marks = Vec::new();
         form::read_usage(root, &mut self.usage);
-        match self.shape {
-            AnswerShape::Events => marks::walk(root, &mut |path, node| form::words(path, node), &mut marks),
-            AnswerShape::Foreign => marks::walk(root, &mut |_, _| Treat::Whole, &mut marks),
-            AnswerShape::Models | AnswerShape::Progress | AnswerShape::Data => {
-                marks::walk(root, &mut |path, node| form::data(path, node), &mut marks);
-            }
-        }
+        let shape = self.shape;
+        let mut ask = |path: &[Step<'_>], node: &Node<'_>| match shape {
+            AnswerShape::Events => form::words(path, node),
+            AnswerShape::Foreign => Treat::Whole,
+            AnswerShape::Models | AnswerShape::Progress | AnswerShape::Data => form::data(path, node),
+        };
+        marks::walk_around(root, self.fields.marks(root, false), &mut ask, &mut marks);
         marks::emit(raw, marks, out);
+    }
+}
+
+impl BodyLayout {
+    /// A stream under another content type.
+    fn stream(&mut self, framing: Framing, raw: &Bytes, out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
+        let mut stream = HeldStream::new(framing, raw.len()).hiding(std::mem::take(&mut self.fields));
+        stream.push(raw, out)?;
+        stream.finish(out)
     }
 }
 
@@ -80,8 +97,9 @@ impl Layout for BodyLayout {
             Err(JsonFault { flaw: Flaw::TooDeep | Flaw::TooMany | Flaw::TooLong, at }) => {
                 return Err(LayoutFault::Malformed(format!("JSON beyond what is read here, at byte {at}")));
             }
-            Err(_) if is_lines(&raw) => held(Framing::Lines, &raw, out)?,
-            Err(_) if is_events(&raw) => held(Framing::Sse, &raw, out)?,
+            Err(_) if is_lines(&raw) => self.stream(Framing::Lines, &raw, out)?,
+            Err(_) if is_events(&raw) => self.stream(Framing::Sse, &raw, out)?,
+            Err(_) if self.fields.any() => return Err(not_json()),
             Err(_) => text(raw, out),
         }
         Ok(())
@@ -94,13 +112,6 @@ impl Layout for BodyLayout {
 
 /// A byte order mark in UTF-8.
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-
-/// A stream under another content type.
-fn held(framing: Framing, raw: &Bytes, out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
-    let mut stream = HeldStream::new(framing, raw.len());
-    stream.push(raw, out)?;
-    stream.finish(out)
-}
 
 /// Whether a body is server-sent events and nothing else, whatever its content type. A text in which
 /// some lines only look so is none: read line by line, a value of several lines would be missed.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use bytes::{Buf, Bytes, BytesMut};
-use model::{Encoding, LayoutFault};
+use model::{Encoding, Lane, LayoutFault};
 
 use super::marks::{Kind, Mark, Template};
 
@@ -37,6 +37,12 @@ impl Framing {
         }
     }
 }
+
+/// The lane of comments and of fields that nobody knows.
+pub(crate) const ASIDE: Lane = Lane(u32::MAX);
+
+/// What servers say to keep a connection open.
+const KEEP_ALIVE: &[&[u8]] = &[b"heartbeat", b"keep-alive", b"keepalive", b"ping", b"OPENROUTER PROCESSING"];
 
 /// Collects bytes until a message is whole.
 #[derive(Debug)]
@@ -174,8 +180,19 @@ impl Message {
             Some(b"event") if is_word(content) => {}
             Some(b"retry") if content.iter().all(u8::is_ascii_digit) => {}
             Some(b"" | b"event" | b"id" | b"retry") if content.is_empty() => {}
-            Some(b"" | b"event" | b"id" | b"retry") => self.text(value),
-            _ => self.text(line),
+            Some(b"") if KEEP_ALIVE.contains(&content) => {}
+            Some(b"") => self.aside(value),
+            Some(b"event" | b"id" | b"retry") => self.text(value),
+            // Every client leaves it out.
+            Some(name) if is_word(name) => self.aside(value),
+            _ => self.odd = Some("a field that is no word in an event"),
+        }
+    }
+
+    /// What clients leave out: each such text continues the last, so that none carries a value in pieces.
+    fn aside(&mut self, range: Range<usize>) {
+        if !range.is_empty() {
+            self.beside.push(Mark { range, kind: Kind::Text { lane: ASIDE, ends: false } });
         }
     }
 

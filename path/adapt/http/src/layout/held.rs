@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use bytes::{Bytes, BytesMut};
 use model::{Encoding, Lane, Layout, LayoutFault, Piece};
 
+use super::fields::{Fields, not_json};
 use super::framing::{Framing, Message, Splitter};
 use super::lanes::{Closes, Lanes};
 use super::marks::{self, Kind, LaneUse, Mark};
@@ -20,20 +21,32 @@ use crate::json::lenient_json;
 pub(crate) struct HeldStream {
     framing: Framing,
     limit: usize,
+    fields: Fields,
     held: BytesMut,
 }
 
 impl HeldStream {
     /// `limit` bounds the whole stream, in bytes.
     pub(crate) fn new(framing: Framing, limit: usize) -> Self {
-        Self { framing, limit, held: BytesMut::new() }
+        Self { framing, limit, fields: Fields::default(), held: BytesMut::new() }
     }
 
-    fn marks(&self, message: &Message, raw: &Bytes) -> Vec<Mark> {
+    /// The same, hiding these fields.
+    pub(crate) fn hiding(self, fields: Fields) -> Self {
+        Self { fields, ..self }
+    }
+
+    fn marks(&mut self, message: &Message, raw: &Bytes) -> Result<Vec<Mark>, LayoutFault> {
         let data = message.joined(raw);
         let mut marks = Vec::new();
         match lenient_json(&data) {
-            Ok(root) => marks::walk(&root, &mut |path, node| by_place(path, node), &mut marks),
+            Ok(root) => {
+                let hidden = self.fields.marks(&root, true);
+                marks::walk_around(&root, hidden, &mut |path, node| by_place(path, node), &mut marks);
+            }
+            Err(_) if self.fields.any() && !data.trim_ascii().is_empty() && data != "[DONE]" => {
+                return Err(not_json());
+            }
             Err(_) => {
                 // Lines of plain data continue each other.
                 let mut at = 0;
@@ -44,7 +57,7 @@ impl HeldStream {
                 }
             }
         }
-        marks
+        Ok(marks)
     }
 }
 
@@ -67,7 +80,7 @@ impl Layout for HeldStream {
             let is_last = next.is_none();
             let raw = next.unwrap_or_else(|| splitter.rest());
             let message = Message::parse(self.framing, &raw, std::mem::take(&mut first));
-            let mut marks = self.marks(&message, &raw);
+            let mut marks = self.marks(&message, &raw)?;
             let is_json = lenient_json(&message.joined(&raw)).is_ok();
             lanes.settle(&mut marks, &Closes::Nothing)?;
             let begin = out.len();

@@ -2,10 +2,9 @@
 
 use std::collections::HashMap;
 
-use model::{Lane, LayoutFault, Piece};
+use model::{Lane, LayoutFault};
 
 use super::marks::{Kind, LaneUse, Mark, Template};
-use super::nested::Unfold;
 
 /// The most lanes of one answer: more than any model writes, few enough to keep.
 const MAX_LANES: usize = 1024;
@@ -33,8 +32,6 @@ struct Open {
 pub(crate) struct Lanes {
     numbers: HashMap<String, u32>,
     open: Vec<Option<Open>>,
-    /// Those whose text is JSON once more.
-    nested: HashMap<Lane, Unfold>,
 }
 
 impl Lanes {
@@ -60,9 +57,6 @@ impl Lanes {
             return Err(LayoutFault::Malformed(format!("more than {MAX_LANES} texts in one answer")));
         }
         let number = u32::try_from(self.open.len()).unwrap_or(u32::MAX);
-        if ["arguments", "partial_json"].iter().any(|field| lane.key.contains(field)) {
-            self.nested.insert(Lane(number), Unfold::default());
-        }
         self.numbers.insert(lane.key, number);
         self.open.push(Some(open));
         Ok(Lane(number))
@@ -97,27 +91,11 @@ impl Lanes {
         Ok(before)
     }
 
-    /// Writes out inner escapes in the texts that are JSON once more. What such a text ends with inside an
-    /// escape is left out when its lane ends: nobody can read it.
-    pub(crate) fn unfold(&mut self, pieces: &mut [Piece]) {
-        if self.nested.is_empty() {
-            return;
-        }
-        for piece in pieces {
-            match piece {
-                Piece::Text { lane, raw, .. } => {
-                    if let Some(unfold) = self.nested.get_mut(lane) {
-                        *raw = unfold.push(raw);
-                    }
-                }
-                Piece::End { lane, .. } => {
-                    if let Some(unfold) = self.nested.get_mut(lane) {
-                        unfold.finish();
-                    }
-                }
-                Piece::Syntax(_) | Piece::Whole { .. } | Piece::Classed { .. } => {}
-            }
-        }
+    /// Takes a lane away: its text comes again as part of another.
+    pub(crate) fn forget(&mut self, key: &str) -> Option<Lane> {
+        let number = self.numbers.get(key).copied()?;
+        self.open.get_mut(number as usize)?.take()?;
+        Some(Lane(number))
     }
 
     /// Whether some lane has not ended.

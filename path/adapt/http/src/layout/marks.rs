@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use super::nested;
 use bytes::Bytes;
 use model::{DataClass, Encoding, Lane, Piece};
 
@@ -61,10 +60,14 @@ pub(crate) enum Kind {
     Text { lane: Lane, ends: bool },
     /// A text of its own.
     Whole(Encoding),
-    /// A text of its own in a JSON string, which is JSON once more.
-    Nested,
+    /// A text of its own, as far as it has come.
+    SoFar,
     /// A value of a known class.
     Classed(&'static str, Encoding),
+    /// A value of a class that is hidden.
+    Hidden(DataClass, Encoding),
+    /// Bytes of a class that is hidden, left out altogether.
+    Dropped(DataClass),
 }
 
 /// A range that is more than syntax.
@@ -83,6 +86,7 @@ const KEYS: &[&str] = &[
     "arguments",
     "audio",
     "audio_tokens",
+    "cache_n",
     "cached_tokens",
     "capabilities",
     "choices",
@@ -111,6 +115,9 @@ const KEYS: &[&str] = &[
     "format",
     "function",
     "function_call",
+    "generated_text",
+    "generated_tokens",
+    "generation_settings",
     "id",
     "index",
     "input",
@@ -119,17 +126,22 @@ const KEYS: &[&str] = &[
     "item_id",
     "language",
     "load_duration",
+    "logprob",
     "logprobs",
     "max_model_len",
     "message",
     "messages",
+    "meta_info",
     "model",
+    "model_name",
+    "model_version",
     "models",
     "modified_at",
     "name",
     "obfuscation",
     "object",
     "output",
+    "output_ids",
     "output_index",
     "output_text",
     "output_tokens",
@@ -141,9 +153,19 @@ const KEYS: &[&str] = &[
     "part",
     "partial_json",
     "permission",
+    "predicted_ms",
+    "predicted_n",
+    "predicted_per_second",
+    "predicted_per_token_ms",
+    "prefill",
     "prompt",
     "prompt_eval_count",
     "prompt_eval_duration",
+    "prompt_ms",
+    "prompt_n",
+    "prompt_per_second",
+    "prompt_per_token_ms",
+    "prompt_token_ids",
     "prompt_tokens",
     "prompt_tokens_details",
     "quantization_level",
@@ -154,10 +176,15 @@ const KEYS: &[&str] = &[
     "response",
     "role",
     "root",
+    "seed",
+    "sequence_end",
+    "sequence_id",
     "sequence_number",
+    "sequence_start",
     "service_tier",
     "signature",
     "size",
+    "special",
     "status",
     "stop",
     "stop_reason",
@@ -167,10 +194,17 @@ const KEYS: &[&str] = &[
     "system",
     "system_fingerprint",
     "text",
+    "text_output",
     "thinking",
+    "timings",
     "title",
+    "token",
+    "token_ids",
     "tokens",
+    "tokens_evaluated",
+    "tokens_predicted",
     "tool_calls",
+    "top_tokens",
     "total_duration",
     "total_tokens",
     "transcript",
@@ -184,6 +218,29 @@ pub(crate) type Ask<'a, 'n> = dyn FnMut(&[Step<'n>], &'n Node<'n>) -> Treat + 'a
 /// Marks a JSON value, in the order of its bytes.
 pub(crate) fn walk<'n>(root: &'n Node<'n>, ask: &mut Ask<'_, 'n>, marks: &mut Vec<Mark>) {
     Walk { ask, marks, path: Vec::new() }.visit(root, false);
+}
+
+/// The same around what is hidden, whose marks take their places among the others.
+pub(crate) fn walk_around<'n>(
+    root: &'n Node<'n>,
+    hidden: Vec<Mark>,
+    ask: &mut Ask<'_, 'n>,
+    marks: &mut Vec<Mark>,
+) {
+    walk(root, ask, marks);
+    if hidden.is_empty() {
+        return;
+    }
+    let lies_in = |mark: &Mark| {
+        let count = hidden.partition_point(|part| part.range.start <= mark.range.start);
+        count
+            .checked_sub(1)
+            .and_then(|at| hidden.get(at))
+            .is_some_and(|part| mark.range.start < part.range.end || part.range == mark.range)
+    };
+    marks.retain(|mark| !lies_in(mark));
+    marks.extend(hidden);
+    marks.sort_by_key(|mark| mark.range.start);
 }
 
 struct Walk<'w, 'a, 'n> {
@@ -207,9 +264,6 @@ impl<'n> Walk<'_, '_, 'n> {
             }
             Value::String(_) => match (self.ask)(&self.path, node) {
                 Treat::Syntax => {}
-                Treat::Whole if matches!(self.path.last(), Some(Step::Key("arguments" | "partial_json"))) => {
-                    self.mark(node.inner(), Kind::Nested);
-                }
                 Treat::Whole => self.mark(node.inner(), Kind::Whole(Encoding::JsonString)),
                 Treat::Lane(lane) => self.mark(node.inner(), Kind::Use(lane)),
                 Treat::Classed(class) => self.mark(node.inner(), Kind::Classed(class, Encoding::JsonString)),
@@ -251,7 +305,13 @@ impl<'n> Walk<'_, '_, 'n> {
     }
 }
 
-fn is_long(number: Number) -> bool {
+/// Whether a key is one of the protocols' own.
+pub(crate) fn is_protocol_key(key: &str) -> bool {
+    KEYS.binary_search(&key).is_ok()
+}
+
+/// Whether a number may be one of a card or an account.
+pub(crate) fn is_long(number: Number) -> bool {
     match number {
         Number::Unsigned(count) => count >= LONG,
         Number::Signed(count) => count.unsigned_abs() >= LONG,
@@ -279,13 +339,12 @@ pub(crate) fn emit(raw: &Bytes, marks: Vec<Mark>, out: &mut Vec<Piece>) {
                 }
             }
             Kind::Use(_) | Kind::Whole(Encoding::JsonString) if raw.is_empty() => {}
-            Kind::Nested if raw.is_empty() => {}
-            Kind::Nested => {
-                out.push(Piece::Whole { encoding: Encoding::JsonString, raw: nested::unfold(&raw) });
-            }
             // A use that was given no lane is still a text.
             Kind::Use(_) => out.push(Piece::Whole { encoding: Encoding::JsonString, raw }),
             Kind::Whole(encoding) => out.push(Piece::Whole { encoding, raw }),
+            Kind::SoFar => out.push(Piece::SoFar { encoding: Encoding::JsonString, raw }),
+            Kind::Hidden(class, encoding) => out.push(Piece::Classed { class, encoding, raw }),
+            Kind::Dropped(class) => out.push(Piece::Dropped { class, raw }),
             Kind::Classed(class, encoding) => match DataClass::new(class) {
                 Ok(class) => out.push(Piece::Classed { class, encoding, raw }),
                 Err(_) => out.push(Piece::Whole { encoding, raw }),

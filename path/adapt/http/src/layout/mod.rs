@@ -13,12 +13,12 @@
 //! whom these are not revealed.
 
 mod body;
+mod fields;
 mod form;
 mod framing;
 mod held;
 mod lanes;
 mod marks;
-mod nested;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -28,13 +28,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Method, header};
-use model::{AnswerHead, DataClass, Encoding, Layout, Piece, Usable};
+use model::{AnswerHead, DataClass, Encoding, Layout, MaySee, Piece};
+
+pub(crate) use marks::{is_long, is_protocol_key};
 
 use crate::adapter::UnknownStreams;
 use crate::catalogue::AnswerShape;
 use crate::dialect::is_bodiless;
 use crate::media::Media;
 use body::BodyLayout;
+pub use fields::{FieldPlace, FieldRule};
+use fields::{Fields, Headed};
 use framing::Framing;
 use held::HeldStream;
 use stream::{Messages, StreamLayout};
@@ -48,25 +52,42 @@ pub(crate) struct Reading<'a> {
     pub(crate) method: &'a Method,
     /// The answer's head.
     pub(crate) head: &'a AnswerHead,
-    /// Which models a list may show.
-    pub(crate) usable: Arc<dyn Usable>,
+    /// What the caller may get of it.
+    pub(crate) sees: MaySee,
     /// The most of a body that is held, in bytes.
     pub(crate) max_held: usize,
     /// The most of one message of a stream, in bytes.
     pub(crate) max_event: usize,
     /// What becomes of streams of unknown shape.
     pub(crate) unknown: UnknownStreams,
+    /// Parts whose class is known by their place.
+    pub(crate) fields: &'a [FieldRule],
 }
 
 /// Begins to read an answer.
 pub(crate) fn begin(reading: Reading<'_>) -> Box<dyn Layout> {
-    let Reading { shape, method, head, usable, max_held, .. } = &reading;
+    if reading.fields.is_empty() {
+        return body(reading);
+    }
+    let fields = Fields::hidden(reading.fields, &*reading.sees.viewer);
+    Box::new(Headed { fields, body: body(reading) })
+}
+
+fn body(reading: Reading<'_>) -> Box<dyn Layout> {
+    let Reading { shape, method, head, sees, max_held, .. } = &reading;
+    let usable = &sees.usable;
     if is_bodiless(method, head.status) {
         return Box::new(EmptyLayout);
     }
     let succeeded = head.status.is_success();
-    let body = || Box::new(BodyLayout::new(*shape, Arc::clone(usable), succeeded, *max_held));
-    let text = || Box::new(TextLayout::new(Arc::clone(usable), *max_held));
+    let fields = || Fields::hidden(reading.fields, &*sees.viewer);
+    let body = || -> Box<dyn Layout> {
+        Box::new(BodyLayout::new(*shape, Arc::clone(usable), succeeded, *max_held).hiding(fields()))
+    };
+    let text = || -> Box<dyn Layout> {
+        // What is hidden can only be found in JSON.
+        if fields().any() { body() } else { Box::new(TextLayout::new(Arc::clone(usable), *max_held)) }
+    };
     let mut types = head.headers.get_all(header::CONTENT_TYPE).iter();
     let media = match (types.next().and_then(Media::parse), types.next()) {
         (Some(media), None) => media,
@@ -100,12 +121,12 @@ pub(crate) fn begin(reading: Reading<'_>) -> Box<dyn Layout> {
 }
 
 fn stream(reading: &Reading<'_>, framing: Framing, essence: &str) -> Box<dyn Layout> {
+    let fields = Fields::hidden(reading.fields, &*reading.sees.viewer);
+    let known = |messages| StreamLayout::new(framing, messages, reading.max_event);
     match (reading.shape, reading.unknown) {
-        (AnswerShape::Events, _) => Box::new(StreamLayout::new(framing, Messages::Words, reading.max_event)),
-        (AnswerShape::Progress, _) => {
-            Box::new(StreamLayout::new(framing, Messages::Complete, reading.max_event))
-        }
-        (_, UnknownStreams::Hold) => Box::new(HeldStream::new(framing, reading.max_held)),
+        (AnswerShape::Events, _) => Box::new(known(Messages::Words).hiding(fields)),
+        (AnswerShape::Progress, _) => Box::new(known(Messages::Complete).hiding(fields)),
+        (_, UnknownStreams::Hold) => Box::new(HeldStream::new(framing, reading.max_held).hiding(fields)),
         (_, UnknownStreams::Refuse) => Box::new(RefusedLayout(essence.to_owned())),
     }
 }

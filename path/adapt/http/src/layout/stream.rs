@@ -1,12 +1,15 @@
 //! Streams of a known shape: each message is laid out as soon as it is whole.
 
-use bytes::Bytes;
-use model::{Layout, LayoutFault, Piece, Usage};
+use std::collections::HashMap;
 
+use bytes::Bytes;
+use model::{Encoding, Layout, LayoutFault, Piece, Usage};
+
+use super::fields::Fields;
 use super::form::{self, Form};
-use super::framing::{Framing, Message, Splitter};
+use super::framing::{ASIDE, Framing, Message, Splitter};
 use super::lanes::{Closes, Lanes};
-use super::marks::{self, Mark, Treat};
+use super::marks::{self, Kind, Mark, Treat};
 use crate::json::{Node, lenient_json};
 
 /// Up to so many keys of an object are compared without sorting them.
@@ -32,7 +35,12 @@ pub(crate) struct StreamLayout {
     messages: Messages,
     splitter: Splitter,
     lanes: Lanes,
+    fields: Fields,
+    /// Texts that messages may repeat, as they were in the last one, and whether they do.
+    so_far: HashMap<String, (String, Option<bool>)>,
     usage: Option<Usage>,
+    /// Something came that clients leave out.
+    aside: bool,
     /// No message has come yet.
     first: bool,
 }
@@ -45,13 +53,20 @@ impl StreamLayout {
             messages,
             splitter: Splitter::new(framing, limit),
             lanes: Lanes::default(),
+            fields: Fields::default(),
+            so_far: HashMap::new(),
             usage: None,
+            aside: false,
             first: true,
         }
     }
 
+    /// The same, hiding these fields.
+    pub(crate) fn hiding(self, fields: Fields) -> Self {
+        Self { fields, ..self }
+    }
+
     fn message(&mut self, raw: &Bytes, out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
-        let begin = out.len();
         let message = Message::parse(self.framing, raw, std::mem::take(&mut self.first));
         let data = message.joined(raw);
         let mut marks = Vec::new();
@@ -60,8 +75,9 @@ impl StreamLayout {
         } else if !data.trim_ascii().is_empty() {
             marks = self.json(&data, out)?;
         }
-        marks::emit(raw, message.place(marks)?, out);
-        self.lanes.unfold(out.get_mut(begin..).unwrap_or_default());
+        let marks = message.place(marks)?;
+        self.aside |= marks.iter().any(|mark| matches!(mark.kind, Kind::Text { lane: ASIDE, .. }));
+        marks::emit(raw, marks, out);
         Ok(())
     }
 
@@ -75,12 +91,13 @@ impl StreamLayout {
         }
         form::read_usage(&root, &mut self.usage);
         let mut marks = Vec::new();
+        let hidden = self.fields.marks(&root, true);
         if self.messages == Messages::Complete {
-            marks::walk(&root, &mut |path, node| form::data(path, node), &mut marks);
+            marks::walk_around(&root, hidden, &mut |path, node| form::data(path, node), &mut marks);
             return Ok(marks);
         }
         let Some(form) = Form::of(&root) else {
-            marks::walk(&root, &mut |path, node| form::words(path, node), &mut marks);
+            marks::walk_around(&root, hidden, &mut |path, node| form::words(path, node), &mut marks);
             // A text in a message of no known form could be one piece of a longer one.
             return if marks.is_empty() {
                 Ok(marks)
@@ -88,12 +105,54 @@ impl StreamLayout {
                 Err(LayoutFault::Unknown("a message of no known form in a model's answer".to_owned()))
             };
         };
-        marks::walk(&root, &mut |path, node| form.treat(&root, path, node), &mut marks);
+        marks::walk_around(&root, hidden, &mut |path, node| form.treat(&root, path, node), &mut marks);
+        if form == Form::Sglang {
+            self.repeated(&root, &mut marks, out)?;
+        }
         for (lane, template) in self.lanes.settle(&mut marks, &form.closes(&root))? {
             let (before, after) = self.framing.message(template);
             out.push(Piece::End { lane, before, after });
         }
         Ok(marks)
+    }
+
+    /// A message that repeats the text of the one before it, and adds to it, is masked by itself: of what
+    /// could still become a value, nothing goes out before the message that settles it.
+    fn repeated(
+        &mut self,
+        root: &Node<'_>,
+        marks: &mut [Mark],
+        out: &mut Vec<Piece>,
+    ) -> Result<(), LayoutFault> {
+        let key = form::sglang::key(root);
+        let text = root.get("text").and_then(Node::text).unwrap_or_default();
+        let (before, repeats) = self.so_far.entry(key.clone()).or_default();
+        let again = form::sglang::repeats(root, before);
+        match repeats {
+            None if before.is_empty() => {}
+            None => {
+                *repeats = Some(again);
+                if again {
+                    out.extend(self.lanes.forget(&key).map(|lane| Piece::Forget { lane }));
+                }
+            }
+            Some(true) if !text.starts_with(before.as_str()) => {
+                return Err(LayoutFault::Malformed("a text does not repeat what came before it".to_owned()));
+            }
+            Some(_) => {}
+        }
+        if *repeats == Some(true) {
+            let last = form::sglang::closes(root) != Closes::Nothing;
+            for mark in
+                marks.iter_mut().filter(|mark| matches!(&mark.kind, Kind::Use(lane) if lane.key == key))
+            {
+                mark.kind = if last { Kind::Whole(Encoding::JsonString) } else { Kind::SoFar };
+            }
+        }
+        if *repeats != Some(false) {
+            text.clone_into(before);
+        }
+        Ok(())
     }
 
     /// Ends every open lane, each with a message of its own.
@@ -124,6 +183,9 @@ impl Layout for StreamLayout {
             out.push(Piece::Syntax(Bytes::from_static(self.framing.terminator().as_bytes())));
         }
         self.end_all(out);
+        if self.aside {
+            out.push(Piece::Forget { lane: ASIDE });
+        }
         Ok(())
     }
 

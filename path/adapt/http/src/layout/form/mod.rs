@@ -9,6 +9,9 @@ mod llama;
 mod ollama;
 mod places;
 mod responses;
+pub(crate) mod sglang;
+mod tgi;
+mod triton;
 mod usage;
 
 pub(crate) use places::{data, is_kind, words};
@@ -33,6 +36,12 @@ pub(crate) enum Form {
     Ollama,
     /// llama.cpp's own completion.
     Llama,
+    /// Text Generation Inference's own.
+    Tgi,
+    /// The generate extension of the Open Inference Protocol.
+    Triton,
+    /// SGLang's own.
+    Sglang,
     /// An error, in any of their shapes.
     Error,
 }
@@ -56,6 +65,12 @@ impl Form {
             Some(Self::Ollama)
         } else if is_flag(root, "stop") && root.get("content").and_then(Node::text).is_some() {
             Some(Self::Llama)
+        } else if root.at(&["token", "text"]).is_some() {
+            Some(Self::Tgi)
+        } else if root.get("text_output").is_some() {
+            Some(Self::Triton)
+        } else if has("meta_info") && root.get("text").and_then(Node::text).is_some() {
+            Some(Self::Sglang)
         } else {
             None
         }
@@ -69,6 +84,9 @@ impl Form {
             Self::Anthropic => anthropic::treat(root, path, node),
             Self::Ollama => ollama::treat(root, path, node),
             Self::Llama => llama::treat(root, path, node),
+            Self::Tgi => tgi::treat(root, path, node),
+            Self::Triton => triton::treat(root, path, node),
+            Self::Sglang => sglang::treat(root, path, node),
             Self::Error => None,
         };
         of_form.unwrap_or_else(|| words(path, node))
@@ -82,6 +100,9 @@ impl Form {
             Self::Anthropic => anthropic::closes(root),
             Self::Ollama => ollama::closes(root),
             Self::Llama => llama::closes(root),
+            Self::Tgi => tgi::closes(root),
+            Self::Triton => Closes::Nothing,
+            Self::Sglang => sglang::closes(root),
             Self::Error => Closes::All,
         }
     }

@@ -5,8 +5,11 @@
 
 mod bodies;
 mod disguises;
+mod fields;
 mod properties;
+mod shapes;
 mod streams;
+mod whole;
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -14,7 +17,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
-use model::{Adapter, AnswerHead, ExchangeId, Layout, LayoutFault, Piece, Question, QuestionParts, Usable};
+use model::{
+    Adapter, AnswerHead, DataClass, ExchangeId, Layout, LayoutFault, MaySee, Piece, Question, QuestionParts,
+    Reveal, Usable,
+};
 
 use crate::{AdapterSpec, HttpAdapter, ServerKind, UnknownStreams};
 
@@ -25,6 +31,19 @@ impl Usable for OnlyOk {
     fn may_use(&self, model: &str) -> bool {
         model.starts_with("ok")
     }
+}
+
+/// Nothing is revealed.
+struct Blind;
+
+impl Reveal for Blind {
+    fn reveals(&self, _class: &DataClass) -> bool {
+        false
+    }
+}
+
+fn sees() -> MaySee {
+    MaySee { usable: Arc::new(OnlyOk), viewer: Arc::new(Blind) }
 }
 
 pub(super) fn spec(server: ServerKind) -> AdapterSpec {
@@ -50,7 +69,7 @@ pub(super) fn layout_with(
         headers.insert("content-type", HeaderValue::from_str(kind).unwrap());
     }
     let head = AnswerHead { status: StatusCode::from_u16(status).unwrap(), headers };
-    HttpAdapter::build(spec).unwrap().layout(&question, &head, Arc::new(OnlyOk))
+    HttpAdapter::build(spec).unwrap().layout(&question, &head, sees())
 }
 
 pub(super) fn layout(server: ServerKind, path: &str, content_type: &str) -> Box<dyn Layout> {
@@ -87,6 +106,9 @@ pub(super) fn written(pieces: &[Piece]) -> String {
             }
             Piece::Whole { raw, .. } => write!(text, "«{}»", show(raw)).unwrap(),
             Piece::Classed { class, raw, .. } => write!(text, "⟦{class}:{}⟧", show(raw)).unwrap(),
+            Piece::SoFar { raw, .. } => write!(text, "«{}…»", show(raw)).unwrap(),
+            Piece::Forget { lane } => write!(text, "‹0/{}›", lane.0).unwrap(),
+            Piece::Dropped { class, raw } => write!(text, "⟦-{class}:{}⟧", show(raw)).unwrap(),
         }
     }
     text
@@ -105,10 +127,12 @@ pub(super) fn identity(pieces: &[Piece]) -> Vec<u8> {
             Piece::Syntax(raw)
             | Piece::Text { raw, .. }
             | Piece::Whole { raw, .. }
+            | Piece::SoFar { raw, .. }
+            | Piece::Dropped { raw, .. }
             | Piece::Classed { raw, .. } => {
                 bytes.extend_from_slice(raw);
             }
-            Piece::End { .. } => {}
+            Piece::End { .. } | Piece::Forget { .. } => {}
         }
     }
     bytes

@@ -92,6 +92,9 @@ fn sluggish(pieces: Vec<Piece>, hold: usize) -> Vec<u8> {
             Piece::Syntax(raw) | Piece::Whole { raw, .. } | Piece::Classed { raw, .. } => {
                 out.extend_from_slice(&raw)
             }
+            Piece::SoFar { raw, .. } => out.extend_from_slice(&raw[..raw.len().saturating_sub(hold)]),
+            Piece::Forget { lane } => drop(held.remove(&lane)),
+            Piece::Dropped { .. } => {}
             Piece::Text { lane, raw, .. } => {
                 let text = held.entry(lane).or_default();
                 text.extend_from_slice(&raw);

@@ -196,7 +196,7 @@ fn usage_is_read_from_every_form() {
 #[test]
 fn comments_ids_and_strange_fields_are_looked_into() {
     let answer = "\u{feff}: ping\r\nid: 7\r\nretry: 300\r\nevent: a\r\nevent: A secret\r\nother: x\r\ndata: {\"choices\":\r\ndata: []}\r\n\r\n";
-    let expected = "\u{feff}: «ping»\r\nid: «7»\r\nretry: 300\r\nevent: a\r\nevent: «A secret»\r\n«other: x»\r\ndata: {\"choices\":\r\ndata: []}\r\n\r\n";
+    let expected = "\u{feff}: ping\r\nid: «7»\r\nretry: 300\r\nevent: a\r\nevent: «A secret»\r\nother: ‹4294967295:x›\r\ndata: {\"choices\":\r\ndata: []}\r\n\r\n‹0/4294967295›";
     assert_eq!(sse("/v1/chat/completions", answer), expected);
 }
 

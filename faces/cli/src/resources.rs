@@ -1,0 +1,85 @@
+//! `portcullis resources`: what is protected, and how it stands.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use comfy_table::Table;
+use serde_json::{Value, json};
+
+use crate::failure::Failure;
+use crate::out::{Out, Tone};
+use crate::remote::{self, Remote};
+use crate::serve;
+use crate::told::Told;
+
+#[derive(Subcommand)]
+pub(crate) enum ResourcesVerb {
+    /// List what a gateway protects, and how its upstreams stand
+    List(List),
+}
+
+#[derive(Args)]
+pub(crate) struct List {
+    #[command(flatten)]
+    remote: Remote,
+    /// The configuration file, where the gateway's administration is named
+    #[arg(long, short, default_value = "portcullis.yaml", env = "PORTCULLIS_CONFIG")]
+    config: PathBuf,
+    /// How many
+    #[arg(long, short = 'n', default_value_t = 100)]
+    limit: u32,
+    /// Go on after this one, as the page before says
+    #[arg(long)]
+    cursor: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl ResourcesVerb {
+    pub(crate) fn run(self, out: &mut Out) -> Result<ExitCode, Failure> {
+        let Self::List(list) = self;
+        serve::runtime()?.block_on(list.run(out))
+    }
+}
+
+impl List {
+    async fn run(self, out: &mut Out) -> Result<ExitCode, Failure> {
+        let client = self.remote.client(&self.config).await?;
+        let pairs = [("limit", Some(self.limit.to_string())), ("cursor", self.cursor)];
+        let page = client.get(&remote::query("/resources", &pairs)).await?;
+        if self.json {
+            out.json(&json!({ "resources": page.at("resources"), "next": page.at("next") }))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let mut table = Table::new();
+        table.load_style(comfy_table::presets::NOTHING);
+        table.set_header(["resource", "kind", "server", "upstream", "state"]);
+        for resource in page.list("resources") {
+            for upstream in resource.list("upstreams") {
+                table.add_row(row(resource, upstream, out));
+            }
+        }
+        out.line(table)?;
+        if let Some(next) = page.at("next").as_str() {
+            out.line(out.tone(Tone::Faint, format_args!("more: --cursor {next}")))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn row(resource: &Value, upstream: &Value, out: &Out) -> [String; 5] {
+    let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    let state = match upstream.at("usable").as_bool() {
+        Some(true) => out.tone(Tone::Good, "usable"),
+        _ => out.tone(Tone::Bad, format_args!("out: {}", text(upstream.at("last_failure")))),
+    };
+    [
+        text(resource.at("name")),
+        text(resource.at("kind")),
+        text(resource.at("server")),
+        text(upstream.at("url")),
+        state,
+    ]
+}

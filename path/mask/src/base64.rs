@@ -1,0 +1,297 @@
+//! Base64 inside a text: what its runs decode to is a text of its own, scanned by scanners of its own.
+//!
+//! A run is looked into from wherever its letters decode to text: from its beginning, and behind each
+//! sign that could have been glued to it, as in a path. A long run is looked into in any case, from its
+//! 64th letter on. Letters of either alphabet count (RFC 4648, sections 4 and 5), in one line or many.
+//! Only whole letters are masked: those that hold any bit of the value.
+
+use std::collections::VecDeque;
+
+use crate::cover::{Found, Places};
+use crate::map::Map;
+use crate::scan::Scanner;
+
+/// How many letters are decoded to see whether they are text: twelve bytes.
+const LOOK: usize = 16;
+/// So many are enough if padding follows.
+const LOOK_PADDED: usize = 14;
+/// From so many letters on a run is looked into whatever it decodes to.
+const LONG: usize = 64;
+/// A line of a run that goes on in the next line has so many letters at least.
+const LINE: usize = 20;
+
+/// No letter of base64.
+const NONE: u8 = 0xff;
+
+/// What each byte is worth.
+static SEXTETS: [u8; 256] = sextets();
+
+const fn sextets() -> [u8; 256] {
+    let mut table = [NONE; 256];
+    let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut at = 0;
+    while at < 64 {
+        #[expect(clippy::indexing_slicing, reason = "evaluated when it is compiled")]
+        {
+            table[letters[at] as usize] = at as u8;
+        }
+        at += 1;
+    }
+    #[expect(clippy::indexing_slicing, reason = "evaluated when it is compiled")]
+    {
+        table[b'-' as usize] = 62;
+        table[b'_' as usize] = 63;
+    }
+    table
+}
+
+#[inline]
+fn sextet(byte: u8) -> u8 {
+    SEXTETS.get(usize::from(byte)).copied().unwrap_or(NONE)
+}
+
+/// Follows the runs of one text.
+#[derive(Default)]
+pub(crate) struct Runs {
+    /// Letters of the run so far; none between runs.
+    length: usize,
+    /// Letters of its line.
+    line: usize,
+    /// Bytes of the line's end since its last letter.
+    breaks: u8,
+    map: Map,
+    /// The last letters' worth, from the first of `open` on.
+    recent: VecDeque<u8>,
+    /// Letters from which the run may turn out to be text, not decided yet.
+    open: VecDeque<usize>,
+    inner: Vec<Inner>,
+}
+
+/// The search in a run, from one of its letters.
+struct Inner {
+    scanner: Scanner,
+    first: usize,
+    bits: u32,
+    count: u32,
+}
+
+/// Where the bytes of an [`Inner`] lie.
+struct Letters<'a> {
+    map: &'a Map,
+    first: usize,
+}
+
+impl Places for Letters<'_> {
+    fn start(&self, at: usize) -> usize {
+        self.map.start(self.first + 4 * at / 3)
+    }
+
+    fn end(&self, end: usize) -> usize {
+        self.map.end(self.first + (4 * end).div_ceil(3))
+    }
+}
+
+impl Inner {
+    fn new(first: usize) -> Self {
+        Self { scanner: Scanner::default(), first, bits: 0, count: 0 }
+    }
+
+    fn push(&mut self, sextet: u8) {
+        self.bits = self.bits << 6 | u32::from(sextet);
+        self.count += 6;
+        if self.count >= 8 {
+            self.count -= 8;
+            self.scanner.add(&[u8::try_from(self.bits >> self.count & 0xff).unwrap_or(0)]);
+        }
+    }
+}
+
+impl Runs {
+    /// Takes bytes of the text that mean themselves, which begin at `at`.
+    pub(crate) fn plain(&mut self, bytes: &[u8], at: usize, found: &mut Found<'_>) {
+        let mut done = 0;
+        if self.length > 0 {
+            done = self.go_on(bytes, 0, at, found);
+        }
+        // A run long enough to matter covers one byte of every so many.
+        while let Some(byte) = bytes.get(done + LOOK_PADDED - 1) {
+            let probe = done + LOOK_PADDED - 1;
+            if sextet(*byte) == NONE {
+                done = probe + 1;
+                continue;
+            }
+            let left = bytes.get(done..probe).unwrap_or_default();
+            let begin = probe - left.iter().rev().take_while(|b| sextet(**b) != NONE).count();
+            let right = bytes.get(probe..).unwrap_or_default();
+            let end = probe + right.iter().take_while(|b| sextet(**b) != NONE).count();
+            let matters = end - begin >= LOOK_PADDED || end == bytes.len();
+            done = if matters { self.go_on(bytes, begin, at, found) } else { end };
+        }
+        let rest = bytes.get(done..).unwrap_or_default();
+        let begin = bytes.len() - rest.iter().rev().take_while(|b| sextet(**b) != NONE).count();
+        self.go_on(bytes, begin, at, found);
+    }
+
+    /// Takes an escape that stands for these bytes, from `start` to `end` of the text.
+    pub(crate) fn unit(&mut self, bytes: &[u8], start: usize, end: usize, found: &mut Found<'_>) {
+        match bytes {
+            [byte] => {
+                self.byte(*byte, start, end, found);
+            }
+            _ => self.stop(false, found),
+        }
+    }
+
+    /// Takes bytes from `from` on until the run ends, and says behind which byte it did.
+    fn go_on(&mut self, bytes: &[u8], from: usize, at: usize, found: &mut Found<'_>) -> usize {
+        for (place, byte) in bytes.iter().enumerate().skip(from) {
+            if !self.byte(*byte, at + place, at + place + 1, found) {
+                return place + 1;
+            }
+        }
+        bytes.len()
+    }
+
+    /// Takes one byte; false when no run goes on behind it.
+    fn byte(&mut self, byte: u8, start: usize, end: usize, found: &mut Found<'_>) -> bool {
+        let worth = sextet(byte);
+        if worth != NONE {
+            self.letter(byte, worth, start, end);
+            return true;
+        }
+        if self.length == 0 {
+            return false;
+        }
+        let breaks = matches!(byte, b'\n' | b'\r');
+        if breaks && (self.line >= LINE || self.breaks == 1) {
+            self.breaks += 1;
+            self.line = 0;
+            self.map.unit(self.length..self.length, start..end);
+            return true;
+        }
+        self.stop(byte == b'=', found);
+        false
+    }
+
+    fn letter(&mut self, byte: u8, worth: u8, start: usize, end: usize) {
+        if self.length == 0 {
+            self.map = Map::begin(0, start);
+            self.open.push_back(0);
+        }
+        let place = self.length;
+        self.length += 1;
+        self.line += 1;
+        self.breaks = 0;
+        if end - start != 1 {
+            self.map.unit(place..place + 1, start..end);
+        }
+        for inner in &mut self.inner {
+            inner.push(worth);
+        }
+        if !self.open.is_empty() {
+            self.recent.push_back(worth);
+        }
+        if self.open.front().is_some_and(|open| self.length - open == LOOK) {
+            self.decide(LOOK);
+        }
+        if matches!(byte, b'/' | b'+' | b'-' | b'_') {
+            self.open.push_back(self.length);
+        }
+        if self.length == LONG && !self.is_open_at(LONG) {
+            self.inner.push(Inner::new(LONG));
+        }
+    }
+
+    /// Whether a search goes on that reads the letter at `place` as the first of four.
+    fn is_open_at(&self, place: usize) -> bool {
+        self.inner.iter().any(|inner| inner.first % 4 == place % 4)
+    }
+
+    /// Decides whether the run is text from the first open letter on, by the next `letters`.
+    fn decide(&mut self, letters: usize) {
+        let Some(first) = self.open.pop_front() else { return };
+        if !self.is_open_at(first) && is_text(self.recent.iter().take(letters).copied()) {
+            let mut inner = Inner::new(first);
+            self.recent.iter().for_each(|worth| inner.push(*worth));
+            self.inner.push(inner);
+        }
+        let next = self.open.front().map_or(self.recent.len(), |next| next - first);
+        self.recent.drain(..next.min(self.recent.len()));
+    }
+
+    /// The run ended.
+    fn stop(&mut self, padded: bool, found: &mut Found<'_>) {
+        if self.length == 0 {
+            return;
+        }
+        while padded && self.open.front().is_some_and(|open| self.length - open >= LOOK_PADDED) {
+            self.decide(LOOK_PADDED);
+        }
+        self.search(true, found);
+        self.clear();
+    }
+
+    /// Searches what has come. With `last`, nothing more comes.
+    pub(crate) fn search(&mut self, last: bool, found: &mut Found<'_>) {
+        for inner in &mut self.inner {
+            let letters = Letters { map: &self.map, first: inner.first };
+            found.scan(&mut inner.scanner, last, 2, &letters);
+        }
+        if last {
+            return self.clear();
+        }
+        let settled = self.settled().unwrap_or(self.length);
+        self.map.forget(settled.saturating_sub(1));
+    }
+
+    /// The first letter that is not decided about.
+    fn settled(&self) -> Option<usize> {
+        let inner = self.inner.iter().map(|inner| {
+            let decided = inner.scanner.end() - inner.scanner.held();
+            inner.first + 4 * decided / 3
+        });
+        inner.chain(self.open.front().copied()).min()
+    }
+
+    /// Before which place of the text all is decided; none where no run is open.
+    pub(crate) fn frontier(&self) -> Option<usize> {
+        let settled = self.settled().filter(|_| self.length > 0)?;
+        // A line's end goes with the letters behind it.
+        let waits = settled < self.length || self.breaks > 0;
+        waits.then(|| if settled == 0 { self.map.start(0) } else { self.map.end(settled) })
+    }
+
+    /// Makes it the state of another text.
+    pub(crate) fn clear(&mut self) {
+        self.length = 0;
+        self.line = 0;
+        self.breaks = 0;
+        self.recent.clear();
+        self.open.clear();
+        self.inner.clear();
+    }
+}
+
+/// Whether letters decode to text: UTF-8 without control characters, perhaps broken off.
+fn is_text(sextets: impl Iterator<Item = u8>) -> bool {
+    let (mut bytes, mut length) = ([0u8; 12], 0);
+    let (mut bits, mut count) = (0u32, 0);
+    for sextet in sextets {
+        bits = bits << 6 | u32::from(sextet);
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            if let Some(slot) = bytes.get_mut(length) {
+                *slot = u8::try_from(bits >> count & 0xff).unwrap_or(0);
+                length += 1;
+            }
+        }
+    }
+    let bytes = bytes.get(..length).unwrap_or(&[]);
+    let control = |b: &u8| matches!(b, 0..=8 | 11 | 12 | 14..=31 | 127);
+    !bytes.iter().any(control)
+        && match std::str::from_utf8(bytes) {
+            Ok(_) => true,
+            Err(fault) => fault.error_len().is_none(),
+        }
+}
