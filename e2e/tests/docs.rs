@@ -123,6 +123,8 @@ fn commands(page: &str, text: &str) -> Vec<(String, Vec<String>)> {
             Some(info) => shell = !shell && info.starts_with("sh"),
             None if shell && line.starts_with("portcullis ") => {
                 let words = line.split(" #").next().unwrap_or_default().split_whitespace().skip(1);
+                // What the shell does with the output is its own affair.
+                let words = words.take_while(|word| !matches!(*word, ">" | ">>" | "|"));
                 found.push((format!("{page}:{}", index + 1), words.map(str::to_owned).collect()));
             }
             None => {}

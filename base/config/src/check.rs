@@ -2,6 +2,7 @@
 
 mod admin;
 mod asked;
+mod checkpoints;
 mod console;
 mod fields;
 mod identity;
@@ -223,7 +224,9 @@ fn ledger(file: &Mapping<'_>, base: &Base) -> Option<Ledger> {
     let (segment_bytes, reserve_bytes) = (section.number("segment_bytes"), section.number("reserve_bytes"));
     let queue = section.number("queue");
     let write_timeout = section.duration("write_timeout");
-    Some(Ledger { dir: dir?, durability, segment_bytes, queue, write_timeout, reserve_bytes })
+    let dir = dir?;
+    let checkpoints = checkpoints::checkpoints(&section, &dir, base)?;
+    Some(Ledger { dir, durability, segment_bytes, queue, write_timeout, reserve_bytes, checkpoints })
 }
 
 fn limits(section: &Mapping<'_>) -> Limits {

@@ -2,6 +2,7 @@
 
 mod admin;
 mod asked;
+mod checkpoints;
 mod console;
 mod fields;
 mod identity;
@@ -11,6 +12,7 @@ mod resource;
 mod state;
 
 use admin::ADMIN;
+use checkpoints::CHECKPOINTS;
 use console::CONSOLE;
 use identity::ISSUER;
 use masking::MASKING;
@@ -241,6 +243,12 @@ const LEDGER: Section = Section {
             shape: Shape::Size("1MiB", "16GiB"),
             absent: Absent::Is("16MiB"),
             doc: "Kept free for seals, so that what was begun can be closed when the disk is full.",
+        },
+        Key {
+            name: "checkpoints",
+            shape: Shape::Section(&CHECKPOINTS),
+            absent: Absent::Is("{}"),
+            doc: "Proof that the record is not changed later.",
         },
     ],
 };

@@ -82,6 +82,8 @@ pub(crate) enum Kind {
     Url,
     /// The same, which may have a query.
     Link,
+    /// `stdout`, or such a URL.
+    Outlet,
     /// A path of a file or folder.
     Path,
     /// A JSON pointer.
@@ -117,6 +119,7 @@ impl Kind {
             Self::ResourceName => "1 to 63 of a-z, 0-9 and `-`, which is neither first nor last",
             Self::Address => "an address with its port, as `127.0.0.1:8080` or `[::1]:8080`",
             Self::Url | Self::Link => "a URL, as `https://login.example.test`",
+            Self::Outlet => "`stdout`, or a URL, as `https://witness.example.test/checkpoints`",
             Self::Path => "a path; a relative one is taken from the file's folder",
             Self::Pointer => "a JSON pointer, as `/groups` or `/realm_access/roles`",
             Self::Host => "a host name without port, as `llama.example.test`",
@@ -140,6 +143,7 @@ impl Kind {
             Self::ResourceName => "resource name",
             Self::Address => "address with port",
             Self::Url | Self::Link => "URL",
+            Self::Outlet => "`stdout` or URL",
             Self::Path => "path",
             Self::Pointer => "JSON pointer",
             Self::Host => "host name",
@@ -162,6 +166,7 @@ impl Kind {
             Self::ResourceName => Some("^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"),
             Self::Url => Some("^https?://[^\\s@?#]+$"),
             Self::Link => Some("^https?://[^\\s@#]+$"),
+            Self::Outlet => Some("^(stdout|https?://[^\\s@#]+)$"),
             Self::Pointer => Some("^(/([^~]|~[01])*)+$"),
             Self::Secret => Some("^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"),
             Self::Algorithm => Some("^(RS(256|384|512)|PS(256|384|512)|ES(256|384)|EdDSA)$"),

@@ -2,6 +2,7 @@
 
 mod admin;
 mod asked;
+mod checkpoints;
 mod console;
 mod defaults;
 mod docs;

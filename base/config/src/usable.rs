@@ -3,6 +3,7 @@
 
 mod admin;
 mod asked;
+mod checkpoints;
 mod console;
 mod fields;
 mod identity;
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 pub use admin::Admin;
 pub use asked::{BackchannelLogout, ClientAuth, Introspection, Userinfo};
+pub use checkpoints::Checkpoints;
 pub use console::{Console, Session, SignIn};
 pub use fields::{Disclose, Field, FieldPlace, HiddenField};
 pub use identity::{ClaimRule, ClaimTest, GroupRule, Groups, Issuer, IssuerKind, Mfa};
@@ -118,13 +120,17 @@ pub struct Ledger {
     pub write_timeout: Duration,
     /// Bytes kept free for seals, so that what was begun can be closed when the disk is full.
     pub reserve_bytes: u64,
+    /// Signed checkpoints of it.
+    pub checkpoints: Checkpoints,
 }
 
 impl Ledger {
     /// A ledger in `dir`, everything else as by default.
     pub fn at(dir: impl Into<PathBuf>) -> Self {
+        let dir = dir.into();
         Self {
-            dir: dir.into(),
+            checkpoints: Checkpoints::of(&dir),
+            dir,
             durability: Durability::Process,
             segment_bytes: 256 << 20,
             queue: 4096,

@@ -75,6 +75,20 @@ impl Fetcher {
         self.exchange(Method::POST, url, &headers, form, limit).await
     }
 
+    /// Posts `body`, of the type that `headers` say, and reads the answer.
+    ///
+    /// # Errors
+    /// As [`Fetcher::get`].
+    pub async fn post(
+        &self,
+        url: &Uri,
+        headers: &HeaderMap,
+        body: Bytes,
+        limit: usize,
+    ) -> Result<Fetched, DialError> {
+        self.exchange(Method::POST, url, headers, body, limit).await
+    }
+
     async fn exchange(
         &self,
         method: Method,

@@ -4,6 +4,7 @@
 //! is no (a fault found, nothing matched), 2 it could not be asked.
 
 mod access;
+mod audit;
 mod callers;
 mod completions;
 mod config_verb;
@@ -72,6 +73,9 @@ enum Verb {
     /// List, show and replay what was recorded
     #[command(subcommand)]
     Sessions(sessions::SessionsVerb),
+    /// Verify the record, and prove what is in it
+    #[command(subcommand)]
+    Audit(audit::AuditVerb),
     /// See what is protected, and how it stands
     #[command(subcommand)]
     Resources(resources::ResourcesVerb),
@@ -111,6 +115,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Token(verb) => verb.run(&mut out),
         Verb::Proxy(verb) => verb.run(&mut out),
         Verb::Sessions(verb) => verb.run(&mut out),
+        Verb::Audit(verb) => verb.run(&mut out),
         Verb::Resources(verb) => verb.run(&mut out),
         Verb::Access(verb) => verb.run(&mut out),
         Verb::Callers(verb) => verb.run(&mut out),

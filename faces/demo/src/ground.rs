@@ -91,6 +91,11 @@ impl Ground {
         self.dir.join("ledger")
     }
 
+    /// The program that this is.
+    pub(crate) fn program(&self) -> &Path {
+        &self.program
+    }
+
     pub(crate) fn policy_file(&self) -> PathBuf {
         self.dir.join("policies/demo.cedar")
     }

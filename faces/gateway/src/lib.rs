@@ -5,6 +5,7 @@
 //! the only way back to a caller. [`Gateway::serve`] runs it all until it is told to stop.
 
 mod came;
+mod deliver;
 mod disclose;
 mod exchange;
 mod logout;

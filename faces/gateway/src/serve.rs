@@ -14,7 +14,7 @@ use crate::came::Came;
 use crate::reply::{self, ReplyBody};
 use crate::ride::Ride;
 use crate::session::Arrival;
-use crate::{Gateway, SetupError, exchange, logout, observe, refuse, reload};
+use crate::{Gateway, SetupError, deliver, exchange, logout, observe, refuse, reload};
 
 /// A gateway whose doors are open.
 pub struct Running {
@@ -23,6 +23,8 @@ pub struct Running {
     observe: Option<SocketAddr>,
     local_ca: Option<PathBuf>,
     tasks: JoinSet<()>,
+    /// They take checkpoints outside, until the ledger is closed.
+    deliveries: JoinSet<()>,
     drain: CancellationToken,
 }
 
@@ -62,7 +64,8 @@ impl Gateway {
         }
         let authenticator = Arc::clone(&setup.authenticator);
         tokio::spawn(async move { authenticator.warm().await });
-        Ok(Running { gateway: Arc::clone(self), addresses, observe, local_ca, tasks, drain })
+        let deliveries = deliver::begin(&setup.config.ledger.checkpoints, &self.ledger);
+        Ok(Running { gateway: Arc::clone(self), addresses, observe, local_ca, tasks, deliveries, drain })
     }
 }
 
@@ -104,6 +107,7 @@ impl Running {
         if let Err(fault) = self.gateway.ledger.clone().close().await {
             tracing::warn!(%fault, "the ledger could not be closed cleanly; the next start mends it");
         }
+        deliver::finish(self.deliveries).await;
     }
 }
 

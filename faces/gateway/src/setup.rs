@@ -275,6 +275,9 @@ fn ledger_settings(ledger: &config::Ledger) -> record::Settings {
         queue: ledger.queue,
         write_timeout: ledger.write_timeout,
         reserve_bytes: ledger.reserve_bytes,
+        signing_key: ledger.checkpoints.key.clone(),
+        checkpoint_every: ledger.checkpoints.every,
+        checkpoint_leaves: ledger.checkpoints.leaves,
         ..record::Settings::new(&ledger.dir, digest_key)
     }
 }

@@ -15,6 +15,23 @@ pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
     to_array(digest::digest(&digest::SHA256, bytes).as_ref())
 }
 
+/// SHA-256 over bytes that come in pieces.
+pub(crate) struct Sha256(digest::Context);
+
+impl Sha256 {
+    pub(crate) fn new() -> Self {
+        Self(digest::Context::new(&digest::SHA256))
+    }
+
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    pub(crate) fn finish(self) -> [u8; 32] {
+        to_array(self.0.finish().as_ref())
+    }
+}
+
 fn to_array(bytes: &[u8]) -> [u8; 32] {
     bytes.first_chunk::<32>().copied().unwrap_or([0; 32])
 }

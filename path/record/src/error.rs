@@ -42,6 +42,15 @@ pub enum LedgerError {
         /// What is wrong, and what to do.
         problem: &'static str,
     },
+    /// The key that signs checkpoints is not usable.
+    #[error("the signing key `{}` {problem}", path.display())]
+    #[non_exhaustive]
+    SigningKey {
+        /// The key file.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        problem: &'static str,
+    },
     /// The folder does not hold a ledger this program reads.
     #[error("`{}` is not a ledger segment this program reads: {problem}", path.display())]
     #[non_exhaustive]
@@ -124,6 +133,13 @@ pub enum LedgerError {
     Mismatch {
         /// The exchange.
         id: String,
+    },
+    /// What was to be proven is not so, or cannot be shown from this ledger.
+    #[error("{problem}")]
+    #[non_exhaustive]
+    Unproven {
+        /// Why, and what to do.
+        problem: String,
     },
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::ops::Range;
 use std::time::Duration;
 
 use model::ExchangeId;
@@ -14,6 +15,7 @@ use crate::frame::{self, MAX_PAYLOAD};
 use crate::leaf::{Leaf, Span, What};
 use crate::segment::Position;
 use crate::table::Entry;
+use crate::tree::{Hash, leaf_hash};
 use crate::work::{Frames, Job, Work};
 use crate::writer::Writer;
 
@@ -28,7 +30,7 @@ struct OnlySpan {
 pub(crate) struct Stage {
     bodies: Vec<u8>,
     leaves: Vec<u8>,
-    count: u64,
+    hashes: Vec<Hash>,
     changed: HashMap<ExchangeId, Option<Entry>>,
     /// Where `bodies` will begin.
     base: Position,
@@ -45,9 +47,14 @@ impl Stage {
     fn leaf(&mut self, bodies: Option<Span>, what: What) -> Result<(), LedgerError> {
         let leaf = Leaf { time: self.time, bodies, what: Some(what) };
         fits(leaf.encoded_len())?;
-        frame::put(&mut self.leaves, &leaf);
-        self.count = self.count.saturating_add(1);
+        let range = frame::put(&mut self.leaves, &leaf);
+        self.hash(range);
         Ok(())
+    }
+
+    /// Takes a leaf into the tree, as it lies in `range` of the leaves.
+    fn hash(&mut self, range: Range<usize>) {
+        self.hashes.push(leaf_hash(self.leaves.get(range).unwrap_or_default()));
     }
 
     /// Adds `frames` to the bodies and to the chains of `entry`.
@@ -84,11 +91,11 @@ impl Writer {
                 entry.first = stage.end();
                 stage.bodies.extend_from_slice(&bodies.framed);
                 let span = OnlySpan { bodies: Some(entry.span(stage.end())) };
-                frame::put_with(&mut stage.leaves, |out| {
+                let range = frame::put_with(&mut stage.leaves, |out| {
                     out.extend_from_slice(leaf);
                     span.encode_raw(out);
                 });
-                stage.count = stage.count.saturating_add(1);
+                stage.hash(range);
                 stage.changed.insert(exchange, Some(entry));
             }
             Work::Append { bodies, part, at } => {
@@ -129,11 +136,11 @@ impl Writer {
         let limit = self.settings.segment_bytes;
         let disk = self.disk.clone();
         let rotated = self.bodies.make_room(&*disk, as_u64(body_bytes), limit, created, 0)?
-            | self.leaves.make_room(&*disk, as_u64(leaf_bytes), limit, created, self.count)?;
+            | self.leaves.make_room(&*disk, as_u64(leaf_bytes), limit, created, self.tree.size())?;
         let mut stage = Stage {
             bodies: std::mem::take(&mut self.buffers.0),
             leaves: std::mem::take(&mut self.buffers.1),
-            count: 0,
+            hashes: Vec::new(),
             changed: HashMap::new(),
             base: self.bodies.end(),
             at: self.clock.elapsed(),
@@ -179,20 +186,21 @@ impl Writer {
                 None => self.table.remove(&exchange),
             };
         }
-        self.count = self.count.saturating_add(stage.count);
+        let count = as_u64(stage.hashes.len());
+        stage.hashes.drain(..).for_each(|leaf| self.tree.push(leaf));
         let bytes = as_u64(stage.bodies.len()).saturating_add(as_u64(stage.leaves.len()));
         self.unmarked = self.unmarked.saturating_add(bytes);
         metrics::counter!("portcullis_ledger_bytes_total").increment(bytes);
-        metrics::counter!("portcullis_ledger_leaves_total").increment(stage.count);
-        self.publish(stage.count > 0);
-        if rotated || self.unmarked >= CHECKPOINT {
+        metrics::counter!("portcullis_ledger_leaves_total").increment(count);
+        self.publish(count > 0);
+        if rotated || self.unmarked >= BOOKMARK {
             self.mark();
         }
     }
 }
 
-/// Bytes between two checkpoints: about what a start has to read.
-const CHECKPOINT: u64 = 64 << 20;
+/// Bytes between two bookmarks: about what a start has to read.
+const BOOKMARK: u64 = 64 << 20;
 
 /// The memory a buffer may keep between groups.
 const KEPT: usize = 8 << 20;

@@ -71,6 +71,8 @@ pub(crate) struct Status {
     pub(crate) unrecorded: AtomicU64,
     /// Whether a [`crate::work::Work::Vanished`] is in the queue already.
     pub(crate) noted: AtomicBool,
+    /// Whether somebody asks for a checkpoint now.
+    pub(crate) asked: AtomicBool,
 }
 
 impl Status {
@@ -82,6 +84,7 @@ impl Status {
             leaves: AtomicU64::new(0),
             unrecorded: AtomicU64::new(0),
             noted: AtomicBool::new(false),
+            asked: AtomicBool::new(false),
         }
     }
 

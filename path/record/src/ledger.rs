@@ -15,16 +15,19 @@ use jiff::Timestamp;
 use model::{Clock, ExchangeId, Identity, PolicySetHash, Refusal};
 use tokio::sync::{Semaphore, oneshot, watch};
 
+use crate::checkpoints::{self, Cadence, last_checkpoint};
 use crate::describe::{self, nanoseconds};
 use crate::desk::Desk;
 use crate::digest::DigestKey;
 use crate::disk::{Disk, RealDisk};
 use crate::health::Status;
 use crate::leaf::{Key, Leaf, PolicySet, Refused, Torn, What};
+use crate::note::Signed;
 use crate::recorded::{Recorded, Words};
 use crate::recover::recover;
 use crate::reserve::Reserve;
 use crate::segment::Position;
+use crate::signing::Signer;
 use crate::strangers::Strangers;
 use crate::work::{Job, Work};
 use crate::writer::Writer;
@@ -78,8 +81,9 @@ pub(crate) struct Inner {
     pub(crate) key: DigestKey,
     status: Arc<Status>,
     written: watch::Receiver<Position>,
-    /// Tells when the index's thread has ended.
-    indexed: Mutex<Option<oneshot::Receiver<()>>>,
+    /// Tells when the threads that sign and that index have ended.
+    ended: Mutex<Vec<oneshot::Receiver<()>>>,
+    checkpoints: watch::Receiver<Option<Arc<Signed>>>,
 }
 
 impl std::fmt::Debug for Ledger {
@@ -90,7 +94,8 @@ impl std::fmt::Debug for Ledger {
 
 impl Ledger {
     /// Opens the ledger, making it if it is absent. Torn ends are put aside, and exchanges that were
-    /// open are sealed as interrupted, before this returns. Starts the writer's and the index's thread.
+    /// open are sealed as interrupted, before this returns. Starts the threads that
+    /// write, sign checkpoints, and index.
     ///
     /// # Errors
     /// [`LedgerError`] when another process has it open, or it cannot be read or written.
@@ -111,19 +116,27 @@ impl Ledger {
             .map_err(|error| LedgerError::file("make", &dir, error))?;
         let lock = lock(&dir)?;
         let key = DigestKey::load(&settings.digest_key, &dir)?;
+        checkpoints::mend(&dir)?;
         let found = recover(&settings, &*disk, nanoseconds(clock.now()))?;
         let path = dir.join("reserve");
         let reserve = Reserve::open(&path, settings.reserve_bytes)
             .map_err(|error| LedgerError::file("open", &path, error))?;
         let status = Arc::new(Status::new());
         let (sender, written) = watch::channel(found.leaves.end());
+        let (shown, to_sign) = watch::channel(None);
+        let origin = format!("portcullis/{}", index::hex(&found.node));
+        let signer = Signer::load(&settings.signing_key, &dir, origin, &found.keys)?;
+        let signed = last_checkpoint(&dir)?.map_or(0, |last| last.checkpoint().size).min(found.tree.size());
         let mut writer = Writer {
             clock: clock.clone(),
             disk,
             leaves: found.leaves,
             bodies: found.bodies,
             table: found.open,
-            count: found.leaf_count,
+            cadence: Cadence::new(settings.checkpoint_every, settings.checkpoint_leaves),
+            tree: found.tree,
+            keys: found.keys,
+            shown,
             unmarked: 0,
             buffers: Default::default(),
             status: status.clone(),
@@ -134,19 +147,23 @@ impl Ledger {
             lock,
             settings,
         };
-        begin(&mut writer, found.torn)?;
+        begin(&mut writer, found.torn, &signer)?;
         let queue = writer.settings.queue.clamp(1, ROOM);
         let timeout = writer.settings.write_timeout;
         let (jobs, receiver) = sync_channel(queue.saturating_add(64));
         let desk = Arc::new(Desk::new(writer));
         let at_desk = Arc::clone(&desk);
         spawn("ledger", &dir, move || at_desk.run(&receiver))?;
-        let (ended, indexed) = oneshot::channel();
-        index::follow(&dir, written.clone(), ended)?;
-        let indexed = Mutex::new(Some(indexed));
+        let (end, indexed) = oneshot::channel();
+        index::follow(&dir, written.clone(), end)?;
+        let (end, signing) = oneshot::channel();
+        let checkpoints = checkpoints::keep(&dir, signer, signed, status.clone(), to_sign, end)?;
+        let ended = Mutex::new(vec![signing, indexed]);
         let unit = ROOM.div_ceil(queue);
         let room = Arc::new(Semaphore::new(ROOM));
-        Ok(Self(Arc::new(Inner { jobs, desk, room, unit, timeout, clock, key, status, written, indexed })))
+        let inner =
+            Inner { jobs, desk, room, unit, timeout, clock, key, status, written, ended, checkpoints };
+        Ok(Self(Arc::new(inner)))
     }
 
     /// Records what is said before there is a caller, mostly refusals: one leaf, or above the rate of 50 a second and
@@ -216,7 +233,7 @@ impl Ledger {
         self.leaf(What::Key(key)).await
     }
 
-    async fn leaf(&self, what: What) -> Result<(), LedgerError> {
+    pub(crate) async fn leaf(&self, what: What) -> Result<(), LedgerError> {
         let leaf = Leaf { time: 0, bodies: None, what: Some(what) };
         self.0.hand_over(None, Work::Leaf(Box::new(leaf))).await
     }
@@ -237,6 +254,11 @@ impl Ledger {
         }
     }
 
+    /// Each checkpoint from now on, once it is signed and kept. Whoever is slow misses some, never the last.
+    pub fn checkpoints(&self) -> watch::Receiver<Option<Arc<Signed>>> {
+        self.0.checkpoints.clone()
+    }
+
     /// Where the next leaf will begin.
     pub fn end(&self) -> Position {
         *self.0.written.borrow()
@@ -249,28 +271,36 @@ impl Ledger {
     /// [`LedgerError`] when something could not be sealed; the next start will.
     pub async fn close(self) -> Result<(), LedgerError> {
         let sealed = self.0.hand_over(None, Work::Close).await;
-        let indexed = self.0.indexed.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(indexed) = indexed {
-            // The index is derived: a slow one is no reason to wait longer.
-            let _ = tokio::time::timeout(self.0.timeout, indexed).await;
+        let ended = std::mem::take(&mut *self.0.ended.lock().unwrap_or_else(PoisonError::into_inner));
+        for end in ended {
+            // The index is derived, and the next start signs: no reason to wait longer for a slow one.
+            let _ = tokio::time::timeout(self.0.timeout, end).await;
         }
         sealed
     }
 }
 
 /// What must be in the ledger before anything else.
-fn begin(writer: &mut Writer, torn: Vec<Torn>) -> Result<(), LedgerError> {
+fn begin(writer: &mut Writer, torn: Vec<Torn>, signer: &Signer) -> Result<(), LedgerError> {
     let time = nanoseconds(writer.clock.now());
-    let leaf = |torn| Leaf { time, bodies: None, what: Some(What::Torn(torn)) };
-    let jobs = torn.into_iter().map(|torn| Job::own(None, Work::Leaf(Box::new(leaf(torn))))).collect();
+    let key = signer.leaf();
+    let is_new = writer.keys.last() != Some(&key.public_key);
+    let public = key.public_key.clone();
+    let leaf = |what| Leaf { time, bodies: None, what: Some(what) };
+    let all = torn.into_iter().map(What::Torn).chain(is_new.then_some(What::Key(key)));
+    let jobs = all.map(|what| Job::own(None, Work::Leaf(Box::new(leaf(what))))).collect();
     let written = writer.group(jobs) && writer.seal_all();
     if !written {
         let busy = std::io::Error::other("what was found open or torn could not be recorded");
         return Err(LedgerError::file("write", &writer.settings.dir, busy));
     }
+    if is_new {
+        writer.keys.push(public);
+    }
     writer.fill_reserve()?;
     writer.publish(true);
     writer.mark();
+    writer.show(false);
     Ok(())
 }
 

@@ -52,6 +52,10 @@ impl Log {
         if !full && !self.abandoned {
             return Ok(false);
         }
+        if self.abandoned {
+            // What could not be taken back then perhaps can now; if not, no reader counts it.
+            let _ = disk.truncate(&self.file, self.length);
+        }
         let number = self.number.saturating_add(1);
         let header = Header {
             family: self.series.family,

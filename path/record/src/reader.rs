@@ -160,7 +160,7 @@ impl fmt::Debug for Reader {
 }
 
 /// Whether a process writes the ledger in `dir` now.
-fn is_written(dir: &Path) -> bool {
+pub fn is_written(dir: &Path) -> bool {
     let Ok(file) = fs::File::open(dir.join("lock")) else { return false };
     matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
 }

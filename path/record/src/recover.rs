@@ -1,5 +1,5 @@
 //! What a start finds: torn ends are put aside and cut off, and what was open is remembered so that it
-//! can be sealed. Reads from the last checkpoint on, one frame at a time.
+//! can be sealed. Reads from the bookmark on, one frame at a time.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -11,21 +11,28 @@ use model::ExchangeId;
 use prost::Message;
 
 use crate::body::Body;
-use crate::checkpoint::Checkpoint;
+use crate::bookmark::Bookmark;
+use crate::checkpoints::last_checkpoint;
 use crate::digest::sha256;
 use crate::disk::Disk;
 use crate::frame::{Damage, Fault};
 use crate::leaf::{Leaf, Torn, What};
 use crate::log::Log;
+use crate::note::Checkpoint;
 use crate::segment::{DEFAULT_CLASS, Family, HEADER, Header, Position, Series};
+use crate::signing::PURPOSE;
 use crate::table::{Entry, Mark, Table};
+use crate::tree::{Tree, leaf_hash};
 use crate::{Durability, LedgerError, Settings};
 
 /// What a start found.
 pub(crate) struct Found {
     pub(crate) leaves: Log,
     pub(crate) bodies: Log,
-    pub(crate) leaf_count: u64,
+    pub(crate) tree: Tree,
+    /// The public keys of checkpoints recorded so far, in order.
+    pub(crate) keys: Vec<Vec<u8>>,
+    pub(crate) node: [u8; 16],
     /// Opened and not sealed.
     pub(crate) open: Table,
     /// What was unreadable.
@@ -35,15 +42,18 @@ pub(crate) struct Found {
 /// Reads what is there, mends the ends, and gets ready to append.
 pub(crate) fn recover(settings: &Settings, disk: &dyn Disk, created: i64) -> Result<Found, LedgerError> {
     let (leaves, bodies) = (Series::leaves(&settings.dir), Series::bodies(&settings.dir, DEFAULT_CLASS));
-    let start = Checkpoint::read(&settings.dir.join("checkpoint"))
+    let start = Bookmark::read(&settings.dir.join("bookmark"))
         .filter(|found| reaches(&leaves, found.leaves) && reaches(&bodies, found.bodies))
         .unwrap_or_default();
     let node = node(&leaves)?;
-    let (mut open, mut count) = (start.open, start.leaf_count);
+    let Bookmark { mut open, mut tree, mut keys, .. } = start;
+    let mut kept = Kept::of(&settings.dir, &tree)?;
     let leaf_end = scan(&leaves, start.leaves, |_, payload| {
-        count = count.saturating_add(1);
+        // One that cannot be read still counts. It is told apart by whoever verifies.
+        tree.push(leaf_hash(payload.as_deref().unwrap_or_default()));
+        kept.compare(&tree);
         if let Some(payload) = payload {
-            follow(&mut open, payload);
+            follow(&mut open, &mut keys, payload);
         }
     })?;
     let body_end = scan(&bodies, start.bodies, |_, payload| {
@@ -53,7 +63,7 @@ pub(crate) fn recover(settings: &Settings, disk: &dyn Disk, created: i64) -> Res
         let Some(entry) = exchange(&body.exchange).and_then(|id| open.get_mut(&id)) else { return };
         entry.take(&mark(&body, digest), None);
     })?;
-    let mut torn = Vec::new();
+    let mut torn: Vec<Torn> = kept.contradiction(&tree).into_iter().collect();
     let durable = settings.durability == Durability::Disk;
     let mut mend = |series: Series, end: End, first_leaf: u64| -> Result<Log, LedgerError> {
         let header = Header {
@@ -66,9 +76,45 @@ pub(crate) fn recover(settings: &Settings, disk: &dyn Disk, created: i64) -> Res
         };
         end.mend(&Site { ledger: &settings.dir, disk, durable }, series, header, &mut torn)
     };
-    let leaves = mend(leaves, leaf_end, count)?;
+    let leaves = mend(leaves, leaf_end, tree.size())?;
     let bodies = mend(bodies, body_end, 0)?;
-    Ok(Found { leaves, bodies, leaf_count: count, open, torn })
+    Ok(Found { leaves, bodies, tree, keys, node, open, torn })
+}
+
+/// The checkpoint kept last, and whether the leaves that are read bear it out.
+struct Kept {
+    last: Option<Checkpoint>,
+    contradicted: bool,
+}
+
+impl Kept {
+    /// The one in the ledger at `dir`, as far as it can still be compared with a tree that begins as `tree`.
+    fn of(dir: &Path, tree: &Tree) -> Result<Self, LedgerError> {
+        let last = last_checkpoint(dir)?.map(|signed| signed.checkpoint().clone());
+        let mut kept = Self { last: last.filter(|last| last.size >= tree.size()), contradicted: false };
+        kept.compare(tree);
+        Ok(kept)
+    }
+
+    fn compare(&mut self, tree: &Tree) {
+        let same = self.last.as_ref().filter(|last| last.size == tree.size());
+        self.contradicted |= same.is_some_and(|last| last.root != tree.root());
+    }
+
+    fn contradiction(self, tree: &Tree) -> Option<Torn> {
+        let last = self.last?;
+        let lost = last.size > tree.size();
+        if !lost && !self.contradicted {
+            return None;
+        }
+        let problem = if lost {
+            format!("a checkpoint of {} leaves was signed, and there are {}", last.size, tree.size())
+        } else {
+            format!("the first {} leaves are not the ones a checkpoint was signed over", last.size)
+        };
+        tracing::error!(problem, "the ledger was changed or rolled back while the gateway was not running");
+        Some(Torn { file: "checkpoints".to_owned(), problem, ..Torn::default() })
+    }
 }
 
 pub(crate) fn exchange(bytes: &[u8]) -> Option<ExchangeId> {
@@ -88,8 +134,8 @@ pub(crate) fn mark(body: &Body, digest: [u8; 32]) -> Mark {
     }
 }
 
-/// Keeps the table of open exchanges as this leaf changes it.
-fn follow(open: &mut Table, payload: Vec<u8>) {
+/// Keeps the table of open exchanges, and the keys, as this leaf changes them.
+fn follow(open: &mut Table, keys: &mut Vec<Vec<u8>>, payload: Vec<u8>) {
     let Ok(leaf) = Leaf::decode(bytes::Bytes::from(payload)) else { return };
     let first = leaf
         .bodies
@@ -112,6 +158,7 @@ fn follow(open: &mut Table, payload: Vec<u8>) {
                 open.remove(&id);
             }
         }
+        Some(What::Key(key)) if key.purpose == PURPOSE => keys.push(key.public_key),
         _ => {}
     }
 }

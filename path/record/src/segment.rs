@@ -169,7 +169,7 @@ impl Series {
         Damage { file: self.path(number), offset, fault }
     }
 
-    fn open(&self, number: u64, offset: u64) -> Result<(Header, FrameReader<File>), Damage> {
+    pub(crate) fn open(&self, number: u64, offset: u64) -> Result<(Header, FrameReader<File>), Damage> {
         let io = |error: io::Error| {
             let fault = match error.kind() {
                 io::ErrorKind::NotFound => Fault::Missing,

@@ -30,19 +30,31 @@ pub struct Settings {
     /// The file with the key for digests of unmasked answers. Made if absent. Must lie outside `dir`:
     /// whoever has the ledger and the key can guess what was masked.
     pub digest_key: PathBuf,
+    /// The file with the key that signs checkpoints, as PEM. Made if absent. Must lie outside `dir`: whoever
+    /// has both can write another ledger and sign it.
+    pub signing_key: PathBuf,
+    /// A checkpoint is signed when leaves were written and this long has passed since the last one,
+    pub checkpoint_every: Duration,
+    /// or when this many leaves were written since. It is looked four times a second whether one is due.
+    pub checkpoint_leaves: u64,
 }
 
 impl Settings {
-    /// The defaults, for a ledger in `dir` with its digest key at `digest_key`.
+    /// The defaults, for a ledger in `dir` with its digest key at `digest_key` and the key of its checkpoints
+    /// beside that, ending in `signing-key`.
     pub fn new(dir: impl Into<PathBuf>, digest_key: impl Into<PathBuf>) -> Self {
+        let digest_key = digest_key.into();
         Self {
             dir: dir.into(),
+            signing_key: digest_key.with_extension("signing-key"),
+            checkpoint_every: Duration::from_secs(60),
+            checkpoint_leaves: 10_000,
             durability: Durability::Process,
             segment_bytes: 256 << 20,
             queue: 4096,
             write_timeout: Duration::from_secs(5),
             reserve_bytes: 16 << 20,
-            digest_key: digest_key.into(),
+            digest_key,
         }
     }
 }

@@ -13,7 +13,8 @@ use std::time::Duration;
 use model::Clock;
 use tokio::sync::watch;
 
-use crate::checkpoint::Checkpoint;
+use crate::bookmark::Bookmark;
+use crate::checkpoints::{Cadence, Shown};
 use crate::describe::nanoseconds;
 use crate::desk::GROUP_JOBS;
 use crate::disk::Disk;
@@ -24,6 +25,7 @@ use crate::reserve::Reserve;
 use crate::segment::Position;
 use crate::strangers::Strangers;
 use crate::table::Table;
+use crate::tree::Tree;
 use crate::work::{Job, Shared, Work};
 use crate::{Durability, LedgerError, Settings};
 
@@ -35,9 +37,15 @@ pub(crate) struct Writer {
     pub(crate) leaves: Log,
     pub(crate) bodies: Log,
     pub(crate) table: Table,
-    /// Leaves ever written.
-    pub(crate) count: u64,
-    /// Bytes since the last checkpoint.
+    /// The tree over all leaves ever written.
+    pub(crate) tree: Tree,
+    /// The public keys of checkpoints recorded so far, in order.
+    pub(crate) keys: Vec<Vec<u8>>,
+    /// When the tree is shown to be signed,
+    pub(crate) cadence: Cadence,
+    /// and to whom.
+    pub(crate) shown: watch::Sender<Option<Shown>>,
+    /// Bytes since the last bookmark.
     pub(crate) unmarked: u64,
     pub(crate) buffers: (Vec<u8>, Vec<u8>),
     pub(crate) status: Shared,
@@ -75,6 +83,10 @@ impl Writer {
         let now = self.clock.elapsed();
         if self.strangers.is_due(now) {
             self.summarise();
+        }
+        let asked = self.status.asked.swap(false, Ordering::SeqCst);
+        if asked || self.cadence.is_due(self.tree.size(), now) {
+            self.show(asked);
         }
         if now.saturating_sub(*ticked) >= every || now < *ticked {
             *ticked = now;
@@ -267,28 +279,37 @@ impl Writer {
         self.summarise();
         let sealed = self.seal_all();
         self.mark();
+        self.show(false);
         if sealed { Ok(()) } else { Err(self.why()) }
     }
 
-    /// Writes the checkpoint. One that fails only makes the next start read more.
+    /// Shows the tree, so that it is signed. Never waits.
+    pub(crate) fn show(&mut self, asked: bool) {
+        self.cadence.shown(self.tree.size(), self.clock.elapsed());
+        let (leaves, bodies) = (self.leaves.end(), self.bodies.end());
+        self.shown.send_replace(Some(Shown { tree: self.tree.clone(), leaves, bodies, asked }));
+    }
+
+    /// Writes the bookmark. One that fails only makes the next start read more.
     pub(crate) fn mark(&mut self) {
         self.unmarked = 0;
-        let checkpoint = Checkpoint {
+        let bookmark = Bookmark {
             leaves: self.leaves.end(),
-            leaf_count: self.count,
+            tree: self.tree.clone(),
             bodies: self.bodies.end(),
             open: self.table.clone(),
+            keys: self.keys.clone(),
         };
-        let path: PathBuf = self.settings.dir.join("checkpoint");
-        if let Err(error) = checkpoint.write(&path, self.settings.durability == Durability::Disk) {
-            tracing::warn!(%error, "the ledger's checkpoint was not written; the next start reads more");
+        let path: PathBuf = self.settings.dir.join("bookmark");
+        if let Err(error) = bookmark.write(&path, self.settings.durability == Durability::Disk) {
+            tracing::warn!(%error, "the ledger's bookmark was not written; the next start reads more");
         }
     }
 
     /// Publishes how far the ledger goes.
     pub(crate) fn publish(&mut self, leaves: bool) {
         self.status.open.store(self.table.len(), Ordering::Relaxed);
-        self.status.leaves.store(self.count, Ordering::Relaxed);
+        self.status.leaves.store(self.tree.size(), Ordering::Relaxed);
         if leaves {
             self.written.send_replace(self.leaves.end());
         }

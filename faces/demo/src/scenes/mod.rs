@@ -2,6 +2,7 @@
 
 mod deny;
 mod edit;
+mod flip;
 mod kill;
 mod vanish;
 
@@ -42,6 +43,11 @@ pub(crate) const ALL: &[Scene] = &[
         title: "kill -9 in mid-stream, and nothing is lost",
         explains: "What the caller saw must be in the record, because it was there before it was sent.",
         play: |ground, screen| Box::pin(kill::play(ground, screen)),
+    },
+    Scene {
+        title: "One bit of the record is flipped, and the audit names the place",
+        explains: "The record is copied and audited; then somebody changes the copy, and it is audited again.",
+        play: |ground, screen| Box::pin(flip::play(ground, screen)),
     },
 ];
 

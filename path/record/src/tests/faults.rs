@@ -132,6 +132,7 @@ async fn sound(place: &Place, acknowledged: &[(model::ExchangeId, u64)]) {
     }
     assert!(open.is_empty());
     assert!(outages > 0);
+    assert_eq!(crate::audit::tests::flaw(&place.ledger()), None);
     for (exchange, bytes) in acknowledged {
         let shown = reader.show(*exchange).await.unwrap();
         let frames = reader.frames(*exchange, &shown).filter_map(Result::ok);

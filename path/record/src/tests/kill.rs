@@ -89,6 +89,7 @@ async fn kill_9_loses_nothing_acknowledged() {
             });
         }
         assert!(outcomes.values().all(Option::is_some));
+        assert_eq!(crate::audit::tests::flaw(&place.ledger()), None);
     }
     let reader = Reader::open(&place.ledger()).await.unwrap();
     for (id, (frames, _)) in &acked {

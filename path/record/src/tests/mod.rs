@@ -5,7 +5,7 @@ mod format;
 mod kill;
 mod own;
 mod reading;
-mod recovery;
+pub(crate) mod recovery;
 mod rounds;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,6 +42,10 @@ impl Place {
 
     pub(crate) fn ledger(&self) -> PathBuf {
         self.root.path().join("ledger")
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        self.root.path()
     }
 
     pub(crate) fn settings(&self) -> Settings {

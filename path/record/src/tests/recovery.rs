@@ -27,7 +27,7 @@ async fn killed(place: &Place) -> (ExchangeId, ExchangeId) {
     (first, second)
 }
 
-pub(super) fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
@@ -68,15 +68,15 @@ async fn what_was_open_is_sealed_as_interrupted() {
 }
 
 #[tokio::test]
-async fn the_checkpoint_is_only_a_shortcut() {
+async fn the_bookmark_is_only_a_shortcut() {
     let place = Place::new();
     let (_, second) = killed(&place).await;
-    for content in [None, Some(&b"not a checkpoint"[..])] {
+    for content in [None, Some(&b"not a bookmark"[..])] {
         let copied = Place::new();
         copy(place.root.path(), copied.root.path());
         match content {
-            None => fs::remove_file(copied.ledger().join("checkpoint")).unwrap(),
-            Some(bytes) => fs::write(copied.ledger().join("checkpoint"), bytes).unwrap(),
+            None => fs::remove_file(copied.ledger().join("bookmark")).unwrap(),
+            Some(bytes) => fs::write(copied.ledger().join("bookmark"), bytes).unwrap(),
         }
         assert_eq!(reopened(&copied).await[&second].as_deref(), Some("interrupted"));
         checked(&copied, second).await;
@@ -84,14 +84,14 @@ async fn the_checkpoint_is_only_a_shortcut() {
 }
 
 #[tokio::test]
-async fn an_exchange_open_across_a_checkpoint_keeps_its_chains() {
+async fn an_exchange_open_across_a_bookmark_keeps_its_chains() {
     let place = Place::new();
     let mut settings = place.settings();
     settings.segment_bytes = 1 << 20;
     let ledger = Ledger::open(settings, place.clock.clone()).unwrap();
     let mut record = opened(&ledger, &*place.clock, "question").await;
     for _ in 0..5 {
-        // Each begins a segment, and so writes a checkpoint.
+        // Each begins a segment, and so writes a bookmark.
         put(&mut record, data(vec![b'x'; 900 << 10])).await.unwrap();
     }
     let exchange = record.exchange();
@@ -121,7 +121,7 @@ async fn torn_everywhere(bodies: bool) {
     for (cut, zeros) in (last + 1..whole.len()).map(|cut| (cut, 0)).chain([(last, 64), (last, 3)]) {
         let torn = Place::new();
         copy(place.root.path(), torn.root.path());
-        fs::remove_file(torn.ledger().join("checkpoint")).unwrap();
+        fs::remove_file(torn.ledger().join("bookmark")).unwrap();
         let mut bytes = whole[..cut].to_vec();
         bytes.resize(cut + zeros, 0);
         fs::write(series(&torn).path(1), &bytes).unwrap();
@@ -180,7 +180,7 @@ async fn a_torn_header_is_put_aside() {
 async fn damage_inside_is_left_in_place_and_told() {
     let place = Place::new();
     let (first, second) = killed(&place).await;
-    fs::remove_file(place.ledger().join("checkpoint")).unwrap();
+    fs::remove_file(place.ledger().join("bookmark")).unwrap();
     let path = Series::bodies(&place.ledger(), "default").path(1);
     let mut bytes = fs::read(&path).unwrap();
     let at = 128 + 8 + 4;
@@ -205,7 +205,7 @@ async fn damage_inside_is_left_in_place_and_told() {
 async fn bits_flipped_anywhere_never_break_a_start_or_a_reader() {
     let place = Place::new();
     let (first, second) = killed(&place).await;
-    fs::remove_file(place.ledger().join("checkpoint")).unwrap();
+    fs::remove_file(place.ledger().join("bookmark")).unwrap();
     for series in [Series::leaves(&place.ledger()), Series::bodies(&place.ledger(), "default")] {
         let whole = fs::read(series.path(1)).unwrap();
         for at in (0..whole.len()).step_by(37) {

@@ -1,5 +1,5 @@
-//! Where the next start begins to read: the ends of the series at some moment, and what was open then.
-//! Only a shortcut: without it, or if it is damaged, a start reads everything.
+//! Where the next start begins to read: the ends of the series at some moment, the tree, and what was open
+//! then. Only a shortcut: without it, or if it is damaged, a start reads everything.
 
 use std::fs;
 use std::io::{self, Write};
@@ -14,6 +14,7 @@ use crate::frame::{self, FrameReader};
 use crate::leaf::Digest;
 use crate::segment::Position;
 use crate::table::{Entry, Table};
+use crate::tree::Tree;
 
 #[derive(Clone, PartialEq, Message)]
 struct Stored {
@@ -25,6 +26,12 @@ struct Stored {
     bodies: Option<Place>,
     #[prost(message, repeated, tag = "4")]
     open: Vec<Open>,
+    /// The tree's perfect subtrees, the largest first.
+    #[prost(bytes = "vec", repeated, tag = "5")]
+    peaks: Vec<Vec<u8>>,
+    /// The public keys of checkpoints recorded so far.
+    #[prost(bytes = "vec", repeated, tag = "6")]
+    keys: Vec<Vec<u8>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Message)]
@@ -65,15 +72,17 @@ impl From<Place> for Position {
 
 /// Where to begin to read.
 #[derive(Debug, Default)]
-pub(crate) struct Checkpoint {
+pub(crate) struct Bookmark {
     pub(crate) leaves: Position,
-    pub(crate) leaf_count: u64,
+    pub(crate) tree: Tree,
     pub(crate) bodies: Position,
     pub(crate) open: Table,
+    /// The public keys of checkpoints recorded so far, in order.
+    pub(crate) keys: Vec<Vec<u8>>,
 }
 
-impl Checkpoint {
-    /// Replaces the checkpoint at `path` whole.
+impl Bookmark {
+    /// Replaces the bookmark at `path` whole.
     pub(crate) fn write(&self, path: &Path, durable: bool) -> io::Result<()> {
         let open = self.open.iter().map(|(exchange, entry)| Open {
             exchange: exchange.as_bytes().to_vec(),
@@ -85,9 +94,11 @@ impl Checkpoint {
         });
         let stored = Stored {
             leaves: Some(self.leaves.into()),
-            leaf_count: self.leaf_count,
+            leaf_count: self.tree.size(),
             bodies: Some(self.bodies.into()),
             open: open.collect(),
+            peaks: self.tree.peaks().iter().map(|peak| peak.to_vec()).collect(),
+            keys: self.keys.clone(),
         };
         let mut bytes = Vec::new();
         frame::put(&mut bytes, &stored);
@@ -101,7 +112,7 @@ impl Checkpoint {
         fs::rename(&part, path)
     }
 
-    /// Reads the checkpoint at `path`; `None` if there is no whole one.
+    /// Reads the bookmark at `path`; `None` if there is no whole one.
     pub(crate) fn read(path: &Path) -> Option<Self> {
         let file = fs::File::open(path).ok()?;
         let frame = FrameReader::new(file, path, 0).next().ok()??;
@@ -119,11 +130,13 @@ impl Checkpoint {
             };
             open.insert(exchange, entry);
         }
+        let peaks: Option<Vec<_>> = stored.peaks.into_iter().map(|peak| peak.try_into().ok()).collect();
         Some(Self {
             leaves: stored.leaves?.into(),
-            leaf_count: stored.leaf_count,
+            tree: Tree::from_peaks(stored.leaf_count, peaks?)?,
             bodies: stored.bodies?.into(),
             open,
+            keys: stored.keys,
         })
     }
 }

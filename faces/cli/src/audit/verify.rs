@@ -1,0 +1,172 @@
+//! `portcullis audit verify`: the whole ledger, and the first bad place in it.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use record::audit::{Expected, Report};
+use serde_json::{Value, json};
+
+use super::{checkpoints, key};
+use crate::config_verb;
+use crate::failure::Failure;
+use crate::out::{Out, Tone};
+
+#[derive(Args)]
+pub(crate) struct Verify {
+    /// The ledger's folder, or a copy of it; taken from the configuration when absent
+    dir: Option<PathBuf>,
+    /// Checkpoints kept elsewhere: a file with any number of them, or - for standard input
+    #[arg(long, value_name = "FILE")]
+    against: Vec<PathBuf>,
+    /// The key that must have signed, or handed over: as `audit key` prints it, or a file with it
+    #[arg(long)]
+    key: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// The configuration file
+    #[arg(long, short, default_value = "portcullis.yaml", env = "PORTCULLIS_CONFIG")]
+    config: PathBuf,
+}
+
+impl Verify {
+    pub(crate) fn run(self, out: &mut Out) -> Result<ExitCode, Failure> {
+        let dir = match self.dir {
+            Some(dir) => dir,
+            None => config_verb::load(&self.config, out.colour())?.ledger.dir,
+        };
+        let mut expected =
+            Expected { checkpoints: Vec::new(), key: self.key.as_deref().map(key).transpose()? };
+        for file in &self.against {
+            expected.checkpoints.extend(checkpoints(file)?);
+        }
+        let mut bar = Bar::new();
+        let report = record::audit::verify(&dir, &expected, &mut |done, of| bar.draw(done, of))?;
+        bar.clear();
+        if self.json {
+            out.json(&described(&report))?;
+        } else {
+            tell(out, &report, &expected)?;
+        }
+        Ok(if report.flaw.is_some() { ExitCode::from(1) } else { ExitCode::SUCCESS })
+    }
+}
+
+/// How far it is, on a terminal only.
+struct Bar {
+    err: Out,
+    shown: bool,
+    /// In thousandths.
+    at: Option<u64>,
+}
+
+impl Bar {
+    fn new() -> Self {
+        Self { err: Out::stderr(), shown: std::io::stderr().is_terminal(), at: None }
+    }
+
+    fn draw(&mut self, done: u64, of: u64) {
+        const WIDTH: u64 = 40;
+        let at = done.saturating_mul(1000).checked_div(of).unwrap_or(1000).min(1000);
+        if !self.shown || self.at == Some(at) {
+            return;
+        }
+        self.at = Some(at);
+        let full = usize::try_from(at * WIDTH / 1000).unwrap_or(0);
+        let rest = usize::try_from(WIDTH).unwrap_or(0).saturating_sub(full);
+        let line = format!(
+            "\r[{}{}] {:3} %  {} of {} MiB",
+            "#".repeat(full),
+            ".".repeat(rest),
+            at / 10,
+            done >> 20,
+            of >> 20
+        );
+        // A bar that can't be drawn is no reason to stop.
+        let _ = self.err.raw(line.as_bytes());
+    }
+
+    fn clear(&mut self) {
+        if self.at.is_some() {
+            let _ = self.err.raw(b"\r\x1b[K");
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn described(report: &Report) -> Value {
+    let flaw = report.flaw.as_ref().map(|flaw| {
+        json!({
+            "file": flaw.file.display().to_string(),
+            "segment": flaw.segment,
+            "offset": flaw.offset,
+            "leaf": flaw.leaf,
+            "problem": flaw.problem,
+        })
+    });
+    let keys = report.keys.iter().map(
+        |used| json!({ "leaf": used.leaf, "key": used.key.to_string(), "handed_over": used.handed_over }),
+    );
+    json!({
+        "ok": report.flaw.is_none(),
+        "flaw": flaw,
+        "origin": report.origin,
+        "leaves": report.leaves,
+        "root": hex(&report.root),
+        "exchanges": report.exchanges,
+        "open": report.open,
+        "refused": report.refused,
+        "frames": report.frames,
+        "bytes": report.bytes,
+        "checkpoints": report.checkpoints,
+        "covered": report.covered,
+        "against": report.against,
+        "keys": keys.collect::<Vec<_>>(),
+        "notes": report.notes,
+    })
+}
+
+fn tell(out: &mut Out, report: &Report, expected: &Expected) -> Result<(), Failure> {
+    match &report.flaw {
+        Some(flaw) => {
+            let bad = out.tone(Tone::Bad, "bad");
+            out.line(format_args!("{bad}: {flaw}"))?;
+            out.line(format_args!("     Everything before it is whole: {} leaves.", report.leaves))?;
+        }
+        None => {
+            let good = out.tone(Tone::Good, "ok");
+            out.line(format_args!(
+                "{good}: {} leaves, {} exchanges ({} open), {} refused before there was a caller, {} body frames, {} bytes",
+                report.leaves, report.exchanges, report.open, report.refused, report.frames, report.bytes
+            ))?;
+        }
+    }
+    out.line(format_args!("tree:        {} with root {}", report.origin, hex(&report.root)))?;
+    out.line(format_args!(
+        "checkpoints: {} in the ledger hold; the newest covers {} of {} leaves",
+        report.checkpoints, report.covered, report.leaves
+    ))?;
+    for size in &report.against {
+        out.line(format_args!("kept:        one of {size} leaves holds"))?;
+    }
+    for used in &report.keys {
+        out.line(format_args!("key:         {} since leaf {}", used.key, used.leaf))?;
+    }
+    for note in &report.notes {
+        let label = out.tone(Tone::Caution, "note");
+        out.line(format_args!("{label}: {note}"))?;
+    }
+    if report.flaw.is_none() && expected.checkpoints.is_empty() {
+        out.line(out.tone(
+            Tone::Faint,
+            "This shows that the ledger fits itself. That it is the one that was written, a checkpoint shows that was \
+             kept elsewhere: --against FILE.",
+        ))?;
+    }
+    Ok(())
+}
