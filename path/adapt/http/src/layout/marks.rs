@@ -223,7 +223,7 @@ pub(crate) fn walk<'n>(root: &'n Node<'n>, ask: &mut Ask<'_, 'n>, marks: &mut Ve
 /// The same around what is hidden, whose marks take their places among the others.
 pub(crate) fn walk_around<'n>(
     root: &'n Node<'n>,
-    hidden: Vec<Mark>,
+    mut hidden: Vec<Mark>,
     ask: &mut Ask<'_, 'n>,
     marks: &mut Vec<Mark>,
 ) {
@@ -231,6 +231,7 @@ pub(crate) fn walk_around<'n>(
     if hidden.is_empty() {
         return;
     }
+    enclose(&mut hidden, marks);
     let lies_in = |mark: &Mark| {
         let count = hidden.partition_point(|part| part.range.start <= mark.range.start);
         count
@@ -241,6 +242,26 @@ pub(crate) fn walk_around<'n>(
     marks.retain(|mark| !lies_in(mark));
     marks.extend(hidden);
     marks.sort_by_key(|mark| mark.range.start);
+}
+
+/// A part that is judged as one, and of which something is hidden, is hidden with it.
+fn enclose(hidden: &mut Vec<Mark>, marks: &mut [Mark]) {
+    let mut wholes: Vec<Range<usize>> = Vec::new();
+    for mark in marks {
+        let first = hidden.partition_point(|part| part.range.start < mark.range.start);
+        let Some(part) = hidden.get(first).filter(|part| part.range.end <= mark.range.end) else { continue };
+        if let Kind::Hidden(class, _) | Kind::Dropped(class) = &part.kind
+            && part.range != mark.range
+        {
+            mark.kind = Kind::Hidden(class.clone(), Encoding::JsonValue);
+            wholes.push(mark.range.clone());
+        }
+    }
+    hidden.retain(|part| {
+        let count = wholes.partition_point(|whole| whole.start <= part.range.start);
+        let around = count.checked_sub(1).and_then(|at| wholes.get(at));
+        around.is_none_or(|whole| part.range.end > whole.end)
+    });
 }
 
 struct Walk<'w, 'a, 'n> {
