@@ -268,34 +268,31 @@ async fn keep_up(dir: &Path, mut written: watch::Receiver<Position>) {
     // Weak in time, never in order: behind by this much under load, so that it works in batches.
     const PAUSE: Duration = Duration::from_millis(100);
     const AGAIN: Duration = Duration::from_millis(200);
-    let (mut index, mut opened) = (None, false);
+    let mut index = None;
     loop {
         let until = *written.borrow_and_update();
         let outcome = match &index {
             None => match Index::open(dir).await {
-                Ok(new) => {
-                    (index, opened) = (Some(new), true);
+                Ok(opened) => {
+                    index = Some(opened);
                     Ok(())
                 }
                 Err(error) => Err(error),
             },
             Some(index) => Index::catch_up(index, dir, Some(until), &mut |_| ()).await,
         };
-        match (outcome, index.is_some()) {
-            (Ok(()), true) if caught_up(index.as_ref(), until).await => {
+        match (outcome, &index) {
+            (Ok(()), Some(_)) if caught_up(index.as_ref(), until).await => {
                 if written.changed().await.is_err() {
                     break;
                 }
                 tokio::time::sleep(PAUSE).await;
             }
             (Ok(()), _) => {}
-            (Err(error), _) => {
+            (Err(error), opened) => {
                 tracing::warn!(%error, "the ledger's index is behind; it is tried again");
-                match index.take() {
-                    // A transaction that cannot be undone, as on a full disk, leaves its connection useless.
-                    Some(broken) => broken.pool.close().await,
-                    None if !opened => discard(dir),
-                    None => {}
+                if opened.is_none() {
+                    discard(dir);
                 }
                 if written.has_changed().is_err() {
                     break;
