@@ -131,7 +131,7 @@ impl CatalogueEntry {
     pub(crate) fn fits(&self, method: &Method, path: &str) -> bool {
         let method = method.as_str();
         let listed = |listed: &String| listed == method || (method == "HEAD" && listed == "GET");
-        (self.methods.is_empty() || self.methods.iter().any(listed)) && self.pattern.captures(path).is_some()
+        self.pattern.fits(path) && (self.methods.is_empty() || self.methods.iter().any(listed))
     }
 }
 
