@@ -19,7 +19,7 @@ use crate::seal::{Ending, seal};
 use crate::session::{self, Arrival, Entered, Heard, Turned};
 use crate::setup::{Place, Setup};
 use crate::stream::Sight;
-use crate::{disclose, metadata, refuse, stream};
+use crate::{disclose, metadata, refuse, ride, stream};
 
 /// Carries one request from its arrival to its seal.
 pub(crate) async fn carry(gateway: Arc<Gateway>, arrival: Arrival, reply: Reply) {
@@ -163,5 +163,6 @@ async fn exchange(
 
     // mask → record → respond, chunk by chunk; then seal
     let ending = stream::carry(gateway, place, question, &mut sight, answer, &mut record, came, reply).await;
+    ride::step_aside().await;
     seal(gateway, record, came, ending).await;
 }
