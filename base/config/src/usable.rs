@@ -23,10 +23,8 @@ pub use console::{Console, Session, SignIn};
 pub use fields::{Disclose, Field, FieldPlace, HiddenField};
 pub use identity::{ClaimRule, ClaimTest, GroupRule, Groups, Issuer, IssuerKind, Mfa};
 pub use login::{IssuerLogin, LOGIN_METADATA_PATH};
-pub use resource::{
-    Credential, OnTokenExpiry, Resource, ResourceKind, Route, ServerKind, Timeouts, UnknownStreams,
-    UpstreamTls,
-};
+pub use model::{ServerKind, UnknownStreams};
+pub use resource::{Credential, OnTokenExpiry, Resource, ResourceKind, Route, Timeouts, UpstreamTls};
 pub use state::State;
 
 /// Everything one file says.

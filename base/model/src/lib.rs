@@ -16,6 +16,7 @@ mod operation;
 mod outcome;
 mod question;
 mod refusal;
+mod server;
 mod understood;
 
 pub use act::{Act, Area};
@@ -30,4 +31,5 @@ pub use operation::{Class, Facts, Operation};
 pub use outcome::{Findings, Outcome, Usage};
 pub use question::{AnswerHead, Question, QuestionParts};
 pub use refusal::{Code, Fault, Refusal};
+pub use server::{ServerKind, UnknownStreams};
 pub use understood::{AskedText, Understood};
