@@ -20,10 +20,10 @@ pub use admin::Admin;
 pub use asked::{BackchannelLogout, ClientAuth, Introspection, Userinfo};
 pub use checkpoints::Checkpoints;
 pub use console::{Console, Session, SignIn};
-pub use fields::{Disclose, Field, FieldPlace, HiddenField};
+pub use fields::Disclose;
 pub use identity::{ClaimRule, ClaimTest, GroupRule, Groups, Issuer, IssuerKind, Mfa};
 pub use login::{IssuerLogin, LOGIN_METADATA_PATH};
-pub use model::{ServerKind, UnknownStreams};
+pub use model::{FieldPlace, FieldRule, ServerKind, UnknownStreams};
 pub use resource::{Credential, OnTokenExpiry, Resource, ResourceKind, Route, Timeouts, UpstreamTls};
 pub use state::State;
 

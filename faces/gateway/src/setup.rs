@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapt_http::{AdapterSpec, FieldPlace, FieldRule, HttpAdapter, Patterns, RouteSpec};
+use adapt_http::{AdapterSpec, HttpAdapter, Patterns, RouteSpec};
 use authenticate::{Authenticator, Standing};
 use authorize::{Authorizer, PolicySet, Target};
 use config::Config;
@@ -220,19 +220,8 @@ fn adapter_spec(resource: &config::Resource, patterns: &Arc<Patterns>) -> Adapte
         patterns: Arc::clone(patterns),
         max_held_answer_bytes: resource.max_held_answer_bytes,
         unknown_streams: resource.unknown_streams,
-        fields: resource.fields.iter().map(field_rule).collect(),
+        fields: resource.fields.clone(),
         ..AdapterSpec::new(resource.server)
-    }
-}
-
-fn field_rule(field: &config::Field) -> FieldRule {
-    FieldRule {
-        place: match &field.place {
-            config::FieldPlace::Body(steps) => FieldPlace::Body(steps.clone()),
-            config::FieldPlace::Header(name) => FieldPlace::Header(name.clone()),
-        },
-        class: field.class.clone(),
-        dropped: field.hidden == config::HiddenField::Dropped,
     }
 }
 

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use http::{HeaderName, Method, Uri};
-use model::{Class, ResourceName, ServerKind, UnknownStreams};
+use model::{Class, FieldRule, ResourceName, ServerKind, UnknownStreams};
 
-use super::fields::{Disclose, Field};
+use super::fields::Disclose;
 use crate::SecretRef;
 
 /// One protected endpoint.
@@ -43,7 +43,7 @@ pub struct Resource {
     /// What happens to a stream whose shape is unknown.
     pub unknown_streams: UnknownStreams,
     /// Parts of its answers whose class is known by their place.
-    pub fields: Vec<Field>,
+    pub fields: Vec<FieldRule>,
     /// What becomes of values in requests that policy does not disclose.
     pub disclose: Disclose,
     /// Whether the record keeps bodies, or only their digests and lengths.

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use http::Method;
 use model::{
-    Adapter, AnswerHead, Class, Layout, MaySee, Operation, Question, Refusal, ServerKind, Understood,
-    UnknownStreams,
+    Adapter, AnswerHead, Class, FieldRule, Layout, MaySee, Operation, Question, Refusal, ServerKind,
+    Understood, UnknownStreams,
 };
 
 use crate::catalogue::{AnswerShape, CatalogueEntry, CatalogueFault, Pattern, entries};
 use crate::facts::{Body, Profile, Query, facts, texts};
-use crate::layout::{self, FieldRule, Reading};
+use crate::layout::{self, Reading};
 use crate::patterns::Patterns;
 
 /// Why an adapter could not be built.

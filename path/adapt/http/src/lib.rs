@@ -20,6 +20,5 @@ pub use catalogue::{CatalogueEntry, CatalogueFault, catalogue};
 pub use dialect::Dialect;
 pub use headers::{request_headers, response_headers};
 pub use json::{Flaw, JsonFault, MAX_JSON_BYTES, Member, Node, Number, Value, strict_json};
-pub use layout::{FieldPlace, FieldRule};
-pub use model::{ServerKind, UnknownStreams};
+pub use model::{FieldPlace, FieldRule, ServerKind, UnknownStreams};
 pub use patterns::{PatternFault, Patterns};

@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Method, header};
-use model::{AnswerHead, DataClass, Encoding, Layout, MaySee, Piece, UnknownStreams};
+use model::{AnswerHead, DataClass, Encoding, FieldRule, Layout, MaySee, Piece, UnknownStreams};
 
 pub(crate) use marks::{is_long, is_protocol_key};
 
@@ -36,7 +36,6 @@ use crate::catalogue::AnswerShape;
 use crate::dialect::is_bodiless;
 use crate::media::Media;
 use body::BodyLayout;
-pub use fields::{FieldPlace, FieldRule};
 use fields::{Fields, Headed};
 use framing::Framing;
 use held::HeldStream;
