@@ -23,7 +23,7 @@ pub use console::{Console, Session, SignIn};
 pub use fields::Disclose;
 pub use identity::{ClaimRule, ClaimTest, GroupRule, Groups, Issuer, IssuerKind, Mfa};
 pub use login::{IssuerLogin, LOGIN_METADATA_PATH};
-pub use model::{FieldPlace, FieldRule, ServerKind, UnknownStreams};
+pub use model::{Durability, FieldPlace, FieldRule, ServerKind, UnknownStreams};
 pub use resource::{Credential, OnTokenExpiry, Resource, ResourceKind, Route, Timeouts, UpstreamTls};
 pub use state::State;
 
@@ -132,15 +132,6 @@ impl Ledger {
             reserve_bytes: 16 << 20,
         }
     }
-}
-
-/// What an acknowledged write survives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Durability {
-    /// The death of the process, by `kill -9` too.
-    Process,
-    /// The death of the machine: each group of writes ends in `fdatasync`.
-    Disk,
 }
 
 /// What one gateway takes on at once.

@@ -30,7 +30,7 @@ pub use field::{FieldPlace, FieldRule};
 pub use identity::{CallerKind, GroupName, Identity, TokenFacts};
 pub use layout::{Encoding, HeaderField, Lane, Layout, LayoutFault, Piece, Unmasked};
 pub use operation::{Class, Facts, Operation};
-pub use outcome::{Findings, Outcome, Usage};
+pub use outcome::{Durability, Findings, Outcome, Usage};
 pub use question::{AnswerHead, Question, QuestionParts};
 pub use refusal::{Code, Fault, Refusal};
 pub use server::{ServerKind, UnknownStreams};

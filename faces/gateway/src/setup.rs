@@ -238,10 +238,7 @@ fn deny_lists(config: &Config) -> Result<Patterns, SetupError> {
 fn ledger_settings(ledger: &config::Ledger) -> record::Settings {
     let digest_key = ledger.dir.with_extension("digest-key");
     record::Settings {
-        durability: match ledger.durability {
-            config::Durability::Process => record::Durability::Process,
-            config::Durability::Disk => record::Durability::Disk,
-        },
+        durability: ledger.durability,
         segment_bytes: ledger.segment_bytes,
         queue: ledger.queue,
         write_timeout: ledger.write_timeout,
