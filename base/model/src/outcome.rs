@@ -65,6 +65,17 @@ pub struct Findings {
     pub revealed: BTreeMap<DataClass, u64>,
 }
 
+impl Findings {
+    /// Counts what was found elsewhere too.
+    pub fn add(&mut self, more: &Self) {
+        for (all, more) in [(&mut self.masked, &more.masked), (&mut self.revealed, &more.revealed)] {
+            for (class, count) in more {
+                *all.entry(class.clone()).or_default() += count;
+            }
+        }
+    }
+}
+
 /// What an acknowledged write to the ledger survives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
