@@ -212,8 +212,7 @@ impl Remask {
         match masker.push(Unmasked { exchange: self.exchange, bytes }) {
             Ok(masked) => some(time, joined([masked])),
             Err(_) => {
-                let findings = masker.findings().clone();
-                self.findings.add(&findings);
+                self.findings.add(masker.findings());
                 self.answer = Answer::Lost;
                 vec![hidden(time, length)]
             }
@@ -244,8 +243,7 @@ impl Remask {
             (Ended::Whole, Ok(rest)) => joined([rest]),
             _ => Bytes::new(),
         };
-        let findings = masker.findings().clone();
-        self.findings.add(&findings);
+        self.findings.add(masker.findings());
         self.answer = Answer::Lost;
         some(time, rest)
     }
