@@ -124,19 +124,18 @@ async fn exchange(
         Ok(record) => record,
         Err(fault) => return refuse::unrecorded(gateway, came, &fault, reply).await,
     };
-    if let Some(refusal) =
-        disclosed.as_ref().filter(|disclosed| disclosed.fixed).and_then(|d| d.refusal.as_ref())
-    {
-        return refuse::caller(gateway, record, came, refusal, reply).await;
-    }
-    let permit = match decided {
-        Ok(permit) => permit,
-        Err(denied) => return refuse::caller(gateway, record, came, &denied.refusal(), reply).await,
+    let refused = disclosed.as_ref().and_then(|disclosed| disclosed.refusal.as_ref());
+    let permitted = match (decided, refused) {
+        // What policy said of such a request must not be told: the value is in what it was asked about.
+        (_, Some(refused)) if bare.is_some() => Err(refused.clone()),
+        (Err(denied), _) => Err(denied.refusal()),
+        (Ok(_), Some(refused)) => Err(refused.clone()),
+        (Ok(permit), None) => Ok(permit),
     };
-
-    if let Some(refusal) = disclosed.as_ref().and_then(|disclosed| disclosed.refusal.as_ref()) {
-        return refuse::caller(gateway, record, came, refusal, reply).await;
-    }
+    let permit = match permitted {
+        Ok(permit) => permit,
+        Err(refusal) => return refuse::caller(gateway, record, came, &refusal, reply).await,
+    };
 
     // approve
     let mut sight = Sight::of(&permit, place, live);
