@@ -6,6 +6,7 @@
 
 mod act;
 mod adapter;
+mod bytes;
 mod class;
 mod clock;
 mod decision;
@@ -22,6 +23,7 @@ mod understood;
 
 pub use act::{Act, Area};
 pub use adapter::{Adapter, MaySee, Reveal, Usable};
+pub use bytes::{from_hex, hex, same};
 pub use class::{DataClass, DataClassError};
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use decision::{Decision, Judgement, PolicyReason, PolicySetHash, Ruling};
