@@ -23,7 +23,7 @@ use crate::{disclose, metadata, refuse, stream};
 
 /// Carries one request from its arrival to its seal.
 pub(crate) async fn carry(gateway: Arc<Gateway>, arrival: Arrival, reply: Reply) {
-    let came = Came::from(&arrival);
+    let came = arrival.came;
     let setup = gateway.setup();
     let Some(_room) = gateway.room_for_one() else {
         let turned = Turned { refusal: refuse::overloaded(), identity: None };
@@ -33,19 +33,13 @@ pub(crate) async fn carry(gateway: Arc<Gateway>, arrival: Arrival, reply: Reply)
         return Box::pin(metadata::answer(&gateway, &came, &arrival.head, reply)).await;
     }
     match session::enter(&setup, &arrival).await {
-        Ok(entered) => hear(&gateway, &setup, entered, came, arrival, reply).await,
+        Ok(entered) => hear(&gateway, &setup, entered, arrival, reply).await,
         Err(turned) => refuse::stranger(&gateway, &came, &arrival.head, &turned, reply).await,
     }
 }
 
-async fn hear(
-    gateway: &Gateway,
-    setup: &Setup,
-    entered: Entered,
-    came: Came,
-    arrival: Arrival,
-    reply: Reply,
-) {
+async fn hear(gateway: &Gateway, setup: &Setup, entered: Entered, arrival: Arrival, reply: Reply) {
+    let came = arrival.came;
     let Entered { caller, place, path } = entered;
     match session::hear(setup, &gateway.memory, &place, path, arrival).await {
         Ok(Heard { question, memory: _memory }) => {
