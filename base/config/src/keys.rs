@@ -101,6 +101,25 @@ pub(crate) const FILE: Section = Section {
     ],
 };
 
+/// How a listener is secured.
+const SECURED: Key = Key {
+    name: "tls",
+    shape: Shape::WordOr(
+        &[("local", "a certificate authority of the gateway's own, made on first start")],
+        &TLS,
+    ),
+    absent: Absent::Nothing("plain HTTP"),
+    doc: "How it is secured. Plain HTTP is for loopback only, unless `plain: allowed`.",
+};
+
+/// Whether a listener may do without TLS where others can reach it.
+const PLAIN: Key = Key {
+    name: "plain",
+    shape: Shape::Choice(ALLOWED),
+    absent: Absent::Nothing("refused beyond loopback"),
+    doc: "Allows plain HTTP on an address that others can reach: tokens travel readable.",
+};
+
 const LISTENER: Section = Section {
     name: "listener",
     doc: "One address to listen on. May be written as the address alone.",
@@ -111,21 +130,8 @@ const LISTENER: Section = Section {
             absent: Absent::Fault,
             doc: "The address. Port 0 lets the system choose.",
         },
-        Key {
-            name: "tls",
-            shape: Shape::WordOr(
-                &[("local", "a certificate authority of the gateway's own, made on first start")],
-                &TLS,
-            ),
-            absent: Absent::Nothing("plain HTTP"),
-            doc: "How it is secured. Plain HTTP is for loopback only, unless `plain: allowed`.",
-        },
-        Key {
-            name: "plain",
-            shape: Shape::Choice(ALLOWED),
-            absent: Absent::Nothing("refused beyond loopback"),
-            doc: "Allows plain HTTP on an address that others can reach: tokens travel readable.",
-        },
+        SECURED,
+        PLAIN,
     ],
 };
 

@@ -20,13 +20,11 @@ pub use admin::Admin;
 pub use asked::{BackchannelLogout, ClientAuth, Introspection, Userinfo};
 pub use checkpoints::Checkpoints;
 pub use console::{Console, Session, SignIn};
-pub use fields::{Disclose, Field, FieldPlace, HiddenField};
+pub use fields::Disclose;
 pub use identity::{ClaimRule, ClaimTest, GroupRule, Groups, Issuer, IssuerKind, Mfa};
 pub use login::{IssuerLogin, LOGIN_METADATA_PATH};
-pub use resource::{
-    Credential, OnTokenExpiry, Resource, ResourceKind, Route, ServerKind, Timeouts, UnknownStreams,
-    UpstreamTls,
-};
+pub use model::{Durability, FieldPlace, FieldRule, ServerKind, UnknownStreams};
+pub use resource::{Credential, OnTokenExpiry, Resource, ResourceKind, Route, Timeouts, UpstreamTls};
 pub use state::State;
 
 /// Everything one file says.
@@ -134,15 +132,6 @@ impl Ledger {
             reserve_bytes: 16 << 20,
         }
     }
-}
-
-/// What an acknowledged write survives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Durability {
-    /// The death of the process, by `kill -9` too.
-    Process,
-    /// The death of the machine: each group of writes ends in `fdatasync`.
-    Disk,
 }
 
 /// What one gateway takes on at once.

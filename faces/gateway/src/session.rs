@@ -3,7 +3,6 @@
 //! What comes out is an [`Entered`]: a verified caller at a known resource. What fails is a refusal to
 //! a stranger, recorded without a body.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,28 +13,18 @@ use bytes::{Bytes, BytesMut};
 use http::request::Parts;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
-use jiff::Timestamp;
 use model::{Code, ExchangeId, Identity, Question, QuestionParts, Refusal};
 use resolve::NormalPath;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::came::Came;
 use crate::setup::{Place, Setup};
 
 /// A request that has arrived, nothing yet known of it.
 pub(crate) struct Arrival {
-    pub(crate) exchange: ExchangeId,
-    pub(crate) at: Timestamp,
-    /// On the clock that never steps backward.
-    pub(crate) began: Duration,
-    pub(crate) client: SocketAddr,
-    /// Where it came in.
-    pub(crate) listener: SocketAddr,
-    /// Whether by TLS.
-    pub(crate) secure: bool,
+    pub(crate) came: Came,
     pub(crate) head: Parts,
     pub(crate) body: Incoming,
-    /// Whose error shape a refusal takes.
-    pub(crate) dialect: Dialect,
 }
 
 impl Arrival {
@@ -43,17 +32,16 @@ impl Arrival {
         let at = clock.now();
         let (head, body) = request.into_parts();
         let dialect = Dialect::of(head.uri.path(), &head.headers);
-        Self {
+        let came = Came {
             exchange: ExchangeId::at(at),
             at,
             began: clock.elapsed(),
             client: peer.address,
             listener: peer.listener,
             secure: peer.secure,
-            head,
-            body,
             dialect,
-        }
+        };
+        Self { came, head, body }
     }
 }
 
@@ -78,7 +66,7 @@ pub(crate) struct Turned {
 pub(crate) async fn enter(setup: &Setup, arrival: &Arrival) -> Result<Entered, Turned> {
     let nobody = |refusal| Turned { refusal, identity: None };
     accept::framing(&arrival.head).map_err(nobody)?;
-    let caller = setup.authenticator.caller(arrival.exchange, &arrival.head.headers).await;
+    let caller = setup.authenticator.caller(arrival.came.exchange, &arrival.head.headers).await;
     let caller = caller.map_err(|fault| nobody(fault.refusal()))?;
     match resolve(setup, &arrival.head) {
         Ok((place, path)) => Ok(Entered { caller, place, path }),
@@ -137,9 +125,9 @@ pub(crate) async fn hear(
     path: String,
     arrival: Arrival,
 ) -> Result<Heard, Box<Unheard>> {
-    let Arrival { exchange, head, body, .. } = arrival;
+    let Arrival { came, head, body } = arrival;
     let mut parts = QuestionParts {
-        exchange,
+        exchange: came.exchange,
         method: head.method,
         path,
         query: head.uri.query().map(str::to_owned),

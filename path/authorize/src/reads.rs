@@ -20,6 +20,13 @@ pub(crate) struct Field {
     part: Option<String>,
 }
 
+impl Field {
+    /// Whether this is the field `name`, or a part of it.
+    pub(crate) fn is_in(&self, name: &str) -> bool {
+        self.name == name
+    }
+}
+
 /// The fields a policy reads, in order. `None` if it uses the context as a whole, or in a way that is
 /// not understood here.
 pub(crate) fn reads(policy: &Template) -> Option<Vec<Field>> {
@@ -263,6 +270,23 @@ mod tests {
         assert_eq!(found(one, "infer", &[3])[..], [1, 2]);
         assert_eq!(found(one, "train", &[3])[..], [3]);
         assert_eq!(found(two, "infer", &[4])[..], [4]);
+    }
+
+    #[test]
+    fn who_may_read_approvals_is_asked_with_them() {
+        for (condition, reads) in [
+            ("context.approvals >= 1", true),
+            ("context has approvals", true),
+            ("principal.kind == \"human\" && (context.stream || 0 < context.approvals)", true),
+            ("context == context", true),
+            ("context.batch < 3 && context has stream", false),
+            ("principal.kind == \"human\"", false),
+        ] {
+            let policy = format!(
+                "permit(principal, action in Action::\"operation\", resource) when {{ {condition} }};"
+            );
+            assert_eq!(sample::set(&policy).policies[0].reads_approvals(), reads, "{condition}");
+        }
     }
 
     #[test]

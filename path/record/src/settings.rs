@@ -3,14 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// When an append counts as written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Durability {
-    /// The kernel has it: survives the end of the process in any way, not a power cut.
-    Process,
-    /// The disk says it has it: survives a power cut. One flush a group of appends.
-    Disk,
-}
+use model::Durability;
 
 /// Where and how the ledger writes.
 #[derive(Clone, Debug)]

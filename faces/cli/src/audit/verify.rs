@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use model::hex;
 use record::audit::{Expected, Report};
 use serde_json::{Value, json};
 
@@ -93,10 +94,6 @@ impl Bar {
             let _ = self.err.raw(b"\r\x1b[K");
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn described(report: &Report) -> Value {

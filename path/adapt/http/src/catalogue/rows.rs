@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use model::Class;
+use model::{Class, ServerKind};
 
-use super::{AnswerShape, CatalogueEntry, ServerKind};
+use super::{AnswerShape, CatalogueEntry};
 use crate::facts::Profile;
 
 /// Where a catalogue or a route is not well written.
