@@ -148,7 +148,8 @@ impl Finder<'_> {
                 self.find(self.patterns.regex_owner.get(pattern.as_usize()));
             }
         }
-        if let Some(words) = &self.patterns.words {
+        // Nearly always there is none, and to know that is cheaper than to look for all.
+        if let Some(words) = self.patterns.words.as_ref().filter(|words| words.is_match(text)) {
             for hit in words.find_overlapping_iter(text) {
                 self.find(self.patterns.word_owner.get(hit.pattern().as_usize()));
                 if self.missing == 0 {
