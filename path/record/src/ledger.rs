@@ -150,12 +150,13 @@ impl Ledger {
         begin(&mut writer, found.torn, &signer)?;
         let queue = writer.settings.queue.clamp(1, ROOM);
         let timeout = writer.settings.write_timeout;
+        let indexing = writer.settings.indexing;
         let (jobs, receiver) = sync_channel(queue.saturating_add(64));
         let desk = Arc::new(Desk::new(writer));
         let at_desk = Arc::clone(&desk);
         spawn("ledger", &dir, move || at_desk.run(&receiver))?;
         let (end, indexed) = oneshot::channel();
-        index::follow(&dir, written.clone(), end)?;
+        index::follow(&dir, indexing, written.clone(), end)?;
         let (end, signing) = oneshot::channel();
         let checkpoints = checkpoints::keep(&dir, signer, signed, status.clone(), to_sign, end)?;
         let ended = Mutex::new(vec![signing, indexed]);

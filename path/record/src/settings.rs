@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::Indexing;
+
 /// When an append counts as written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
@@ -37,6 +39,8 @@ pub struct Settings {
     pub checkpoint_every: Duration,
     /// or when this many leaves were written since. It is looked four times a second whether one is due.
     pub checkpoint_leaves: u64,
+    /// How the index beside it is made.
+    pub indexing: Indexing,
 }
 
 impl Settings {
@@ -55,6 +59,7 @@ impl Settings {
             write_timeout: Duration::from_secs(5),
             reserve_bytes: 16 << 20,
             digest_key,
+            indexing: Indexing::default(),
         }
     }
 }

@@ -145,6 +145,7 @@ impl Case {
             question: &self.question,
             disclosed: &NOTHING,
             bodies: true,
+            session: "",
         }
     }
 }
