@@ -271,6 +271,15 @@ impl Frames {
     pub fn chains(&self) -> (Chain, Chain) {
         self.chains
     }
+
+    /// Goes on behind the end: with what was written since, and to where the exchange ends if `shown` knows
+    /// that by now.
+    pub fn again(&mut self, shown: &Exchange) {
+        let span = shown.bodies.as_ref().filter(|_| shown.sealed.is_some());
+        let end = span.map(|span| Position { segment: span.end_segment, offset: span.end_offset });
+        self.until = end.or(self.until);
+        self.reader.again();
+    }
 }
 
 impl Iterator for Frames {
