@@ -5,6 +5,7 @@
 //! forgets it all.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
 
 use serde_json::json;
 use sqlx::{Row as _, SqliteConnection};
@@ -16,6 +17,7 @@ use crate::posting::{BLOCK, Posting};
 use crate::rows::{Cell, Row, Rows, Statement, count, enter, text};
 use crate::segment::Position;
 use crate::terms::{self, Facet};
+use crate::text::Ear;
 
 /// Things of a kind remembered; above, all of them are forgotten and read again when asked for.
 const MOST: usize = 1 << 14;
@@ -39,6 +41,7 @@ CREATE INDEX sessions_key ON sessions (key);
 const POSTINGS: Statement = Statement { before: "REPLACE INTO postings ", after: "" };
 const PEOPLE: Statement = Statement { before: "INSERT OR IGNORE INTO people ", after: "" };
 const TERMS: Statement = Statement { before: "INSERT INTO terms ", after: "" };
+const TEXTS: Statement = Statement { before: "INSERT INTO texts (rowid, said) ", after: "" };
 const BLOCKS: Statement = Statement {
     before: "INSERT INTO blocks ",
     after: " ON CONFLICT (block) DO UPDATE SET first = min(first, excluded.first), last = max(last, excluded.last)",
@@ -74,6 +77,17 @@ pub(crate) struct Memory {
     people: HashMap<String, BTreeSet<String>>,
     postings: HashMap<i64, Posting>,
     sessions: HashMap<Id, Session>,
+    /// What was said, where words are indexed.
+    ear: Option<Ear>,
+}
+
+/// How a batch is entered.
+#[derive(Clone, Copy)]
+pub(crate) struct How<'a> {
+    /// After so many nanoseconds of silence a session is over.
+    pub(crate) idle: i64,
+    /// The ledger whose words are indexed, if they are.
+    pub(crate) words: Option<&'a Path>,
 }
 
 /// What a batch changes.
@@ -85,6 +99,7 @@ struct Changes {
     blocks: BTreeMap<i64, (i64, i64)>,
     /// By the number of the first exchange.
     sessions: BTreeMap<i64, (Id, Session)>,
+    texts: Vec<Row>,
     /// Sessions that are not remembered, and when something of them ended.
     ended: Vec<(i64, i64)>,
 }
@@ -96,17 +111,17 @@ impl Memory {
         all: &mut SqliteConnection,
         leaves: Vec<(Position, Leaf)>,
         (from, end): (Position, Position),
-        idle: i64,
+        how: How<'_>,
     ) -> Result<(), sqlx::Error> {
         // Another process may have indexed since.
         if self.at != Some(from) {
-            *self = Self::begin(all).await?;
+            *self = Self { ear: how.words.and_then(Ear::new), ..Self::begin(all).await? };
         }
         // Remembered again only when the batch is in.
         self.at = None;
         let (mut rows, mut changes) = (Rows::default(), Changes::default());
         for (at, leaf) in leaves {
-            self.take(all, (at, leaf), idle, (&mut rows, &mut changes)).await?;
+            self.take(all, (at, leaf), how.idle, (&mut rows, &mut changes)).await?;
         }
         rows.enter(all).await?;
         self.write(all, changes).await?;
@@ -147,6 +162,9 @@ impl Memory {
         (rows, changes): (&mut Rows, &mut Changes),
     ) -> Result<(), sqlx::Error> {
         let time = leaf.time;
+        if let (Some(ear), Some(span)) = (&mut self.ear, &leaf.bodies) {
+            ear.reach(span);
+        }
         match leaf.what {
             Some(What::Opened(opened)) => {
                 let n = self.number();
@@ -175,6 +193,12 @@ impl Memory {
                 self.note(all, n, None, &terms::sealed(&sealed), changes).await?;
                 let running = self.term(all, terms::RUNNING, changes).await?;
                 post(running, n, false, changes);
+                if let (Some(ear), Some(span)) = (&mut self.ear, &leaf.bodies) {
+                    let said = ear.said(&sealed.exchange, span);
+                    if !said.is_empty() {
+                        changes.texts.push(vec![count(n), text(said)]);
+                    }
+                }
                 rows.sealed(n, sealed);
             }
             Some(What::Refused(refused)) => {
@@ -327,6 +351,7 @@ impl Memory {
     async fn write(&mut self, all: &mut SqliteConnection, changes: Changes) -> Result<(), sqlx::Error> {
         enter(all, &TERMS, changes.terms).await?;
         enter(all, &PEOPLE, changes.people).await?;
+        enter(all, &TEXTS, changes.texts).await?;
         let blocks = changes.blocks.into_iter();
         let blocks = blocks.map(|(block, (first, last))| vec![count(block), count(first), count(last)]);
         enter(all, &BLOCKS, blocks.collect()).await?;

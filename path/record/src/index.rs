@@ -13,7 +13,7 @@ use sqlx::{Row, SqliteConnection};
 use tokio::sync::{Mutex, oneshot, watch};
 
 use crate::LedgerError;
-use crate::facets::{self, Memory};
+use crate::facets::{self, How, Memory};
 use crate::leaf::Leaf;
 use crate::ledger::spawn;
 use crate::segment::{HEADER, Position, Series};
@@ -189,12 +189,10 @@ impl Index {
                 from = stands;
                 continue;
             }
-            self.memory
-                .lock()
-                .await
-                .enter(&mut all, leaves, (from, end), self.indexing.idle())
-                .await
-                .map_err(sql)?;
+            let how = How { idle: self.indexing.idle(), words: self.indexing.full_text.then_some(dir) };
+            let mut memory = self.memory.lock().await;
+            memory.enter(&mut all, leaves, (from, end), how).await.map_err(sql)?;
+            drop(memory);
             sqlx::query("DELETE FROM place").execute(&mut *all).await.map_err(sql)?;
             sqlx::query("INSERT INTO place VALUES (?, ?, ?)")
                 .bind(number(end.segment))
