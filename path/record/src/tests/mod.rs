@@ -1,6 +1,7 @@
 //! The ledger as a whole, on real files, with a disk that can be made to fail.
 
 mod faults;
+mod finding;
 mod format;
 mod kill;
 mod own;
