@@ -266,7 +266,9 @@ permit (principal, action == Action::"infer", resource in Resource::"llama")
 when { principal.subject == "bob" };
 "#;
     let (provider, upstream) = tokio::join!(Provider::start(), FakeUpstream::start(|_| Reply::chat(["hi"])));
-    let gateway = plan(&provider, &upstream).file("proposed/all.cedar", PROPOSED).start().await;
+    let gateway = plan(&provider, &upstream).start().await;
+    std::fs::create_dir(gateway.file("proposed")).unwrap();
+    std::fs::write(gateway.file("proposed/all.cedar"), PROPOSED).unwrap();
     let (alice, bob) = (provider.login("alice").await, provider.login("bob").await);
     for _ in 0..3 {
         assert_eq!(chat(&gateway, &alice).await.status, StatusCode::OK);
