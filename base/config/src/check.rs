@@ -17,7 +17,9 @@ use std::path::{Path, PathBuf};
 use crate::fault::{Gathered, shown};
 use crate::keys::FILE;
 use crate::reader::{Item, Mapping, WordOr};
-use crate::usable::{Config, DenyList, Durability, Ledger, Limits, Listener, Policies, Resource, Tls};
+use crate::usable::{
+    Config, DenyList, Durability, Finding, Ledger, Limits, Listener, Policies, Resource, Tls,
+};
 use crate::{value, yaml};
 
 /// Most entries of a deny-list: patterns, which are searched together, and words.
@@ -223,7 +225,9 @@ fn ledger(file: &Mapping<'_>, base: &Base) -> Option<Ledger> {
     let write_timeout = section.duration("write_timeout");
     let dir = dir?;
     let checkpoints = checkpoints::checkpoints(&section, &dir, base)?;
-    Some(Ledger { dir, durability, segment_bytes, queue, write_timeout, reserve_bytes, checkpoints })
+    let finding =
+        Finding { session_idle: section.duration("session_idle"), full_text: section.flag("full_text") };
+    Some(Ledger { dir, durability, segment_bytes, queue, write_timeout, reserve_bytes, checkpoints, finding })
 }
 
 fn limits(section: &Mapping<'_>) -> Limits {

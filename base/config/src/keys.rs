@@ -243,6 +243,18 @@ const LEDGER: Section = Section {
             doc: "Kept free for seals, so that what was begun can be closed when the disk is full.",
         },
         Key {
+            name: "session_idle",
+            shape: Shape::Duration("1m", "24h"),
+            absent: Absent::Is("30m"),
+            doc: "Exchanges of one token on one resource are one session until it is silent for so long. A client that sends the header `x-portcullis-session` says itself what belongs together. Changed, the index is made anew at the next start.",
+        },
+        Key {
+            name: "full_text",
+            shape: Shape::Flag,
+            absent: Absent::Is("false"),
+            doc: "Whether words of requests and answers are indexed, for `sessions list --text`. What any masking rule finds in them is left out, for everybody, and so are sealed bodies. Whoever reads the file `index.sqlite` reads the words. Changed, the index is made anew at the next start.",
+        },
+        Key {
             name: "checkpoints",
             shape: Shape::Section(&CHECKPOINTS),
             absent: Absent::Is("{}"),

@@ -6,6 +6,7 @@ mod asked;
 mod checkpoints;
 mod console;
 mod fields;
+mod finding;
 mod identity;
 mod login;
 mod resource;
@@ -21,6 +22,7 @@ pub use asked::{BackchannelLogout, ClientAuth, Introspection, Userinfo};
 pub use checkpoints::Checkpoints;
 pub use console::{Console, Session, SignIn};
 pub use fields::Disclose;
+pub use finding::Finding;
 pub use identity::{ClaimRule, ClaimTest, GroupRule, Groups, Issuer, IssuerKind, Mfa};
 pub use login::{IssuerLogin, LOGIN_METADATA_PATH};
 pub use model::{Durability, FieldPlace, FieldRule, ServerKind, UnknownStreams};
@@ -116,6 +118,8 @@ pub struct Ledger {
     pub reserve_bytes: u64,
     /// Signed checkpoints of it.
     pub checkpoints: Checkpoints,
+    /// How it is made findable.
+    pub finding: Finding,
 }
 
 impl Ledger {
@@ -130,6 +134,7 @@ impl Ledger {
             queue: 4096,
             write_timeout: Duration::from_secs(5),
             reserve_bytes: 16 << 20,
+            finding: Finding::default(),
         }
     }
 }

@@ -145,6 +145,11 @@ impl Remask {
         }
     }
 
+    /// It is known by now how the answer ended.
+    pub(crate) fn ends(&mut self, ended: Ended) {
+        self.ended = ended;
+    }
+
     /// The frames are over: gives what was held.
     pub(crate) fn finish(&mut self, time: i64) -> Vec<Seen> {
         self.end(time)

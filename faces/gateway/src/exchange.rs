@@ -42,8 +42,8 @@ async fn hear(gateway: &Gateway, setup: &Setup, entered: Entered, arrival: Arriv
     let came = arrival.came;
     let Entered { caller, place, path } = entered;
     match session::hear(setup, &gateway.memory, &place, path, arrival).await {
-        Ok(Heard { question, memory: _memory }) => {
-            Box::pin(exchange(gateway, &place, caller, &question, &came, reply)).await;
+        Ok(Heard { question, session, memory: _memory }) => {
+            Box::pin(exchange(gateway, &place, caller, (&question, &session), &came, reply)).await;
         }
         Err(no) => {
             let asked = Unjudged { place: &place, caller: &caller, question: &no.question };
@@ -57,7 +57,7 @@ async fn exchange(
     gateway: &Gateway,
     place: &Place,
     caller: authenticate::Caller,
-    question: &Question,
+    (question, session): (&Question, &str),
     came: &Came,
     mut reply: Reply,
 ) {
@@ -113,6 +113,7 @@ async fn exchange(
         question,
         disclosed: disclosed.as_ref().map_or(&disclose::NOTHING, |disclosed| &disclosed.findings),
         bodies: place.record_bodies,
+        session,
     };
     let mut record = match gateway.ledger.open_exchange(opening).await {
         Ok(record) => record,

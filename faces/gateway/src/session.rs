@@ -18,6 +18,7 @@ use resolve::NormalPath;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::came::Came;
+use crate::said;
 use crate::setup::{Place, Setup};
 
 /// A request that has arrived, nothing yet known of it.
@@ -105,6 +106,8 @@ pub(crate) fn host(head: &Parts) -> Option<&str> {
 /// The request read whole, and the share of the gateway's memory it takes until it is dropped.
 pub(crate) struct Heard {
     pub(crate) question: Question,
+    /// The session its client says it belongs to; empty if it says none.
+    pub(crate) session: String,
     pub(crate) memory: Option<OwnedSemaphorePermit>,
 }
 
@@ -136,12 +139,14 @@ pub(crate) async fn hear(
     };
     let read = async {
         parts.headers = adapt_http::request_headers(&head.headers, &place.forward_headers)?;
-        read_body(body, place.max_request_bytes, memory, setup.config.limits.body_timeout).await
+        let session = said::session(&head.headers)?;
+        let read = read_body(body, place.max_request_bytes, memory, setup.config.limits.body_timeout).await;
+        read.map(|read| (read, session))
     };
     match read.await {
-        Ok((bytes, permit)) => {
+        Ok(((bytes, permit), session)) => {
             parts.body = bytes;
-            Ok(Heard { question: Question::new(parts), memory: permit })
+            Ok(Heard { question: Question::new(parts), session, memory: permit })
         }
         Err(refusal) => Err(Box::new(Unheard { refusal, question: Question::new(parts) })),
     }

@@ -246,6 +246,10 @@ fn ledger_settings(ledger: &config::Ledger) -> record::Settings {
         signing_key: ledger.checkpoints.key.clone(),
         checkpoint_every: ledger.checkpoints.every,
         checkpoint_leaves: ledger.checkpoints.leaves,
+        indexing: record::Indexing {
+            session_idle: ledger.finding.session_idle,
+            full_text: ledger.finding.full_text,
+        },
         ..record::Settings::new(&ledger.dir, digest_key)
     }
 }

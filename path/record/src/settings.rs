@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use model::Durability;
 
+use crate::Indexing;
+
 /// Where and how the ledger writes.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -30,6 +32,8 @@ pub struct Settings {
     pub checkpoint_every: Duration,
     /// or when this many leaves were written since. It is looked four times a second whether one is due.
     pub checkpoint_leaves: u64,
+    /// How the index beside it is made.
+    pub indexing: Indexing,
 }
 
 impl Settings {
@@ -48,6 +52,7 @@ impl Settings {
             write_timeout: Duration::from_secs(5),
             reserve_bytes: 16 << 20,
             digest_key,
+            indexing: Indexing::default(),
         }
     }
 }
