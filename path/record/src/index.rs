@@ -173,7 +173,7 @@ async fn place(connection: &mut SqliteConnection) -> Result<(Position, Vec<u8>),
 /// Whether an index that stands at `from` is one of these leaves.
 fn fits(series: &Series, from: Position, node: &[u8]) -> bool {
     from == Position::default()
-        || (fs::metadata(series.path(from.segment)).is_ok_and(|file| file.len() >= from.offset)
+        || (series.length(from.segment).is_some_and(|length| length >= from.offset)
             && series.header(from.segment).is_ok_and(|header| header.node == node))
 }
 
@@ -229,10 +229,8 @@ pub async fn rebuild_index(dir: &Path, mut progress: impl FnMut(u64, u64) + Send
     index.reset().await?;
     let series = Series::leaves(dir);
     let numbers = series.numbers().map_err(|error| LedgerError::file("list", &series.dir, error))?;
-    let sizes: Vec<(u64, u64)> = numbers
-        .into_iter()
-        .map(|number| (number, fs::metadata(series.path(number)).map_or(0, |file| file.len())))
-        .collect();
+    let sizes: Vec<(u64, u64)> =
+        numbers.into_iter().map(|number| (number, series.length(number).unwrap_or(0))).collect();
     let total = sizes.iter().fold(0u64, |sum, (_, size)| sum.saturating_add(*size));
     index
         .catch_up(dir, None, &mut |at: Position| {

@@ -1,5 +1,6 @@
 //! The ledger as the path uses it: open it, open exchanges in it, record refusals, close it.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -26,7 +27,9 @@ use crate::note::Signed;
 use crate::recorded::{Recorded, Words};
 use crate::recover::recover;
 use crate::reserve::Reserve;
+use crate::retention::Standing;
 use crate::segment::Position;
+use crate::shelves::Shelves;
 use crate::signing::Signer;
 use crate::strangers::Strangers;
 use crate::work::{Job, Work};
@@ -83,6 +86,9 @@ pub(crate) struct Inner {
     written: watch::Receiver<Position>,
     /// Tells when the threads that sign and that index have ended.
     ended: Mutex<Vec<oneshot::Receiver<()>>>,
+    /// The retention class of each resource with one of its own.
+    pub(crate) classes: BTreeMap<String, Arc<str>>,
+    pub(crate) standing: Arc<Mutex<Standing>>,
     checkpoints: watch::Receiver<Option<Arc<Signed>>>,
 }
 
@@ -127,11 +133,15 @@ impl Ledger {
         let origin = format!("portcullis/{}", index::hex(&found.node));
         let signer = Signer::load(&settings.signing_key, &dir, origin, &found.keys)?;
         let signed = last_checkpoint(&dir)?.map_or(0, |last| last.checkpoint().size).min(found.tree.size());
+        let standing = Arc::new(Mutex::new(found.standing));
+        let classes = settings.retention.resources.keys().map(|class| (class.clone(), class.as_str().into()));
+        let classes = classes.collect();
         let mut writer = Writer {
             clock: clock.clone(),
             disk,
             leaves: found.leaves,
-            bodies: found.bodies,
+            bodies: Shelves::new(found.bodies, &settings),
+            standing: standing.clone(),
             table: found.open,
             cadence: Cadence::new(settings.checkpoint_every, settings.checkpoint_leaves),
             tree: found.tree,
@@ -161,8 +171,21 @@ impl Ledger {
         let ended = Mutex::new(vec![signing, indexed]);
         let unit = ROOM.div_ceil(queue);
         let room = Arc::new(Semaphore::new(ROOM));
-        let inner =
-            Inner { jobs, desk, room, unit, timeout, clock, key, status, written, ended, checkpoints };
+        let inner = Inner {
+            jobs,
+            desk,
+            room,
+            unit,
+            timeout,
+            clock,
+            key,
+            status,
+            written,
+            ended,
+            checkpoints,
+            classes,
+            standing,
+        };
         Ok(Self(Arc::new(inner)))
     }
 
@@ -287,7 +310,8 @@ fn begin(writer: &mut Writer, torn: Vec<Torn>, signer: &Signer) -> Result<(), Le
     let is_new = writer.keys.last() != Some(&key.public_key);
     let public = key.public_key.clone();
     let leaf = |what| Leaf { time, bodies: None, what: Some(what) };
-    let all = torn.into_iter().map(What::Torn).chain(is_new.then_some(What::Key(key)));
+    let rules = writer.new_rules().map(What::Retention);
+    let all = torn.into_iter().map(What::Torn).chain(is_new.then_some(What::Key(key))).chain(rules);
     let jobs = all.map(|what| Job::own(None, Work::Leaf(Box::new(leaf(what))))).collect();
     let written = writer.group(jobs) && writer.seal_all();
     if !written {

@@ -284,7 +284,7 @@ impl Reader {
             let at = Position { segment: unsigned(row.get(0)), offset: unsigned(row.get(1)) };
             let frame = leaves.frame(at)?;
             let leaf = Leaf::decode(frame.payload.as_slice()).map_err(|_| Damage {
-                file: leaves.path(at.segment),
+                file: leaves.stored_path(at.segment),
                 offset: at.offset,
                 fault: Fault::Message,
             })?;
@@ -423,7 +423,7 @@ impl Iterator for Frames {
             };
             let digest = sha256(&frame.payload);
             let Ok(body) = Body::decode(Bytes::from(frame.payload)) else {
-                let file = self.series.path(at.segment);
+                let file = self.series.stored_path(at.segment);
                 return Some(Err(Damage { file, offset: at.offset, fault: Fault::Message }));
             };
             if read_id(&body.exchange) != Some(self.exchange) {

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::Retention;
+
 /// When an append counts as written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
@@ -37,6 +39,8 @@ pub struct Settings {
     pub checkpoint_every: Duration,
     /// or when this many leaves were written since. It is looked four times a second whether one is due.
     pub checkpoint_leaves: u64,
+    /// How long bodies are kept.
+    pub retention: Retention,
 }
 
 impl Settings {
@@ -49,6 +53,7 @@ impl Settings {
             signing_key: digest_key.with_extension("signing-key"),
             checkpoint_every: Duration::from_secs(60),
             checkpoint_leaves: 10_000,
+            retention: Retention::default(),
             durability: Durability::Process,
             segment_bytes: 256 << 20,
             queue: 4096,

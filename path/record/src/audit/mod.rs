@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 pub use proof::{ConsistencyProof, InclusionProof, Proof, Proven, Refuted};
 pub use prove::{keys, prove_consistency, prove_exchange};
+pub(crate) use verify::classes;
 pub use verify::verify;
 
 use crate::frame::Damage;
@@ -93,7 +94,11 @@ pub struct Flaw {
 impl Flaw {
     fn at(ledger: &Path, file: &Path, offset: u64, problem: impl Into<String>) -> Self {
         let file = file.strip_prefix(ledger).unwrap_or(file).to_owned();
-        let stem = file.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".seg"));
+        let stem = file
+            .file_name()
+            .and_then(|name| name.to_str())
+            .map(|name| name.strip_suffix(".zst").unwrap_or(name));
+        let stem = stem.and_then(|name| name.strip_suffix(".seg"));
         let segment = stem.and_then(|stem| stem.parse().ok());
         Self { segment, file, offset, leaf: None, problem: problem.into() }
     }

@@ -209,7 +209,10 @@ impl Audit {
                 ));
             }
             Some(What::Torn(torn)) => self.torn(index, &torn)?,
-            Some(What::Summary(_) | What::PolicySet(_) | What::Outage(_)) | None => {}
+            Some(
+                What::Summary(_) | What::PolicySet(_) | What::Outage(_) | What::Retention(_) | What::Hold(_),
+            )
+            | None => {}
         }
         if !span.class.is_empty() {
             self.forget_unclaimed();
@@ -361,7 +364,7 @@ fn is_plain(class: &str) -> bool {
     matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None)) && class.len() <= 63
 }
 
-fn classes(dir: &Path) -> Vec<String> {
+pub(crate) fn classes(dir: &Path) -> Vec<String> {
     let entries = fs::read_dir(dir.join("bodies")).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
     names.filter(|name| is_plain(name)).collect()
@@ -370,7 +373,7 @@ fn classes(dir: &Path) -> Vec<String> {
 fn size_of(dir: &Path) -> u64 {
     let mut series = vec![Series::leaves(dir)];
     series.extend(classes(dir).iter().map(|class| Series::bodies(dir, class)));
-    let size = |series: &Series, number| fs::metadata(series.path(number)).map_or(0, |file| file.len());
+    let size = |series: &Series, number| series.length(number).unwrap_or(0);
     series
         .iter()
         .flat_map(|series| series.numbers().unwrap_or_default().into_iter().map(move |n| size(series, n)))
