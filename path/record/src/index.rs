@@ -19,7 +19,7 @@ use crate::rows::Rows;
 use crate::segment::{HEADER, Position, Series};
 
 /// Changes whenever the tables do; an index of another version is built anew.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 /// Leaves indexed in one transaction,
 const BATCH: usize = 1000;
 /// or bytes of them.
@@ -27,6 +27,7 @@ const BATCH_BYTES: usize = 4 << 20;
 
 const TABLES: &str = "
 DROP TABLE IF EXISTS place; DROP TABLE IF EXISTS exchanges; DROP TABLE IF EXISTS leaves;
+DROP TABLE IF EXISTS dropped;
 CREATE TABLE place (segment INTEGER NOT NULL, offset INTEGER NOT NULL, node BLOB NOT NULL);
 CREATE TABLE exchanges (
   id TEXT PRIMARY KEY, arrived INTEGER, client TEXT, caller TEXT, issuer TEXT, subject TEXT, email TEXT,
@@ -39,7 +40,11 @@ CREATE INDEX exchanges_caller ON exchanges (caller, arrived, id);
 CREATE TABLE leaves (
   id TEXT NOT NULL, segment INTEGER NOT NULL, offset INTEGER NOT NULL, PRIMARY KEY (id, segment, offset)
 ) WITHOUT ROWID;
-PRAGMA user_version = 2;
+CREATE TABLE dropped (
+  class TEXT NOT NULL, segment INTEGER NOT NULL, time INTEGER NOT NULL, rule TEXT NOT NULL, reason TEXT NOT NULL,
+  PRIMARY KEY (class, segment)
+) WITHOUT ROWID;
+PRAGMA user_version = 3;
 ";
 
 /// The index of one ledger.

@@ -456,4 +456,7 @@ pub struct Hold {
     /// Who said so.
     #[prost(string, tag = "9")]
     pub by: String,
+    /// When.
+    #[prost(int64, tag = "10")]
+    pub at: i64,
 }

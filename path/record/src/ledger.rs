@@ -7,7 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,6 +22,7 @@ use crate::desk::Desk;
 use crate::digest::DigestKey;
 use crate::disk::{Disk, RealDisk};
 use crate::health::Status;
+use crate::keeper::{self, Keeper};
 use crate::leaf::{Key, Leaf, PolicySet, Refused, Torn, What};
 use crate::note::Signed;
 use crate::recorded::{Recorded, Words};
@@ -82,13 +83,15 @@ pub(crate) struct Inner {
     timeout: Duration,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) key: DigestKey,
-    status: Arc<Status>,
-    written: watch::Receiver<Position>,
+    pub(crate) status: Arc<Status>,
+    pub(crate) written: watch::Receiver<Position>,
     /// Tells when the threads that sign and that index have ended.
     ended: Mutex<Vec<oneshot::Receiver<()>>>,
     /// The retention class of each resource with one of its own.
     pub(crate) classes: BTreeMap<String, Arc<str>>,
     pub(crate) standing: Arc<Mutex<Standing>>,
+    /// Held by whoever drops a segment or holds one, from the look to the leaf.
+    pub(crate) gate: tokio::sync::Mutex<()>,
     checkpoints: watch::Receiver<Option<Arc<Signed>>>,
 }
 
@@ -138,7 +141,7 @@ impl Ledger {
         let classes = classes.collect();
         let mut writer = Writer {
             clock: clock.clone(),
-            disk,
+            disk: disk.clone(),
             leaves: found.leaves,
             bodies: Shelves::new(found.bodies, &settings),
             standing: standing.clone(),
@@ -158,6 +161,7 @@ impl Ledger {
             settings,
         };
         begin(&mut writer, found.torn, &signer)?;
+        let retention = writer.settings.retention.clone();
         let queue = writer.settings.queue.clamp(1, ROOM);
         let timeout = writer.settings.write_timeout;
         let (jobs, receiver) = sync_channel(queue.saturating_add(64));
@@ -168,7 +172,8 @@ impl Ledger {
         index::follow(&dir, written.clone(), end)?;
         let (end, signing) = oneshot::channel();
         let checkpoints = checkpoints::keep(&dir, signer, signed, status.clone(), to_sign, end)?;
-        let ended = Mutex::new(vec![signing, indexed]);
+        let (end, keeping) = oneshot::channel();
+        let ended = Mutex::new(vec![signing, indexed, keeping]);
         let unit = ROOM.div_ceil(queue);
         let room = Arc::new(Semaphore::new(ROOM));
         let inner = Inner {
@@ -185,8 +190,21 @@ impl Ledger {
             checkpoints,
             classes,
             standing,
+            gate: tokio::sync::Mutex::new(()),
         };
-        Ok(Self(Arc::new(inner)))
+        let inner = Arc::new(inner);
+        let keeper = Keeper {
+            dir,
+            retention,
+            disk,
+            clock: inner.clock.clone(),
+            ledger: Arc::downgrade(&inner),
+            status: inner.status.clone(),
+            written: inner.written.clone(),
+            survey: None,
+        };
+        keeper::keep(keeper, end)?;
+        Ok(Self(inner))
     }
 
     /// Records what is said before there is a caller, mostly refusals: one leaf, or above the rate of 50 a second and
@@ -361,6 +379,11 @@ pub(crate) fn spawn(
 }
 
 impl Inner {
+    /// What decides what may be dropped.
+    pub(crate) fn standing(&self) -> MutexGuard<'_, Standing> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Writes work at once, or hands it to the writer's thread and waits until it is written.
     pub(crate) async fn hand_over(
         &self,

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use crate::index::{hex, number};
-use crate::leaf::{Finding, Leaf, Refused, Sealed, What};
+use crate::leaf::{Dropped, Finding, Leaf, Refused, Sealed, What};
 use crate::opened::Opened;
 use crate::segment::Position;
 
@@ -24,6 +24,7 @@ pub(crate) struct Rows {
     opened: Vec<Row>,
     sealed: Vec<Row>,
     refused: Vec<Row>,
+    dropped: Vec<Row>,
 }
 
 /// A statement around its rows.
@@ -57,6 +58,11 @@ const REFUSED: Statement = Statement {
     after: " ON CONFLICT (id) DO NOTHING",
 };
 
+const DROPPED: Statement = Statement {
+    before: "INSERT INTO dropped (class, segment, time, rule, reason) ",
+    after: " ON CONFLICT (class, segment) DO NOTHING",
+};
+
 /// Rows in one statement, the most first: SQLite takes 32,766 values in one, and no row here has more
 /// than 17. Few sizes, so that it need not parse each batch anew.
 const SIZES: [usize; 4] = [1000, 64, 8, 1];
@@ -64,11 +70,13 @@ const SIZES: [usize; 4] = [1000, 64, 8, 1];
 impl Rows {
     /// Adds what `leaf`, which lies at `at`, says of its exchange.
     pub(crate) fn take(&mut self, at: Position, leaf: Leaf) {
+        let at_time = leaf.time;
         let id = match &leaf.what {
             Some(What::Opened(opened)) => hex(&opened.exchange),
             Some(What::Part(part)) => hex(&part.exchange),
             Some(What::Sealed(sealed)) => hex(&sealed.exchange),
             Some(What::Refused(refused)) => hex(&refused.exchange),
+            Some(What::Dropped(leaf)) => return self.dropped.push(dropped(at_time, leaf)),
             _ => return,
         };
         self.leaves.push(vec![text(&*id), count(number(at.segment)), count(number(at.offset))]);
@@ -82,8 +90,13 @@ impl Rows {
 
     /// Enters all rows. What was opened comes before what was sealed, as in the ledger.
     pub(crate) async fn enter(self, all: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-        let tables =
-            [(LEAVES, self.leaves), (OPENED, self.opened), (SEALED, self.sealed), (REFUSED, self.refused)];
+        let tables = [
+            (LEAVES, self.leaves),
+            (OPENED, self.opened),
+            (SEALED, self.sealed),
+            (REFUSED, self.refused),
+            (DROPPED, self.dropped),
+        ];
         for (statement, mut rows) in tables {
             while !rows.is_empty() {
                 let size = SIZES.into_iter().find(|size| *size <= rows.len()).unwrap_or(1);
@@ -165,6 +178,11 @@ fn sealed(id: &str, sealed: &Sealed) -> Row {
         text(counts(|finding| finding.masked)),
         text(counts(|finding| finding.revealed)),
     ]
+}
+
+fn dropped(time: i64, dropped: &Dropped) -> Row {
+    let place = [text(&*dropped.class), count(number(dropped.segment)), count(time)];
+    place.into_iter().chain([text(&*dropped.rule), text(&*dropped.reason)]).collect()
 }
 
 fn refused(id: &str, refused: &Refused) -> Row {

@@ -2,6 +2,7 @@
 //! it, did it only grow. Everything here reads files alone, in memory that does not grow with them.
 
 mod bodies;
+mod kept;
 mod proof;
 mod prove;
 mod seen;
@@ -13,6 +14,7 @@ pub(crate) mod tests;
 
 use std::path::{Path, PathBuf};
 
+pub use kept::{DroppedSegment, Drops};
 pub use proof::{ConsistencyProof, InclusionProof, Proof, Proven, Refuted};
 pub use prove::{keys, prove_consistency, prove_exchange};
 pub(crate) use verify::classes;
@@ -58,6 +60,8 @@ pub struct Report {
     pub against: Vec<u64>,
     /// The keys that signed, in order.
     pub keys: Vec<KeyUse>,
+    /// What was dropped, and by which rule.
+    pub drops: Drops,
     /// What is worth knowing and no flaw, the first hundred.
     pub notes: Vec<String>,
     /// The first bad place; `None` if there is none.

@@ -10,6 +10,7 @@ use prost::Message;
 
 use crate::LedgerError;
 use crate::audit::bodies::{Bodies, Heard};
+use crate::audit::kept::Kept;
 use crate::audit::seen::Seen;
 use crate::audit::walk::{Step, Walk};
 use crate::audit::{Expected, Flaw, Notes, Report};
@@ -39,6 +40,7 @@ pub fn verify(dir: &Path, expected: &Expected, progress: Progress<'_>) -> Result
     let flaw = audit.run(expected, progress).err();
     progress(audit.report.bytes, audit.report.bytes);
     let mut report = audit.report;
+    report.drops = audit.kept.drops;
     report.notes = audit.notes.finish();
     report.flaw = flaw;
     Ok(report)
@@ -55,6 +57,7 @@ struct Audit {
     bodies: HashMap<String, Bodies>,
     bookmark: Option<Bookmark>,
     notes: Notes,
+    kept: Kept,
     report: Report,
 }
 
@@ -69,6 +72,7 @@ impl Audit {
             bodies: HashMap::new(),
             bookmark: None,
             notes: Notes { ledger: dir.to_owned(), ..Notes::default() },
+            kept: Kept::default(),
             report: Report::default(),
         }
     }
@@ -180,6 +184,9 @@ impl Audit {
         if !span.class.is_empty() {
             self.reach(index, &span)?;
         }
+        if let Some(what) = &leaf.what {
+            self.kept.take(index, leaf.time, &span, what);
+        }
         match leaf.what {
             Some(What::Opened(opened)) => {
                 let id = exchange(&opened.exchange).ok_or("the leaf names no exchange")?;
@@ -203,10 +210,6 @@ impl Audit {
             Some(What::Key(key)) => seen.key(index, &self.report.origin, &key),
             Some(What::Dropped(dropped)) => {
                 self.bodies(&dropped.class)?.dropped(dropped.segment);
-                self.notes.say(format!(
-                    "leaf {index}: segment {} of `{}` was dropped: {}, by {}",
-                    dropped.segment, dropped.class, dropped.reason, dropped.by
-                ));
             }
             Some(What::Torn(torn)) => self.torn(index, &torn)?,
             Some(
@@ -336,7 +339,11 @@ impl Audit {
             bodies.finish(leaves, &mut self.open, &mut self.notes)?;
         }
         self.forget_unclaimed();
-        Ok(())
+        self.kept.finish(&self.dir);
+        match self.kept.drops.disallowed.first() {
+            Some((leaf, problem)) => Err(Flaw::at(&self.dir, &self.dir.join("leaves"), 0, problem).of(*leaf)),
+            None => Ok(()),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod faults;
 mod format;
+mod keeping;
 mod kill;
 mod own;
 mod reading;
