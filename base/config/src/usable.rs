@@ -9,6 +9,7 @@ mod fields;
 mod identity;
 mod login;
 mod resource;
+mod retention;
 mod state;
 
 use std::collections::BTreeMap;
@@ -27,6 +28,7 @@ pub use resource::{
     Credential, OnTokenExpiry, Resource, ResourceKind, Route, ServerKind, Timeouts, UnknownStreams,
     UpstreamTls,
 };
+pub use retention::{Keep, Retention};
 pub use state::State;
 
 /// Everything one file says.
@@ -118,6 +120,8 @@ pub struct Ledger {
     pub reserve_bytes: u64,
     /// Signed checkpoints of it.
     pub checkpoints: Checkpoints,
+    /// How long bodies are kept.
+    pub retention: Retention,
 }
 
 impl Ledger {
@@ -132,6 +136,7 @@ impl Ledger {
             queue: 4096,
             write_timeout: Duration::from_secs(5),
             reserve_bytes: 16 << 20,
+            retention: Retention::default(),
         }
     }
 }

@@ -158,7 +158,7 @@ pub(crate) async fn act(
     match call {
         Sessions::List => list(admin, asked, sight).await,
         Sessions::Show => played::show(admin, ready.recalled.found()?, sight).await,
-        Sessions::Replay => Ok(played::replay(admin, ready.recalled.found()?, sight)),
+        Sessions::Replay => played::replay(admin, ready.recalled.found()?, sight).await,
         Sessions::Why => why(ready.recalled).await,
     }
 }
@@ -254,6 +254,7 @@ pub(crate) fn schemas() -> Vec<(&'static str, Value)> {
             "findings": { "type": ["array", "null"], "items": { "type": "object" } },
             "masked_again": counts(), "first_byte_ns": nanoseconds(), "total_ns": nanoseconds(),
             "frames": { "type": "integer" }, "note": maybe(),
+            "gone": { "type": "array", "items": { "type": "string" }, "description": "What of the bodies was dropped, when and by which rule." },
         },
     });
     let frame = json!({
@@ -261,7 +262,7 @@ pub(crate) fn schemas() -> Vec<(&'static str, Value)> {
         "required": ["after_ns", "kind", "status", "data", "opaque"],
         "properties": {
             "after_ns": { "type": "integer", "description": "Since the request arrived." },
-            "kind": { "enum": ["head", "data", "trailers", "spokenhead", "spokendata", "opaque", "withheld"] },
+            "kind": { "enum": ["head", "data", "trailers", "spokenhead", "spokendata", "opaque", "withheld", "gone"] },
             "status": { "type": ["integer", "null"] },
             "data": { "type": "string" },
             "opaque": { "type": ["object", "null"], "description": "What is kept as a digest, or not shown." },

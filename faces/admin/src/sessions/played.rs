@@ -20,10 +20,11 @@ const WAITING: usize = 4;
 
 /// Everything of one exchange.
 pub(super) async fn show(admin: &Admin, recalled: Recalled, sight: &Sight) -> Result<Answer, Refusal> {
+    let gone = gone(&recalled).await?;
     let mut remask = remask(admin, &recalled, sight);
     let frames = recalled.reader.frames(recalled.id, &recalled.exchange);
     let read = tokio::task::spawn_blocking(move || {
-        let mut bodies = Bodies::default();
+        let mut bodies = Bodies { gone, ..Bodies::default() };
         gather(frames, &mut remask, &mut bodies).map(|()| (bodies, remask))
     });
     let (bodies, remask) = read.await.map_err(|fault| Refusal::new(Code::Internal).detail(fault))??;
@@ -65,13 +66,20 @@ fn add(bodies: &mut Bodies, seen: &Seen) {
 }
 
 /// The answer, frame by frame.
-pub(super) fn replay(admin: &Admin, recalled: Recalled, sight: &Sight) -> Answer {
+pub(super) async fn replay(admin: &Admin, recalled: Recalled, sight: &Sight) -> Result<Answer, Refusal> {
+    let gone = gone(&recalled).await?;
     let mut remask = remask(admin, &recalled, sight);
     let frames = recalled.reader.frames(recalled.id, &recalled.exchange);
     let (began, mut last) = (super::began(&recalled), super::began(&recalled));
     let (lines, reader) = mpsc::channel(WAITING);
     tokio::task::spawn_blocking(move || {
         let mut text = Utf8::default();
+        for gone in gone {
+            let line = Bytes::from(format!("{}\n", views::gone_frame(&gone)));
+            if lines.blocking_send(Ok(line)).is_err() {
+                return;
+            }
+        }
         let mut send = |seen: Vec<Seen>| {
             seen.iter().try_for_each(|seen| lines.blocking_send(Ok(line(began, seen, &mut text)))).is_ok()
         };
@@ -93,7 +101,14 @@ pub(super) fn replay(admin: &Admin, recalled: Recalled, sight: &Sight) -> Answer
         }
         send(remask.finish(last));
     });
-    Answer::Lines(reader)
+    Ok(Answer::Lines(reader))
+}
+
+/// What of its bodies is not there any more, in sentences.
+async fn gone(recalled: &Recalled) -> Result<Vec<String>, Refusal> {
+    let gone = recalled.reader.gone(&recalled.exchange).await;
+    gone.map(|gone| gone.iter().map(ToString::to_string).collect())
+        .map_err(|fault| Refusal::new(Code::Internal).because("The record cannot be read.").detail(fault))
 }
 
 fn line(began: i64, seen: &Seen, text: &mut Utf8) -> Bytes {

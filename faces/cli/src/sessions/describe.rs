@@ -41,6 +41,9 @@ pub(crate) fn print(out: &mut Out, shown: &Value) -> Result<(), Failure> {
     refusal(out, shown.at("refusal"))?;
     outcome(out, shown)?;
     let refused = shown.at("outcome") == "refused";
+    for gone in list(shown.at("gone")) {
+        out.line(out.tone(Tone::Caution, format_args!("gone       {}", text(gone))))?;
+    }
     let asked = if refused { "— request as asked" } else { "— request as forwarded" };
     out.line(out.tone(Tone::Faint, asked))?;
     out.line(text(request.at("body")))?;

@@ -42,6 +42,9 @@ impl Replay {
                 out.json(&frame)?;
                 continue;
             }
+            if frame.at("kind") == "gone" {
+                out.line(out.tone(Tone::Caution, frame.at("data").as_str().unwrap_or_default()))?;
+            }
             if let Some(length) = frame.at("opaque").at("length").as_u64() {
                 let class = frame.at("opaque").at("class").as_str().filter(|class| !class.is_empty());
                 let what = class.unwrap_or("not shown");

@@ -90,7 +90,8 @@ impl Source {
             Self::Local(reader) => {
                 let id = reader.find(id).await?;
                 let exchange = reader.show(id).await?;
-                let bodies = bodies(reader.frames(id, &exchange))?;
+                let mut bodies = bodies(reader.frames(id, &exchange))?;
+                bodies.gone = gone(reader, &exchange).await?;
                 Ok(views::shown(id, &exchange, &bodies))
             }
         }
@@ -119,7 +120,8 @@ impl Source {
                 let id = reader.find(id).await?;
                 let exchange = reader.show(id).await?;
                 let began = exchange.opened.as_ref().map_or(0, |opened| opened.arrived);
-                Ok(Played::Local(began, Box::new(reader.frames(id, &exchange))))
+                let gone = gone(reader, &exchange).await?;
+                Ok(Played::Local(gone, began, Box::new(reader.frames(id, &exchange))))
             }
         }
     }
@@ -129,8 +131,8 @@ impl Source {
 pub(crate) enum Played {
     /// As a gateway sends them.
     Remote(Box<Lines>),
-    /// As they lie in the files, with the exchange's beginning.
-    Local(i64, Box<Frames>),
+    /// As they lie in the files, with what is gone and the exchange's beginning.
+    Local(Vec<String>, i64, Box<Frames>),
 }
 
 impl Played {
@@ -141,7 +143,10 @@ impl Played {
                 let data = line.at("data").as_str().unwrap_or_default().as_bytes().to_vec();
                 (line, data)
             })),
-            Self::Local(began, frames) => {
+            Self::Local(gone, began, frames) => {
+                if let Some(gone) = gone.pop() {
+                    return Ok(Some((views::gone_frame(&gone), Vec::new())));
+                }
                 for frame in frames.by_ref() {
                     let frame = frame.map_err(record::LedgerError::from)?;
                     if frame.direction() == Direction::Response {
@@ -152,6 +157,11 @@ impl Played {
             }
         }
     }
+}
+
+/// What of the bodies is not there any more, in sentences.
+async fn gone(reader: &Reader, exchange: &record::Exchange) -> Result<Vec<String>, Failure> {
+    Ok(reader.gone(exchange).await?.iter().map(ToString::to_string).collect())
 }
 
 /// Reads all frames.
