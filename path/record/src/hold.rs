@@ -37,6 +37,20 @@ pub struct HoldFilter {
     pub exchange: Option<ExchangeId>,
 }
 
+impl std::fmt::Display for HoldFilter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let text = |name: &str, value: Option<String>| value.map(|value| format!("{name} {value}"));
+        let parts = [
+            text("caller", self.caller.clone()),
+            text("resource", self.resource.clone()),
+            text("since", self.since.map(|at| at.to_string())),
+            text("until", self.until.map(|at| at.to_string())),
+            text("exchange", self.exchange.map(|id| id.to_string())),
+        ];
+        f.write_str(&parts.into_iter().flatten().collect::<Vec<_>>().join(", "))
+    }
+}
+
 /// A hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
@@ -147,7 +161,7 @@ impl Ledger {
 
     /// What is held, in the order it was.
     pub fn holds(&self) -> Vec<Held> {
-        self.0.standing().holds.iter().filter_map(Held::read).collect()
+        holds_of(&self.0.standing())
     }
 }
 
@@ -157,6 +171,11 @@ fn explained(reason: &str) -> Result<String, LedgerError> {
         return Err(LedgerError::Hold { problem: "it needs a reason, of at most 2000 bytes" });
     }
     Ok(reason.to_owned())
+}
+
+/// What is held, as the leaves say.
+pub(crate) fn holds_of(standing: &Standing) -> Vec<Held> {
+    standing.holds.iter().filter_map(Held::read).collect()
 }
 
 /// What is held in the ledger at `dir`, which may be a copy.
@@ -172,7 +191,7 @@ pub fn holds(dir: &Path) -> Result<Vec<Held>, LedgerError> {
             standing.take(&what);
         }
     }
-    Ok(standing.holds.iter().filter_map(Held::read).collect())
+    Ok(holds_of(&standing))
 }
 
 /// Which segments hold what is held. Reads leaves once, in order; grows with segments and open exchanges,

@@ -6,6 +6,8 @@ mod kept;
 mod proof;
 mod prove;
 mod seen;
+mod tallied;
+mod tally;
 mod verify;
 mod walk;
 
@@ -17,6 +19,10 @@ use std::path::{Path, PathBuf};
 pub use kept::{DroppedSegment, Drops};
 pub use proof::{ConsistencyProof, InclusionProof, Proof, Proven, Refuted};
 pub use prove::{keys, prove_consistency, prove_exchange};
+pub use tallied::{
+    ActCount, ClassCount, DropShown, Event, HoldShown, Note, RefusalCount, RuleShown, Tally, Use,
+};
+pub use tally::tally;
 pub(crate) use verify::classes;
 pub use verify::verify;
 
