@@ -45,8 +45,7 @@ pub(crate) struct Keeper {
 
 /// Starts the thread, which ends when the writer is gone. The sender is dropped then.
 pub(crate) fn keep(mut keeper: Keeper, ended: oneshot::Sender<()>) -> Result<(), LedgerError> {
-    // How often it is looked what is due, by the clock, and how often at the clock.
-    const EVERY: Duration = Duration::from_secs(30);
+    // How often it is looked at the clock.
     const LOOK: Duration = Duration::from_millis(250);
     if keeper.retention.pace == 0 {
         return Ok(());
@@ -55,14 +54,14 @@ pub(crate) fn keep(mut keeper: Keeper, ended: oneshot::Sender<()>) -> Result<(),
         .enable_time()
         .build()
         .map_err(|error| LedgerError::file("start a thread for", &keeper.dir, error))?;
-    let dir = keeper.dir.clone();
+    let (dir, every) = (keeper.dir.clone(), keeper.retention.look());
     spawn("ledger-keep", &dir, move || {
         runtime.block_on(async {
             let mut last: Option<Timestamp> = None;
             while !keeper.is_over() {
                 let now = keeper.clock.now();
                 let since = last.map(|last| now.duration_since(last).unsigned_abs());
-                if since.is_none_or(|since| since >= EVERY) {
+                if since.is_none_or(|since| since >= every) {
                     last = Some(now);
                     keeper.round().await;
                 }
@@ -167,7 +166,8 @@ impl Keeper {
                 let due =
                     self.retention.compress_after.is_some_and(|after| self.age(segment.closed) >= after);
                 let plain = series.path(segment.number);
-                if !plain.exists() || !(due || series.packed_path(segment.number).exists()) {
+                if self.is_still() || !plain.exists() || !(due || series.packed_path(segment.number).exists())
+                {
                     continue;
                 }
                 if let Err(error) = self.pack(&series, segment.number) {
@@ -205,6 +205,10 @@ impl Keeper {
         if let Err(error) = made {
             let _ = fs::remove_file(&new);
             return Err(error);
+        }
+        // A copy may have begun while this was made.
+        if self.is_still() {
+            return fs::remove_file(&new);
         }
         fs::rename(&new, &packed)?;
         sync_dir(&series.dir)?;
@@ -267,7 +271,7 @@ impl Keeper {
         let _gate = ledger.0.gate.lock().await;
         let held = ledger.0.standing().holds.clone();
         let seen = self.survey.as_ref().map(|survey| survey.holds().to_vec()).unwrap_or_default();
-        if held != seen {
+        if held != seen || self.is_still() {
             return Ok(false);
         }
         let mark = mark(series, segment.number);

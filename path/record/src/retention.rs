@@ -69,6 +69,14 @@ impl Retention {
         self.resources.get(class).copied().unwrap_or(self.default)
     }
 
+    /// How often it is looked what is due: the shorter something is kept, the more often.
+    pub(crate) fn look(&self) -> Duration {
+        let ages =
+            std::iter::once(&self.default).chain(self.resources.values()).filter_map(|policy| policy.age);
+        let shortest = ages.min().map_or(Duration::MAX, |age| age / 10);
+        shortest.clamp(Duration::from_secs(1), Duration::from_secs(30))
+    }
+
     /// As it stands in the record.
     pub(crate) fn leaf(&self) -> leaf::Retention {
         let rule = |class: &str, policy: &Policy| leaf::Rule {

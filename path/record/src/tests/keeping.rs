@@ -356,6 +356,36 @@ async fn an_open_exchange_keeps_its_segments() {
     assert_eq!(kept.verify().flaw, None);
 }
 
+#[tokio::test]
+async fn an_auditor_is_told_what_happened_in_a_stretch_of_time() {
+    let mut kept = Kept::new(Retention { default: by_age(1), ..Retention::default() });
+    let begin = kept.clock.now();
+    for _ in 0..3 {
+        kept.exchange("ada", "llama", 1500).await;
+    }
+    kept.exchange("eve", "other", 10).await;
+    kept.clock.advance(DAY * 3);
+    let middle = kept.clock.now();
+    let filter = HoldFilter { caller: Some("eve".into()), ..HoldFilter::default() };
+    kept.ledger.hold(&filter, "case 12", "carol").await.unwrap();
+    kept.exchange("eve", "other", 10).await;
+    kept.keeper.round().await;
+    kept.clock.advance(DAY);
+    let tally = |from, to| crate::audit::tally(&kept.place.ledger(), (from, to), &mut |_, _| ()).unwrap();
+    let first = tally(begin, middle);
+    let uses: Vec<_> =
+        first.uses.iter().map(|row| (row.caller.as_str(), row.exchanges, row.completed)).collect();
+    assert_eq!(uses, [("https://issuer.test#ada", 3, 3), ("https://issuer.test#eve", 1, 1)]);
+    assert_eq!((first.uses[0].bytes, first.uses[0].tokens, first.uses[0].masked), (4500, (9, 15), 6));
+    assert_eq!(first.classes[0].answers, (8, 0));
+    assert_eq!((first.exchanges, first.dropped_in_all, first.holds.len()), (4, 0, 0));
+    let second = tally(middle, kept.clock.now());
+    assert_eq!((second.exchanges, second.holds.len()), (1, 1));
+    assert!(second.dropped_in_all > 0 && second.dropped[0].class == "default");
+    assert_eq!(second.leaves.unwrap().0, first.leaves.unwrap().1 + 1);
+    assert_eq!(second.rules[0].age, Some(86400));
+}
+
 /// A disk on which nothing new fits in compressed files.
 struct Full(Mutex<bool>);
 
