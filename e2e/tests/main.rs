@@ -37,6 +37,7 @@ mod operator;
 mod parts;
 mod proxy;
 mod reload;
+mod retention;
 mod sdk_anthropic;
 mod sdk_node;
 mod sdk_openai;

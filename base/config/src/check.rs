@@ -8,6 +8,7 @@ mod fields;
 mod identity;
 mod login;
 mod resource;
+mod retention;
 mod state;
 
 use std::collections::BTreeMap;
@@ -224,10 +225,21 @@ fn ledger(file: &Mapping<'_>, base: &Base) -> Option<Ledger> {
     let queue = section.number("queue");
     let write_timeout = section.duration("write_timeout");
     let dir = dir?;
+    let retention = retention::retention(&section)?;
     let checkpoints = checkpoints::checkpoints(&section, &dir, base)?;
     let finding =
         Finding { session_idle: section.duration("session_idle"), full_text: section.flag("full_text") };
-    Some(Ledger { dir, durability, segment_bytes, queue, write_timeout, reserve_bytes, checkpoints, finding })
+    Some(Ledger {
+        dir,
+        durability,
+        segment_bytes,
+        queue,
+        write_timeout,
+        reserve_bytes,
+        checkpoints,
+        finding,
+        retention,
+    })
 }
 
 fn limits(section: &Mapping<'_>) -> Limits {

@@ -8,6 +8,7 @@ mod fields;
 mod identity;
 mod login;
 mod resource;
+mod retention;
 mod state;
 
 use admin::ADMIN;
@@ -15,6 +16,7 @@ use checkpoints::CHECKPOINTS;
 use console::CONSOLE;
 use identity::ISSUER;
 use resource::RESOURCE;
+use retention::RETENTION;
 use state::STATE;
 
 use crate::table::{Absent, Key, Kind, Section, Shape, Word};
@@ -259,6 +261,12 @@ const LEDGER: Section = Section {
             shape: Shape::Section(&CHECKPOINTS),
             absent: Absent::Is("{}"),
             doc: "Proof that the record is not changed later.",
+        },
+        Key {
+            name: "retention",
+            shape: Shape::Section(&RETENTION),
+            absent: Absent::Is("{}"),
+            doc: "How long bodies are kept.",
         },
     ],
 };

@@ -10,6 +10,7 @@ mod finding;
 mod identity;
 mod login;
 mod resource;
+mod retention;
 mod state;
 
 use std::collections::BTreeMap;
@@ -27,6 +28,7 @@ pub use identity::{ClaimRule, ClaimTest, GroupRule, Groups, Issuer, IssuerKind, 
 pub use login::{IssuerLogin, LOGIN_METADATA_PATH};
 pub use model::{Durability, FieldPlace, FieldRule, ServerKind, UnknownStreams};
 pub use resource::{Credential, OnTokenExpiry, Resource, ResourceKind, Route, Timeouts, UpstreamTls};
+pub use retention::{Keep, Retention};
 pub use state::State;
 
 /// Everything one file says.
@@ -120,6 +122,8 @@ pub struct Ledger {
     pub checkpoints: Checkpoints,
     /// How it is made findable.
     pub finding: Finding,
+    /// How long bodies are kept.
+    pub retention: Retention,
 }
 
 impl Ledger {
@@ -135,6 +139,7 @@ impl Ledger {
             write_timeout: Duration::from_secs(5),
             reserve_bytes: 16 << 20,
             finding: Finding::default(),
+            retention: Retention::default(),
         }
     }
 }

@@ -241,7 +241,7 @@ pub(crate) async fn act(
         Sessions::Export => export::export(admin, asked, sight).await,
         Sessions::FollowNext => follow::next(admin, asked, sight).await,
         Sessions::Show => played::show(admin, ready.recalled.found()?, sight).await,
-        Sessions::Replay => Ok(played::replay(admin, ready.recalled.found()?, sight)),
+        Sessions::Replay => played::replay(admin, ready.recalled.found()?, sight).await,
         Sessions::Follow => Ok(follow::one(admin, ready.recalled.found()?, sight)),
         Sessions::Why => why(ready.recalled).await,
     }

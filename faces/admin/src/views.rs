@@ -21,6 +21,8 @@ pub struct Bodies {
     pub frames: u64,
     /// Whether a part of them is not shown.
     pub cut: bool,
+    /// What is not there any more, in sentences.
+    pub gone: Vec<String>,
 }
 
 /// How a session is spelt: it is named by its first exchange.
@@ -99,6 +101,11 @@ pub fn frame(began: i64, frame: &Body) -> Value {
     shown_frame(frame.time.saturating_sub(began), frame.kind(), frame.status, &text, opaque)
 }
 
+/// The first line of a replay whose bodies are not all there any more.
+pub fn gone_frame(gone: &str) -> Value {
+    json!({ "after_ns": 0, "kind": "gone", "status": Value::Null, "data": gone, "opaque": Value::Null })
+}
+
 /// The same from its parts.
 pub(crate) fn shown_frame(
     after: i64,
@@ -151,6 +158,7 @@ pub fn shown(id: ExchangeId, exchange: &Exchange, bodies: &Bodies) -> Value {
             "body": String::from_utf8_lossy(&bodies.response),
         },
         "cut": bodies.cut,
+        "gone": bodies.gone,
         "disclosed": exchange.opened.as_ref().map(|opened| opened.disclosed.iter().map(|finding| json!({
             "class": finding.class, "masked": finding.masked, "revealed": finding.revealed,
         })).collect::<Vec<_>>()),

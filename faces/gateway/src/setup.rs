@@ -105,7 +105,7 @@ impl Gateway {
     /// [`SetupError`] names the part that can't be built and why.
     pub async fn build(config: Config, clock: Arc<dyn Clock>) -> Result<Arc<Self>, SetupError> {
         let policies = PolicySet::load(&config.policies.dir)?;
-        let ledger = Ledger::open(ledger_settings(&config.ledger), Arc::clone(&clock))?;
+        let ledger = Ledger::open(ledger_settings(&config), Arc::clone(&clock))?;
         ledger.policy_set(policies.hash(), policies.text(), "start").await?;
         let state = State::open(&config.state, &clock).await?;
         let limits = &config.limits;
@@ -235,7 +235,8 @@ fn deny_lists(config: &Config) -> Result<Patterns, SetupError> {
 }
 
 /// The digest key lies beside the ledger's folder, never in it: a copy of the ledger must not carry it.
-fn ledger_settings(ledger: &config::Ledger) -> record::Settings {
+fn ledger_settings(config: &Config) -> record::Settings {
+    let ledger = &config.ledger;
     let digest_key = ledger.dir.with_extension("digest-key");
     record::Settings {
         durability: ledger.durability,
@@ -250,6 +251,22 @@ fn ledger_settings(ledger: &config::Ledger) -> record::Settings {
             session_idle: ledger.finding.session_idle,
             full_text: ledger.finding.full_text,
         },
+        retention: retention(config),
         ..record::Settings::new(&ledger.dir, digest_key)
+    }
+}
+
+/// How long bodies are kept: the ledger's rule, and those of resources that have their own.
+fn retention(config: &Config) -> record::Retention {
+    let policy = |keep: &config::Keep| record::Policy { age: keep.age, size: keep.size };
+    let own = |resource: &config::Resource| {
+        resource.retention.as_ref().map(|keep| (resource.name.as_str().to_owned(), policy(keep)))
+    };
+    let kept = &config.ledger.retention;
+    record::Retention {
+        default: policy(&kept.keep),
+        resources: config.resources.iter().filter_map(own).collect(),
+        compress_after: kept.compress_after,
+        pace: kept.pace,
     }
 }

@@ -210,6 +210,7 @@ impl Memory {
                 }
                 rows.refused(n, refused);
             }
+            Some(What::Dropped(dropped)) => rows.dropped(time, dropped),
             _ => {}
         }
         Ok(())

@@ -30,6 +30,7 @@ DROP TABLE IF EXISTS place; DROP TABLE IF EXISTS exchanges; DROP TABLE IF EXISTS
 DROP TABLE IF EXISTS indexing; DROP TABLE IF EXISTS texts;
 CREATE TABLE indexing (idle INTEGER NOT NULL, full_text INTEGER NOT NULL);
 CREATE VIRTUAL TABLE texts USING fts5 (said, content='', columnsize=0, tokenize='unicode61');
+DROP TABLE IF EXISTS dropped;
 CREATE TABLE place (segment INTEGER NOT NULL, offset INTEGER NOT NULL, node BLOB NOT NULL);
 CREATE TABLE exchanges (
   n INTEGER PRIMARY KEY, id BLOB NOT NULL, arrived INTEGER, session INTEGER, client TEXT, caller TEXT,
@@ -41,6 +42,10 @@ CREATE TABLE exchanges (
 CREATE UNIQUE INDEX exchanges_id ON exchanges (id);
 CREATE TABLE leaves (
   n INTEGER NOT NULL, segment INTEGER NOT NULL, offset INTEGER NOT NULL, PRIMARY KEY (n, segment, offset)
+) WITHOUT ROWID;
+CREATE TABLE dropped (
+  class TEXT NOT NULL, segment INTEGER NOT NULL, time INTEGER NOT NULL, rule TEXT NOT NULL, reason TEXT NOT NULL,
+  PRIMARY KEY (class, segment)
 ) WITHOUT ROWID;
 PRAGMA user_version = 3;
 ";
@@ -221,7 +226,7 @@ async fn place(connection: &mut SqliteConnection) -> Result<(Position, Vec<u8>),
 /// Whether an index that stands at `from` is one of these leaves.
 fn fits(series: &Series, from: Position, node: &[u8]) -> bool {
     from == Position::default()
-        || (fs::metadata(series.path(from.segment)).is_ok_and(|file| file.len() >= from.offset)
+        || (series.length(from.segment).is_some_and(|length| length >= from.offset)
             && series.header(from.segment).is_ok_and(|header| header.node == node))
 }
 
@@ -283,10 +288,8 @@ pub async fn rebuild_index_as(
     index.reset().await?;
     let series = Series::leaves(dir);
     let numbers = series.numbers().map_err(|error| LedgerError::file("list", &series.dir, error))?;
-    let sizes: Vec<(u64, u64)> = numbers
-        .into_iter()
-        .map(|number| (number, fs::metadata(series.path(number)).map_or(0, |file| file.len())))
-        .collect();
+    let sizes: Vec<(u64, u64)> =
+        numbers.into_iter().map(|number| (number, series.length(number).unwrap_or(0))).collect();
     let total = sizes.iter().fold(0u64, |sum, (_, size)| sum.saturating_add(*size));
     index
         .catch_up(dir, None, &mut |at: Position| {

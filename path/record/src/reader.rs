@@ -6,7 +6,7 @@ use std::fs::{self, TryLockError};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use model::ExchangeId;
+use model::{ExchangeId, hex};
 use prost::Message;
 use sqlx::Row;
 
@@ -14,7 +14,7 @@ use crate::LedgerError;
 use crate::body::{Body, Direction};
 use crate::digest::{Chain, sha256};
 use crate::frame::{Damage, Fault};
-use crate::index::{Index, hex, unsigned};
+use crate::index::{Index, unsigned};
 use crate::leaf::{Leaf, Part, Refused, Sealed, Span, What};
 use crate::opened::Opened;
 use crate::recover::{exchange as read_id, mark};
@@ -143,7 +143,7 @@ impl Reader {
             let at = Position { segment: unsigned(row.get(0)), offset: unsigned(row.get(1)) };
             let frame = leaves.frame(at)?;
             let leaf = Leaf::decode(frame.payload.as_slice()).map_err(|_| Damage {
-                file: leaves.path(at.segment),
+                file: leaves.stored_path(at.segment),
                 offset: at.offset,
                 fault: Fault::Message,
             })?;
@@ -296,7 +296,7 @@ impl Iterator for Frames {
             };
             let digest = sha256(&frame.payload);
             let Ok(body) = Body::decode(Bytes::from(frame.payload)) else {
-                let file = self.series.path(at.segment);
+                let file = self.series.stored_path(at.segment);
                 return Some(Err(Damage { file, offset: at.offset, fault: Fault::Message }));
             };
             if read_id(&body.exchange) != Some(self.exchange) {

@@ -128,6 +128,7 @@ impl Ledger {
             entry.take(mark, Some(at));
         }
         let opened = describe(&entry.request);
+        entry.class = inner.classes.get(&opened.resource).cloned();
         let leaf = Leaf { time: nanoseconds(now), bodies: None, what: Some(What::Opened(opened)) };
         fits(leaf.encoded_len().saturating_add(128))?;
         let leaf = leaf.encode_to_vec();

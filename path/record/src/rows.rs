@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use crate::index::number;
-use crate::leaf::{Finding, Refused, Sealed};
+use crate::leaf::{Dropped, Finding, Refused, Sealed};
 use crate::opened::Opened;
 use crate::segment::Position;
 use crate::terms;
@@ -26,6 +26,7 @@ pub(crate) struct Rows {
     opened: Vec<Row>,
     sealed: Vec<Row>,
     refused: Vec<Row>,
+    dropped: Vec<Row>,
 }
 
 /// A statement around its rows.
@@ -61,6 +62,11 @@ const REFUSED: Statement = Statement {
     after: " ON CONFLICT DO NOTHING",
 };
 
+const DROPPED: Statement = Statement {
+    before: "INSERT INTO dropped (class, segment, time, rule, reason) ",
+    after: " ON CONFLICT (class, segment) DO NOTHING",
+};
+
 /// Rows in one statement, the most first: SQLite takes 32,766 values in one, and no row here has more
 /// than 19. Few sizes, so that it need not parse each batch anew.
 const SIZES: [usize; 4] = [1000, 64, 8, 1];
@@ -86,12 +92,18 @@ impl Rows {
         self.refused.push(refused(n, leaf));
     }
 
+    /// Adds which bodies went, and why.
+    pub(crate) fn dropped(&mut self, time: i64, leaf: Dropped) {
+        self.dropped.push(dropped(time, leaf));
+    }
+
     /// Enters all rows. What was opened comes before what was sealed, as in the ledger.
     pub(crate) async fn enter(self, all: &mut SqliteConnection) -> Result<(), sqlx::Error> {
         enter(all, &LEAVES, self.leaves).await?;
         enter(all, &OPENED, self.opened).await?;
         enter(all, &SEALED, self.sealed).await?;
-        enter(all, &REFUSED, self.refused).await
+        enter(all, &REFUSED, self.refused).await?;
+        enter(all, &DROPPED, self.dropped).await
     }
 }
 
@@ -185,6 +197,11 @@ fn sealed(n: i64, sealed: Sealed) -> Row {
         text(masked),
         text(revealed),
     ]
+}
+
+fn dropped(time: i64, dropped: Dropped) -> Row {
+    let place = [text(dropped.class), count(number(dropped.segment)), count(time)];
+    place.into_iter().chain([text(dropped.rule), text(dropped.reason)]).collect()
 }
 
 fn refused(n: i64, refused: Refused) -> Row {

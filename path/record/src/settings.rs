@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use model::Durability;
 
-use crate::Indexing;
+use crate::{Indexing, Retention};
 
 /// Where and how the ledger writes.
 #[derive(Clone, Debug)]
@@ -34,6 +34,8 @@ pub struct Settings {
     pub checkpoint_leaves: u64,
     /// How the index beside it is made.
     pub indexing: Indexing,
+    /// How long bodies are kept.
+    pub retention: Retention,
 }
 
 impl Settings {
@@ -46,6 +48,7 @@ impl Settings {
             signing_key: digest_key.with_extension("signing-key"),
             checkpoint_every: Duration::from_secs(60),
             checkpoint_leaves: 10_000,
+            retention: Retention::default(),
             durability: Durability::Process,
             segment_bytes: 256 << 20,
             queue: 4096,

@@ -7,6 +7,7 @@ use http::{HeaderName, Method, Uri};
 use model::{Class, FieldRule, ResourceName, ServerKind, UnknownStreams};
 
 use super::fields::Disclose;
+use super::retention::Keep;
 use crate::SecretRef;
 
 /// One protected endpoint.
@@ -48,6 +49,8 @@ pub struct Resource {
     pub disclose: Disclose,
     /// Whether the record keeps bodies, or only their digests and lengths.
     pub record_bodies: bool,
+    /// How long they are kept; none as all others.
+    pub retention: Option<Keep>,
 }
 
 impl Resource {
@@ -72,6 +75,7 @@ impl Resource {
             fields: Vec::new(),
             disclose: Disclose::Mask,
             record_bodies: true,
+            retention: None,
         }
     }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use gateway::Gateway;
 use model::{Adapter, Code, ExchangeId, Outcome, Refusal, ResourceName, Reveal};
 use record::body::{Header, Kind};
-use record::{Exchange, Frames};
+use record::{Exchange, Frames, Reader};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -23,8 +23,7 @@ pub(super) const WAITING: usize = 4;
 
 /// Everything of one exchange.
 pub(super) async fn show(admin: &Admin, recalled: Recalled, sight: &Sight) -> Result<Answer, Refusal> {
-    let frames = recalled.reader.frames(recalled.id, &recalled.exchange);
-    Screen::new(admin, sight).whole(recalled.id, &recalled.exchange, frames).await.map(Answer::Json)
+    Screen::new(admin, sight).whole(&recalled.reader, recalled.id, &recalled.exchange).await.map(Answer::Json)
 }
 
 fn gather(frames: Frames, remask: &mut Remask, bodies: &mut Bodies) -> Result<(), Refusal> {
@@ -61,13 +60,20 @@ fn add(bodies: &mut Bodies, seen: &Seen) {
 }
 
 /// The answer, frame by frame.
-pub(super) fn replay(admin: &Admin, recalled: Recalled, sight: &Sight) -> Answer {
+pub(super) async fn replay(admin: &Admin, recalled: Recalled, sight: &Sight) -> Result<Answer, Refusal> {
+    let gone = gone(&recalled.reader, &recalled.exchange).await?;
     let mut remask = Screen::new(admin, sight).remask(recalled.id, &recalled.exchange);
     let frames = recalled.reader.frames(recalled.id, &recalled.exchange);
     let (began, mut last) = (super::began(&recalled), super::began(&recalled));
     let (lines, reader) = mpsc::channel(WAITING);
     tokio::task::spawn_blocking(move || {
         let mut text = Utf8::default();
+        for gone in gone {
+            let line = Bytes::from(format!("{}\n", views::gone_frame(&gone)));
+            if lines.blocking_send(Ok(line)).is_err() {
+                return;
+            }
+        }
         let mut send = |seen: Vec<Seen>| {
             seen.iter()
                 .try_for_each(|seen| lines.blocking_send(Ok(line(None, began, seen, &mut text))))
@@ -91,7 +97,14 @@ pub(super) fn replay(admin: &Admin, recalled: Recalled, sight: &Sight) -> Answer
         }
         send(remask.finish(last));
     });
-    Answer::Lines(reader)
+    Ok(Answer::Lines(reader))
+}
+
+/// What of its bodies is not there any more, in sentences.
+async fn gone(reader: &Reader, exchange: &Exchange) -> Result<Vec<String>, Refusal> {
+    let gone = reader.gone(exchange).await;
+    gone.map(|gone| gone.iter().map(ToString::to_string).collect())
+        .map_err(|fault| Refusal::new(Code::Internal).because("The record cannot be read.").detail(fault))
 }
 
 pub(super) fn line(whose: Option<ExchangeId>, began: i64, seen: &Seen, text: &mut Utf8) -> Bytes {
@@ -146,13 +159,15 @@ impl Screen {
     /// Everything of one exchange.
     pub(super) async fn whole(
         self,
+        reader: &Reader,
         id: ExchangeId,
         exchange: &Exchange,
-        frames: Frames,
     ) -> Result<Value, Refusal> {
+        let gone = gone(reader, exchange).await?;
         let mut remask = self.remask(id, exchange);
+        let frames = reader.frames(id, exchange);
         let read = tokio::task::spawn_blocking(move || {
-            let mut bodies = Bodies::default();
+            let mut bodies = Bodies { gone, ..Bodies::default() };
             gather(frames, &mut remask, &mut bodies).map(|()| (bodies, remask))
         });
         let (bodies, remask) = read.await.map_err(|fault| Refusal::new(Code::Internal).detail(fault))??;

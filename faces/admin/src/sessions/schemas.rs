@@ -59,6 +59,7 @@ pub(crate) fn schemas() -> Vec<(&'static str, Value)> {
             "findings": { "type": ["array", "null"], "items": { "type": "object" } },
             "masked_again": counts(), "first_byte_ns": nanoseconds(), "total_ns": nanoseconds(),
             "frames": { "type": "integer" }, "note": maybe(),
+            "gone": { "type": "array", "items": { "type": "string" }, "description": "What of the bodies was dropped, when and by which rule." },
         },
     });
     let frame = json!({
@@ -67,7 +68,7 @@ pub(crate) fn schemas() -> Vec<(&'static str, Value)> {
         "properties": {
             "exchange": { "type": "string", "description": "Whose it is, where that was not asked." },
             "after_ns": { "type": "integer", "description": "Since the request arrived." },
-            "kind": { "enum": ["head", "data", "trailers", "spokenhead", "spokendata", "opaque", "withheld"] },
+            "kind": { "enum": ["head", "data", "trailers", "spokenhead", "spokendata", "opaque", "withheld", "gone"] },
             "status": { "type": ["integer", "null"] },
             "data": { "type": "string" },
             "opaque": { "type": ["object", "null"], "description": "What is kept as a digest, or not shown." },

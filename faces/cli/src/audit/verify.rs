@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use model::hex;
-use record::audit::{Expected, Report};
+use record::audit::{Drops, Expected, Report};
 use serde_json::{Value, json};
 
 use super::{checkpoints, key};
@@ -55,7 +55,7 @@ impl Verify {
     }
 }
 
-fn described(report: &Report) -> Value {
+pub(super) fn described(report: &Report) -> Value {
     let flaw = report.flaw.as_ref().map(|flaw| {
         json!({
             "file": flaw.file.display().to_string(),
@@ -74,6 +74,7 @@ fn described(report: &Report) -> Value {
         "origin": report.origin,
         "leaves": report.leaves,
         "root": hex(&report.root),
+        "dropped": dropped(&report.drops),
         "exchanges": report.exchanges,
         "open": report.open,
         "refused": report.refused,
@@ -84,6 +85,27 @@ fn described(report: &Report) -> Value {
         "against": report.against,
         "keys": keys.collect::<Vec<_>>(),
         "notes": report.notes,
+    })
+}
+
+/// What was dropped, by class and rule, with the first of the segments.
+fn dropped(drops: &Drops) -> Value {
+    let sums = drops.sums.iter().map(|((class, rule), (segments, exchanges, bytes))| {
+        json!({ "class": class, "rule": rule, "segments": segments, "exchanges": exchanges, "bytes": bytes })
+    });
+    let segments = drops.segments.iter().map(|drop| {
+        json!({
+            "leaf": drop.leaf, "at": drop.at.map(|at| at.to_string()), "class": drop.class, "segment": drop.segment,
+            "rule": drop.rule, "reason": drop.reason, "exchanges": drop.exchanges, "bytes": drop.bytes,
+            "sha256": hex(&drop.sha256),
+        })
+    });
+    let disallowed =
+        drops.disallowed.iter().map(|(leaf, problem)| json!({ "leaf": leaf, "problem": problem }));
+    json!({
+        "sums": sums.collect::<Vec<_>>(),
+        "segments": segments.collect::<Vec<_>>(),
+        "disallowed": disallowed.collect::<Vec<_>>(),
     })
 }
 
@@ -112,6 +134,14 @@ fn tell(out: &mut Out, report: &Report, expected: &Expected) -> Result<(), Failu
     }
     for used in &report.keys {
         out.line(format_args!("key:         {} since leaf {}", used.key, used.leaf))?;
+    }
+    for ((class, rule), (segments, exchanges, bytes)) in &report.drops.sums {
+        out.line(format_args!(
+            "dropped:     {segments} segments of `{class}` by the rule `{rule}`: {exchanges} exchanges' bodies, {bytes} bytes"
+        ))?;
+    }
+    for (leaf, problem) in &report.drops.disallowed {
+        out.line(format_args!("{}: leaf {leaf}: {problem}", out.tone(Tone::Bad, "not allowed")))?;
     }
     for note in &report.notes {
         let label = out.tone(Tone::Caution, "note");

@@ -61,6 +61,9 @@ fn decided(out: &mut Out, shown: &Value) -> Result<(), Failure> {
 
 fn request(out: &mut Out, shown: &Value) -> Result<(), Failure> {
     let refused = shown.at("outcome") == "refused";
+    for gone in list(shown.at("gone")) {
+        out.line(out.tone(Tone::Caution, format_args!("gone       {}", text(gone))))?;
+    }
     let asked = if refused { "— request as asked" } else { "— request as forwarded" };
     out.line(out.tone(Tone::Faint, asked))?;
     out.line(text(shown.at("request").at("body")))?;

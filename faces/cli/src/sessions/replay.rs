@@ -99,6 +99,9 @@ fn print(out: &mut Out, json: bool, frame: &Value, data: &[u8]) -> Result<(), Fa
         out.json(frame)?;
         return Ok(());
     }
+    if frame.at("kind") == "gone" {
+        out.line(out.tone(Tone::Caution, frame.at("data").as_str().unwrap_or_default()))?;
+    }
     if let Some(length) = frame.at("opaque").at("length").as_u64() {
         let class = frame.at("opaque").at("class").as_str().filter(|class| !class.is_empty());
         let what = class.unwrap_or("not shown");

@@ -154,7 +154,8 @@ impl Source {
             Self::Local(reader) => {
                 let id = reader.find(id).await?;
                 let exchange = reader.show(id).await?;
-                let bodies = bodies(reader.frames(id, &exchange))?;
+                let mut bodies = bodies(reader.frames(id, &exchange))?;
+                bodies.gone = gone(reader, &exchange).await?;
                 Ok(views::shown(id, &exchange, &bodies))
             }
         }
@@ -183,7 +184,8 @@ impl Source {
                 let id = reader.find(id).await?;
                 let exchange = reader.show(id).await?;
                 let began = exchange.opened.as_ref().map_or(0, |opened| opened.arrived);
-                Ok(Played::Local(began, Box::new(reader.frames(id, &exchange))))
+                let gone = gone(reader, &exchange).await?;
+                Ok(Played::Local(gone, began, Box::new(reader.frames(id, &exchange))))
             }
         }
     }
@@ -230,8 +232,8 @@ impl Exported {
 pub(crate) enum Played {
     /// As a gateway sends them.
     Remote(Box<Lines>),
-    /// As they lie in the files, with the exchange's beginning.
-    Local(i64, Box<Frames>),
+    /// As they lie in the files, with what is gone and the exchange's beginning.
+    Local(Vec<String>, i64, Box<Frames>),
     /// As they are written to the files here.
     Following(Box<Following>),
 }
@@ -258,7 +260,10 @@ impl Played {
                 let data = line.at("data").as_str().unwrap_or_default().as_bytes().to_vec();
                 (line, data)
             })),
-            Self::Local(began, frames) => answer(*began, frames),
+            Self::Local(gone, began, frames) => match gone.pop() {
+                Some(gone) => Ok(Some((views::gone_frame(&gone), Vec::new()))),
+                None => answer(*began, frames),
+            },
             Self::Following(following) => loop {
                 let Following { reader, id, exchange, frames } = &mut **following;
                 let sealed = exchange.sealed.is_some() || exchange.refused.is_some();
@@ -289,6 +294,11 @@ fn answer(began: i64, frames: &mut Frames) -> Result<Option<(Value, Vec<u8>)>, F
         }
     }
     Ok(None)
+}
+
+/// What of the bodies is not there any more, in sentences.
+async fn gone(reader: &Reader, exchange: &record::Exchange) -> Result<Vec<String>, Failure> {
+    Ok(reader.gone(exchange).await?.iter().map(ToString::to_string).collect())
 }
 
 /// Reads all frames.

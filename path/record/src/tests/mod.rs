@@ -3,6 +3,7 @@
 mod faults;
 mod finding;
 mod format;
+mod keeping;
 mod kill;
 mod own;
 mod reading;
