@@ -8,6 +8,7 @@ mod fields;
 mod identity;
 mod login;
 mod resource;
+mod seal;
 mod state;
 
 use std::collections::BTreeMap;
@@ -223,7 +224,8 @@ fn ledger(file: &Mapping<'_>, base: &Base) -> Option<Ledger> {
     let write_timeout = section.duration("write_timeout");
     let dir = dir?;
     let checkpoints = checkpoints::checkpoints(&section, &dir, base)?;
-    Some(Ledger { dir, durability, segment_bytes, queue, write_timeout, reserve_bytes, checkpoints })
+    let seal_to = seal::seal_to(&section);
+    Some(Ledger { dir, durability, segment_bytes, queue, write_timeout, reserve_bytes, checkpoints, seal_to })
 }
 
 fn limits(section: &Mapping<'_>) -> Limits {

@@ -8,6 +8,7 @@ mod fields;
 mod identity;
 mod login;
 mod resource;
+mod seal;
 mod state;
 
 use admin::ADMIN;
@@ -242,6 +243,7 @@ const LEDGER: Section = Section {
             absent: Absent::Is("{}"),
             doc: "Proof that the record is not changed later.",
         },
+        seal::SEAL_TO,
     ],
 };
 

@@ -118,6 +118,8 @@ pub struct Ledger {
     pub reserve_bytes: u64,
     /// Signed checkpoints of it.
     pub checkpoints: Checkpoints,
+    /// The age recipients who alone can read what was said. None: it is recorded in the clear.
+    pub seal_to: Vec<age::x25519::Recipient>,
 }
 
 impl Ledger {
@@ -132,6 +134,7 @@ impl Ledger {
             queue: 4096,
             write_timeout: Duration::from_secs(5),
             reserve_bytes: 16 << 20,
+            seal_to: Vec::new(),
         }
     }
 }

@@ -274,6 +274,7 @@ fn ledger_settings(ledger: &config::Ledger) -> record::Settings {
         signing_key: ledger.checkpoints.key.clone(),
         checkpoint_every: ledger.checkpoints.every,
         checkpoint_leaves: ledger.checkpoints.leaves,
+        seal_to: ledger.seal_to.clone(),
         ..record::Settings::new(&ledger.dir, digest_key)
     }
 }

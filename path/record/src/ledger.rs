@@ -79,6 +79,7 @@ pub(crate) struct Inner {
     timeout: Duration,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) key: DigestKey,
+    pub(crate) seal_to: Vec<age::x25519::Recipient>,
     status: Arc<Status>,
     written: watch::Receiver<Position>,
     /// Tells when the threads that sign and that index have ended.
@@ -150,6 +151,7 @@ impl Ledger {
         begin(&mut writer, found.torn, &signer)?;
         let queue = writer.settings.queue.clamp(1, ROOM);
         let timeout = writer.settings.write_timeout;
+        let seal_to = writer.settings.seal_to.clone();
         let (jobs, receiver) = sync_channel(queue.saturating_add(64));
         let desk = Arc::new(Desk::new(writer));
         let at_desk = Arc::clone(&desk);
@@ -161,8 +163,20 @@ impl Ledger {
         let ended = Mutex::new(vec![signing, indexed]);
         let unit = ROOM.div_ceil(queue);
         let room = Arc::new(Semaphore::new(ROOM));
-        let inner =
-            Inner { jobs, desk, room, unit, timeout, clock, key, status, written, ended, checkpoints };
+        let inner = Inner {
+            jobs,
+            desk,
+            room,
+            unit,
+            timeout,
+            clock,
+            key,
+            seal_to,
+            status,
+            written,
+            ended,
+            checkpoints,
+        };
         Ok(Self(Arc::new(inner)))
     }
 

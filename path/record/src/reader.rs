@@ -12,7 +12,6 @@ use prost::Message;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use crate::LedgerError;
 use crate::body::{Body, Direction};
 use crate::describe::nanoseconds;
 use crate::digest::{Chain, sha256};
@@ -22,6 +21,7 @@ use crate::leaf::{Leaf, Part, Refused, Sealed, Span, What};
 use crate::opened::Opened;
 use crate::recover::{exchange as read_id, mark};
 use crate::segment::{Position, Series, SeriesReader};
+use crate::{DataKey, LedgerError};
 
 /// Which exchanges to list: those that fit everything that is given.
 #[derive(Clone, Debug, Default)]
@@ -345,7 +345,7 @@ impl Reader {
             (None, Some(_)) => None,
             (None, None) => Some(Position::default()),
         };
-        Frames { exchange, reader: series.read(from), series, until, chains: Default::default() }
+        Frames { exchange, reader: series.read(from), series, until, chains: Default::default(), key: None }
     }
 
     /// Reads all frames of a sealed exchange and compares them with the digests in its seal.
@@ -400,9 +400,15 @@ pub struct Frames {
     reader: SeriesReader,
     until: Option<Position>,
     chains: (Chain, Chain),
+    key: Option<DataKey>,
 }
 
 impl Frames {
+    /// The same, opened with `key`, if they are encrypted.
+    pub fn opened_with(self, key: Option<DataKey>) -> Self {
+        Self { key, ..self }
+    }
+
     /// The chains over the request's and the answer's frames read so far.
     pub fn chains(&self) -> (Chain, Chain) {
         self.chains
@@ -433,7 +439,9 @@ impl Iterator for Frames {
             let chain =
                 if mark.direction == Direction::Request { &mut self.chains.0 } else { &mut self.chains.1 };
             chain.push(&mark.digest, mark.bytes);
-            return Some(Ok(body));
+            let Some(key) = &self.key else { return Some(Ok(body)) };
+            let file = self.series.path(at.segment);
+            return Some(key.open(body).ok_or(Damage { file, offset: at.offset, fault: Fault::Box }));
         }
     }
 }

@@ -37,6 +37,9 @@ pub struct Settings {
     pub checkpoint_every: Duration,
     /// or when this many leaves were written since. It is looked four times a second whether one is due.
     pub checkpoint_leaves: u64,
+    /// Who may read what was said: if anybody is named, every exchange's frames are encrypted to these
+    /// age recipients, and nobody else reads them, this program included.
+    pub seal_to: Vec<age::x25519::Recipient>,
 }
 
 impl Settings {
@@ -55,6 +58,7 @@ impl Settings {
             write_timeout: Duration::from_secs(5),
             reserve_bytes: 16 << 20,
             digest_key,
+            seal_to: Vec::new(),
         }
     }
 }

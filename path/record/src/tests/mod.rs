@@ -7,6 +7,7 @@ mod own;
 mod reading;
 pub(crate) mod recovery;
 mod rounds;
+mod sealed;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
