@@ -39,6 +39,7 @@ mod reload;
 mod sdk_anthropic;
 mod sdk_node;
 mod sdk_openai;
+mod sealed;
 mod shapes;
 mod standing;
 mod tls;

@@ -21,6 +21,9 @@ use crate::reader::{Item, Mapping, WordOr};
 use crate::usable::{Config, DenyList, Durability, Ledger, Limits, Listener, Policies, Resource, Tls};
 use crate::{value, yaml};
 
+pub use age::x25519::Recipient as AgeRecipient;
+pub use seal::recipient as age_recipient;
+
 /// Most entries of a deny-list: patterns, which are searched together, and words.
 const MOST_PATTERNS: usize = 1000;
 const MOST_WORDS: usize = 10_000;

@@ -93,7 +93,7 @@ pub(crate) const ROUTES: &[Route] = &[
         query: &[],
         body: None,
         answer: Kind::Lines("Frame"),
-        faults: &[Code::NotFound],
+        faults: &[Code::NotFound, Code::RecordingSealed],
         keeps_bodies: false,
     },
     Route {
@@ -158,7 +158,7 @@ pub(crate) async fn act(
     match call {
         Sessions::List => list(admin, asked, sight).await,
         Sessions::Show => played::show(admin, ready.recalled.found()?, sight).await,
-        Sessions::Replay => Ok(played::replay(admin, ready.recalled.found()?, sight)),
+        Sessions::Replay => played::replay(admin, ready.recalled.found()?, sight),
         Sessions::Why => why(ready.recalled).await,
     }
 }
@@ -241,7 +241,7 @@ pub(crate) fn schemas() -> Vec<(&'static str, Value)> {
     });
     let session = json!({
         "type": "object",
-        "required": ["exchange", "open", "judgements", "response", "frames", "cut"],
+        "required": ["exchange", "open", "judgements", "response", "frames", "cut", "encrypted"],
         "properties": {
             "exchange": { "type": "string" }, "open": { "type": "boolean" },
             "caller": { "type": ["object", "null"] }, "resource": maybe(),
@@ -249,6 +249,10 @@ pub(crate) fn schemas() -> Vec<(&'static str, Value)> {
             "judgements": { "type": "array", "items": { "type": "object" } },
             "request": { "type": ["object", "null"] }, "response": { "type": "object" },
             "cut": { "type": "boolean", "description": "Whether a part of the bodies is not shown." },
+            "encrypted": {
+                "type": "boolean",
+                "description": "Whether what was said is sealed to its auditors: then it is not shown, nor are the query and headers.",
+            },
             "disclosed": { "type": ["array", "null"], "items": { "type": "object" } },
             "outcome": maybe(), "refusal": { "type": ["object", "null"] }, "usage": { "type": ["object", "null"] },
             "findings": { "type": ["array", "null"], "items": { "type": "object" } },

@@ -16,6 +16,8 @@ pub struct Bodies {
     pub frames: u64,
     /// Whether a part of them is not shown.
     pub cut: bool,
+    /// Whether they are sealed, and nothing of them is shown.
+    pub encrypted: bool,
 }
 
 /// One line of a list.
@@ -104,6 +106,7 @@ pub fn shown(id: ExchangeId, exchange: &Exchange, bodies: &Bodies) -> Value {
             "body": String::from_utf8_lossy(&bodies.response),
         },
         "cut": bodies.cut,
+        "encrypted": bodies.encrypted,
         "disclosed": exchange.opened.as_ref().map(|opened| opened.disclosed.iter().map(|finding| json!({
             "class": finding.class, "masked": finding.masked, "revealed": finding.revealed,
         })).collect::<Vec<_>>()),

@@ -3,7 +3,9 @@
 //! Asks the gateway, which judges, masks again and records the asking. `--local` reads the ledger's files
 //! here instead, beside a running gateway or on a copy.
 
+mod body;
 mod describe;
+mod identity;
 mod replay;
 mod source;
 
@@ -30,6 +32,8 @@ pub(crate) enum SessionsVerb {
     Show(Show),
     /// Play an answer again, at the pace it came
     Replay(replay::Replay),
+    /// Write one body to a file that the stock `age` tool opens
+    Body(Box<body::BodyOf>),
 }
 
 #[derive(Args)]
@@ -72,6 +76,8 @@ pub(crate) struct List {
 pub(crate) struct Show {
     #[command(flatten)]
     at: Where,
+    #[command(flatten)]
+    auditor: identity::Auditor,
     /// The exchange: its request id, or enough of its beginning
     exchange: String,
     /// Print JSON
@@ -101,6 +107,7 @@ impl SessionsVerb {
                 Self::List(list) => list.run(out).await,
                 Self::Show(show) => show.run(out).await,
                 Self::Replay(replay) => replay.run(out).await,
+                Self::Body(body) => body.run(out).await,
             }
         })
     }
@@ -191,7 +198,8 @@ fn from_now(since: &Since, clock: &dyn model::Clock) -> Result<Timestamp, Failur
 
 impl Show {
     async fn run(self, out: &mut Out) -> Result<ExitCode, Failure> {
-        let shown = self.at.open(out).await?.show(&self.exchange).await?;
+        let identities = self.auditor.identities()?;
+        let shown = self.at.open_with(out, identities).await?.show(&self.exchange).await?;
         if self.json {
             out.json(&shown)?;
         } else {

@@ -65,6 +65,13 @@ pub enum LedgerError {
         /// What is wrong, and what to do.
         problem: String,
     },
+    /// A body could not be written to where it was to go.
+    #[error("the body cannot be written: {source}")]
+    #[non_exhaustive]
+    HandOver {
+        /// The system's answer.
+        source: Arc<io::Error>,
+    },
     /// The folder does not hold a ledger this program reads.
     #[error("`{}` is not a ledger segment this program reads: {problem}", path.display())]
     #[non_exhaustive]

@@ -16,6 +16,7 @@ mod envelope;
 mod error;
 mod frame;
 mod group;
+mod handover;
 mod health;
 mod identity;
 mod index;
@@ -48,6 +49,7 @@ pub use checkpoints::{ask_for_checkpoint, ask_no_more, is_asked, last_checkpoint
 pub use digest::Chain;
 pub use error::LedgerError;
 pub use frame::{Damage, Fault, Frame, MAX_PAYLOAD};
+pub use handover::Handed;
 pub use health::{Condition, LedgerHealth};
 pub use identity::{DataKey, Identities, MAX_IDENTITY_BYTES};
 pub use index::rebuild_index;

@@ -22,7 +22,10 @@ pub(super) fn seal_to(ledger: &Mapping<'_>) -> Vec<Recipient> {
 }
 
 /// An X25519 recipient of age (c2sp.org/age).
-fn recipient(text: &str) -> Result<Recipient, Wrong> {
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn recipient(text: &str) -> Result<Recipient, Wrong> {
     if is_secret_key(text) {
         return Err(
             "this is a secret key: it stays with the auditor, and should now be replaced by a new one; \

@@ -18,7 +18,7 @@ fn recipients_are_read_one_or_many_or_none() {
     let (ada, bob) = (Identity::generate().to_public(), Identity::generate().to_public());
     let read = |text: &str| folder.parse(&with(text)).unwrap().ledger.seal_to;
     assert_eq!(read("[]"), []);
-    assert_eq!(read(&ada.to_string()), [ada.clone()]);
+    assert_eq!(read(&ada.to_string()), std::slice::from_ref(&ada));
     assert_eq!(read(&format!("[{ada}, {bob}]")), [ada, bob]);
 }
 

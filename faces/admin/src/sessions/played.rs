@@ -20,6 +20,10 @@ const WAITING: usize = 4;
 
 /// Everything of one exchange.
 pub(super) async fn show(admin: &Admin, recalled: Recalled, sight: &Sight) -> Result<Answer, Refusal> {
+    if recalled.exchange.is_encrypted() {
+        let bodies = Bodies { frames: counted(&recalled.exchange), encrypted: true, ..Bodies::default() };
+        return Ok(Answer::Json(views::shown(recalled.id, &recalled.exchange, &bodies)));
+    }
     let mut remask = remask(admin, &recalled, sight);
     let frames = recalled.reader.frames(recalled.id, &recalled.exchange);
     let read = tokio::task::spawn_blocking(move || {
@@ -34,6 +38,13 @@ pub(super) async fn show(admin: &Admin, recalled: Recalled, sight: &Sight) -> Re
         shown.insert("masked_again".to_owned(), masked.into());
     }
     Ok(Answer::Json(shown))
+}
+
+/// How many frames the leaves certify.
+fn counted(exchange: &Exchange) -> u64 {
+    let request = exchange.opened.as_ref().and_then(|opened| opened.request_body.as_ref());
+    let response = exchange.sealed.as_ref().and_then(|sealed| sealed.response.as_ref());
+    [request, response].into_iter().flatten().fold(0, |sum, digest| sum.saturating_add(digest.frames))
 }
 
 fn gather(frames: Frames, remask: &mut Remask, bodies: &mut Bodies) -> Result<(), Refusal> {
@@ -65,7 +76,14 @@ fn add(bodies: &mut Bodies, seen: &Seen) {
 }
 
 /// The answer, frame by frame.
-pub(super) fn replay(admin: &Admin, recalled: Recalled, sight: &Sight) -> Answer {
+///
+/// # Errors
+/// `recording_sealed`: what can't be read here can't be masked for its reader either, so it is not given
+/// out, opened or not.
+pub(super) fn replay(admin: &Admin, recalled: Recalled, sight: &Sight) -> Result<Answer, Refusal> {
+    if recalled.exchange.is_encrypted() {
+        return Err(Refusal::new(Code::RecordingSealed));
+    }
     let mut remask = remask(admin, &recalled, sight);
     let frames = recalled.reader.frames(recalled.id, &recalled.exchange);
     let (began, mut last) = (super::began(&recalled), super::began(&recalled));
@@ -93,7 +111,7 @@ pub(super) fn replay(admin: &Admin, recalled: Recalled, sight: &Sight) -> Answer
         }
         send(remask.finish(last));
     });
-    Answer::Lines(reader)
+    Ok(Answer::Lines(reader))
 }
 
 fn line(began: i64, seen: &Seen, text: &mut Utf8) -> Bytes {

@@ -42,6 +42,10 @@ pub(crate) fn print(out: &mut Out, shown: &Value) -> Result<(), Failure> {
     outcome(out, shown)?;
     let refused = shown.at("outcome") == "refused";
     let asked = if refused { "— request as asked" } else { "— request as forwarded" };
+    if shown.at("encrypted") == true {
+        let sealed = "— what was said is sealed: an auditor reads it with --identity";
+        return Ok(out.line(out.tone(Tone::Caution, sealed))?);
+    }
     out.line(out.tone(Tone::Faint, asked))?;
     out.line(text(request.at("body")))?;
     out.line(out.tone(Tone::Faint, "— answer as the caller saw it, as far as it may be seen here"))?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::Where;
+use super::identity::Auditor;
 use crate::failure::Failure;
 use crate::out::{Out, Tone};
 use crate::told::Told;
@@ -17,6 +18,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 pub(crate) struct Replay {
     #[command(flatten)]
     at: Where,
+    #[command(flatten)]
+    auditor: Auditor,
     /// The exchange: its request id, or enough of its beginning
     exchange: String,
     /// Without pauses
@@ -29,7 +32,8 @@ pub(crate) struct Replay {
 
 impl Replay {
     pub(crate) async fn run(self, out: &mut Out) -> Result<ExitCode, Failure> {
-        let mut played = self.at.open(out).await?.replay(&self.exchange).await?;
+        let identities = self.auditor.identities()?;
+        let mut played = self.at.open_with(out, identities).await?.replay(&self.exchange).await?;
         let mut last = 0;
         while let Some((frame, data)) = played.next().await? {
             let after = frame.at("after_ns").as_i64().unwrap_or_default();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use admin::views::{self, Bodies};
 use clap::Args;
 use record::body::{Direction, Kind};
-use record::{Filter, Frames, Reader};
+use record::{Exchange, Filter, Frames, Identities, Reader};
 use serde_json::{Value, json};
 
 use crate::config_verb;
@@ -38,14 +38,24 @@ pub(crate) struct Where {
 pub(crate) enum Source {
     /// As a gateway shows them.
     Remote(Client),
-    /// As they lie in the files here.
-    Local(Reader),
+    /// As they lie in the files here, with what opens those that are sealed.
+    Local(Reader, Option<Identities>),
 }
 
 impl Where {
     /// Opens it. That the files are read directly is said on standard error.
     pub(crate) async fn open(&self, out: &Out) -> Result<Source, Failure> {
-        if !self.local && self.ledger.is_none() {
+        self.open_with(out, None).await
+    }
+
+    /// The same, and what is sealed is opened with `identities`. Only the files here can be: a gateway has
+    /// no key to what it recorded, so it could not mask it for its reader.
+    pub(crate) async fn open_with(
+        &self,
+        out: &Out,
+        identities: Option<Identities>,
+    ) -> Result<Source, Failure> {
+        if !self.local && self.ledger.is_none() && identities.is_none() {
             return Ok(Source::Remote(self.remote.client(&self.config).await?));
         }
         Out::stderr().line(LOCAL)?;
@@ -53,7 +63,7 @@ impl Where {
             Some(dir) => dir.clone(),
             None => config_verb::load(&self.config, out.colour())?.ledger.dir,
         };
-        Self::reader(&dir).await.map(Source::Local)
+        Ok(Source::Local(Self::reader(&dir).await?, identities))
     }
 
     async fn reader(dir: &Path) -> Result<Reader, Failure> {
@@ -69,7 +79,7 @@ impl Source {
                 let page = client.get(&remote::query("/sessions", &pairs(filter, cursor))).await?;
                 Ok(json!({ "exchanges": page.at("sessions"), "next": page.at("next") }))
             }
-            Self::Local(reader) => {
+            Self::Local(reader, _) => {
                 let cursor = cursor.map(|text| {
                     record::Cursor::parse(text).ok_or_else(|| {
                         let wrong = "--cursor: this is no cursor; take it from the end of the page before";
@@ -87,10 +97,11 @@ impl Source {
     pub(crate) async fn show(&self, id: &str) -> Result<Value, Failure> {
         match self {
             Self::Remote(client) => Ok(client.get(&format!("/sessions/{}", remote::segment(id))).await?),
-            Self::Local(reader) => {
+            Self::Local(reader, identities) => {
                 let id = reader.find(id).await?;
-                let exchange = reader.show(id).await?;
-                let bodies = bodies(reader.frames(id, &exchange))?;
+                let mut exchange = reader.show(id).await?;
+                let frames = opened(reader.frames(id, &exchange), &exchange, identities.as_ref())?;
+                let bodies = bodies(frames, &mut exchange)?;
                 Ok(views::shown(id, &exchange, &bodies))
             }
         }
@@ -100,7 +111,7 @@ impl Source {
     pub(crate) async fn why(&self, id: &str) -> Result<Value, Failure> {
         match self {
             Self::Remote(client) => Ok(client.get(&format!("/sessions/{}/why", remote::segment(id))).await?),
-            Self::Local(reader) => {
+            Self::Local(reader, _) => {
                 let id = reader.find(id).await?;
                 let exchange = reader.show(id).await?;
                 Ok(views::why(reader, id, &exchange).await?)
@@ -115,13 +126,25 @@ impl Source {
                 let path = format!("/sessions/{}/replay", remote::segment(id));
                 Ok(Played::Remote(Box::new(client.lines(&path).await?)))
             }
-            Self::Local(reader) => {
+            Self::Local(reader, identities) => {
                 let id = reader.find(id).await?;
                 let exchange = reader.show(id).await?;
                 let began = exchange.opened.as_ref().map_or(0, |opened| opened.arrived);
-                Ok(Played::Local(began, Box::new(reader.frames(id, &exchange))))
+                let frames = readable(reader.frames(id, &exchange), &exchange, identities.as_ref())?;
+                Ok(Played::Local(began, Box::new(frames)))
             }
         }
+    }
+
+    /// The frames of one exchange as they were recorded, which only the files here tell.
+    pub(crate) async fn frames(&self, id: &str) -> Result<Frames, Failure> {
+        let Self::Local(reader, identities) = self else {
+            let problem = "a body as it was recorded is read from the ledger's files: add --local, --ledger or --identity";
+            return Err(Failure::Said(problem.to_owned()));
+        };
+        let id = reader.find(id).await?;
+        let exchange = reader.show(id).await?;
+        readable(reader.frames(id, &exchange), &exchange, identities.as_ref())
     }
 }
 
@@ -154,12 +177,30 @@ impl Played {
     }
 }
 
-/// Reads all frames.
-fn bodies(frames: Frames) -> Result<Bodies, Failure> {
+/// The frames of `exchange`, opened as far as there is something to open them with.
+fn opened(frames: Frames, exchange: &Exchange, identities: Option<&Identities>) -> Result<Frames, Failure> {
+    let key = identities.map(|identities| identities.key(exchange)).transpose()?.flatten();
+    Ok(frames.opened_with(key))
+}
+
+/// The same, where nothing could be shown otherwise.
+fn readable(frames: Frames, exchange: &Exchange, identities: Option<&Identities>) -> Result<Frames, Failure> {
+    if exchange.is_encrypted() && identities.is_none() {
+        let problem = "what was said in this exchange is sealed: read it with the identity of one of its \
+                       recipients, --identity FILE";
+        return Err(Failure::Said(problem.to_owned()));
+    }
+    opened(frames, exchange, identities)
+}
+
+/// Reads all frames, and what of the request's head lies in them.
+fn bodies(frames: Frames, exchange: &mut Exchange) -> Result<Bodies, Failure> {
     let mut bodies = Bodies::default();
     for frame in frames {
         let frame = frame.map_err(record::LedgerError::from)?;
         bodies.frames = bodies.frames.saturating_add(1);
+        bodies.encrypted |= !frame.encrypted.is_empty();
+        exchange.restore_head(&frame);
         let into = match frame.direction() {
             Direction::Request => &mut bodies.request,
             _ => &mut bodies.response,
