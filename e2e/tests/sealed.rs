@@ -116,6 +116,11 @@ async fn what_was_said_is_read_with_an_identity_alone() {
         assert!(replayed.status.success(), "{}", said(&replayed));
         assert!(replayed.stdout.starts_with(&answer), "{}", said(&replayed));
     }
+    let parts = require();
+    let mut python = Command::new(parts.python());
+    python.arg(parts.root.join("examples/verify/unseal.py")).arg(&gateway.ledger).arg(&id);
+    let read = python.arg(stand.bob.key()).output().unwrap();
+    assert_eq!(read.stdout, answer, "by the format's description alone: {}", said(&read));
     let eve = Auditor::new(stand.folder.path(), "eve.key");
     let refused = gateway.cli(&["sessions", "show", &id, "--identity", eve.key()]);
     assert!(!refused.status.success());

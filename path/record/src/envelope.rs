@@ -46,6 +46,11 @@ impl Envelope {
         Ok(Some((Self { key }, wrapped)))
     }
 
+    #[cfg(test)]
+    pub(crate) fn with_key(key: &[u8; 32]) -> Self {
+        Self { key: chacha(key).unwrap() }
+    }
+
     /// Puts what was said in `body` into its box, which is bound to the frame's exchange, number, time and
     /// kind. Numbers do not repeat within an exchange, and so no nonce does under its key.
     pub(crate) fn close(&self, body: &mut Body) -> Result<(), LedgerError> {

@@ -353,3 +353,19 @@ proptest! {
         let _ = Identities::parse(&bytes);
     }
 }
+
+#[test]
+fn the_published_box_is_the_one_that_is_written() {
+    let key: Vec<u8> = (0..32).collect();
+    let envelope = Envelope::with_key(key.as_slice().try_into().unwrap());
+    let mut body = Body {
+        exchange: (0x40..0x50).collect(),
+        time: 1_767_225_600_000_000_000,
+        ..frame(5, b"said".to_vec())
+    };
+    envelope.close(&mut body).unwrap();
+    let hex = |bytes: &[u8]| crate::index::hex(bytes);
+    let page = include_str!("../../../../docs/record-format.md");
+    assert!(page.contains(&hex(&crate::digest::sha256(&body.encrypted))), "the hash is another one");
+    assert!(page.contains(&hex(&body.encrypted[256..])), "the tag is another one");
+}
