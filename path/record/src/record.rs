@@ -28,6 +28,8 @@ use crate::recorded::{Recorded, Spoken};
 use crate::table::{Entry, Live};
 use crate::work::{Frames, Work};
 
+/// Bytes that a box may add to a frame.
+const BOX: usize = 512;
 /// The largest run of body bytes in one frame.
 const PIECE: usize = 1 << 20;
 /// Answer bytes after which a *part* leaf is written,
@@ -310,7 +312,6 @@ impl Framer {
             }
             None => bytes,
         };
-        fits(body.encoded_len())?;
         out.push(&body, bytes);
         Ok(())
     }
@@ -328,6 +329,7 @@ impl Framer {
         let mut body = self.body(ledger, Direction::Request, Kind::Head);
         body.headers = describe::headers(question.headers());
         body.query = question.query().map(str::to_owned);
+        fits(body.encoded_len().saturating_add(BOX))?;
         self.put(body, 0, out)
     }
 
@@ -381,6 +383,7 @@ impl Framer {
 
     fn fields(&mut self, headers: &HeaderMap, mut body: Body, out: &mut Frames) -> Result<(), LedgerError> {
         body.headers = describe::headers(headers);
+        fits(body.encoded_len().saturating_add(BOX))?;
         self.put(body, 0, out)
     }
 

@@ -3,6 +3,7 @@
 mod faults;
 mod format;
 mod kill;
+mod one_by_one;
 mod own;
 mod reading;
 pub(crate) mod recovery;
