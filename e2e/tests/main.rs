@@ -41,6 +41,7 @@ mod retention;
 mod sdk_anthropic;
 mod sdk_node;
 mod sdk_openai;
+mod sealed;
 mod shapes;
 mod standing;
 mod tls;

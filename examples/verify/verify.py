@@ -277,6 +277,7 @@ class Ledger:
                 chain = self.exchange(body[1])[0 if body.get(4) == 1 else 1]
                 chain[0] += 1
                 chain[1] += len(body.get(7, b"")) + fields(body.get(10, b"")).get(2, 0)
+                chain[1] += len(body.get(11, b"")) if body.get(6) in (2, 5, 6, 7) else 0
                 chain[2] = sha256(chain[2], sha256(payload))
                 yield number, at + 8 + len(payload)
 

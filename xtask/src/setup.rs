@@ -19,6 +19,7 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
 /// Programs that `setup` installs if it may.
 const PACKAGES: &[(&str, &str, &str)] = &[
     ("glewlwyd", "glewlwyd", "a second OpenID provider, of another make"),
+    ("age", "age", "opens what an auditor was handed of a sealed recording"),
     ("nginx", "nginx", "what the benchmark measures Portcullis against"),
     ("zstd", "zstd", "unpacks compressed segments for the verifier in Python"),
     ("chromium", "chromium", "the browser that people sign in with"),

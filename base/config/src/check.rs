@@ -9,6 +9,7 @@ mod identity;
 mod login;
 mod resource;
 mod retention;
+mod seal;
 mod state;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,9 @@ use crate::usable::{
     Config, DenyList, Durability, Finding, Ledger, Limits, Listener, Policies, Resource, Tls,
 };
 use crate::{value, yaml};
+
+pub use age::x25519::Recipient as AgeRecipient;
+pub use seal::recipient as age_recipient;
 
 /// Most entries of a deny-list: patterns, which are searched together, and words.
 const MOST_PATTERNS: usize = 1000;
@@ -229,6 +233,7 @@ fn ledger(file: &Mapping<'_>, base: &Base) -> Option<Ledger> {
     let checkpoints = checkpoints::checkpoints(&section, &dir, base)?;
     let finding =
         Finding { session_idle: section.duration("session_idle"), full_text: section.flag("full_text") };
+    let seal_to = seal::seal_to(&section);
     Some(Ledger {
         dir,
         durability,
@@ -239,6 +244,7 @@ fn ledger(file: &Mapping<'_>, base: &Base) -> Option<Ledger> {
         checkpoints,
         finding,
         retention,
+        seal_to,
     })
 }
 

@@ -9,6 +9,7 @@ mod identity;
 mod login;
 mod resource;
 mod retention;
+mod seal;
 mod state;
 
 use admin::ADMIN;
@@ -268,6 +269,7 @@ const LEDGER: Section = Section {
             absent: Absent::Is("{}"),
             doc: "How long bodies are kept.",
         },
+        seal::SEAL_TO,
     ],
 };
 

@@ -26,6 +26,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+pub use check::{AgeRecipient, age_recipient};
 pub use fault::{Fault, Faults};
 pub use person::person_folder;
 pub use reference::reference_markdown;

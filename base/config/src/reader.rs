@@ -216,7 +216,9 @@ impl<'a> Item<'a> {
         match parse(text) {
             Ok(value) => Some(value),
             Err(wrong) => {
-                if matches!(self.shape, Shape::One(Text::Url | Text::Link)) && value::may_hold_secret(text) {
+                if matches!(self.shape, Shape::One(Text::Url | Text::Link)) && value::may_hold_secret(text)
+                    || matches!(self.shape, Shape::One(Text::Recipient)) && value::is_secret_key(text)
+                {
                     self.hide();
                 }
                 self.wrong(wrong);

@@ -84,6 +84,8 @@ pub(crate) enum Kind {
     Link,
     /// `stdout`, or such a URL.
     Outlet,
+    /// A public key of age.
+    Recipient,
     /// A path of a file or folder.
     Path,
     /// A JSON pointer.
@@ -120,6 +122,7 @@ impl Kind {
             Self::Address => "an address with its port, as `127.0.0.1:8080` or `[::1]:8080`",
             Self::Url | Self::Link => "a URL, as `https://login.example.test`",
             Self::Outlet => "`stdout`, or a URL, as `https://witness.example.test/checkpoints`",
+            Self::Recipient => "an age recipient, `age1` and 58 letters and digits, as `age-keygen` tells it",
             Self::Path => "a path; a relative one is taken from the file's folder",
             Self::Pointer => "a JSON pointer, as `/groups` or `/realm_access/roles`",
             Self::Host => "a host name without port, as `llama.example.test`",
@@ -144,6 +147,7 @@ impl Kind {
             Self::Address => "address with port",
             Self::Url | Self::Link => "URL",
             Self::Outlet => "`stdout` or URL",
+            Self::Recipient => "age recipient",
             Self::Path => "path",
             Self::Pointer => "JSON pointer",
             Self::Host => "host name",
@@ -167,6 +171,7 @@ impl Kind {
             Self::Url => Some("^https?://[^\\s@?#]+$"),
             Self::Link => Some("^https?://[^\\s@#]+$"),
             Self::Outlet => Some("^(stdout|https?://[^\\s@#]+)$"),
+            Self::Recipient => Some("^[Aa][Gg][Ee]1[0-9A-Za-z]{58}$"),
             Self::Pointer => Some("^(/([^~]|~[01])*)+$"),
             Self::Secret => Some("^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"),
             Self::Algorithm => Some("^(RS(256|384|512)|PS(256|384|512)|ES(256|384)|EdDSA)$"),

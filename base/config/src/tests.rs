@@ -11,6 +11,7 @@ mod fields;
 mod hostile;
 mod login;
 mod retention;
+mod seal;
 
 use std::path::{Path, PathBuf};
 

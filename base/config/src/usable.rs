@@ -124,6 +124,8 @@ pub struct Ledger {
     pub finding: Finding,
     /// How long bodies are kept.
     pub retention: Retention,
+    /// The age recipients who alone can read what was said. None: it is recorded in the clear.
+    pub seal_to: Vec<age::x25519::Recipient>,
 }
 
 impl Ledger {
@@ -140,6 +142,7 @@ impl Ledger {
             reserve_bytes: 16 << 20,
             finding: Finding::default(),
             retention: Retention::default(),
+            seal_to: Vec::new(),
         }
     }
 }

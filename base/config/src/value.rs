@@ -41,6 +41,12 @@ pub(crate) fn name(text: &str) -> Result<String, Wrong> {
     }
 }
 
+/// Whether this is a secret key of age.
+pub(crate) fn is_secret_key(text: &str) -> bool {
+    const START: &str = "AGE-SECRET-KEY-";
+    text.get(..START.len()).is_some_and(|start| start.eq_ignore_ascii_case(START))
+}
+
 /// A length of time: a whole number and `ms`, `s`, `m`, `h` or `d`.
 pub(crate) fn duration(text: &str) -> Option<Duration> {
     let (number, unit) = split_number(text)?;

@@ -83,6 +83,9 @@ codes! {
     NotFound "not_found" 404 Caller
         "Nothing here has this name."
         "Check the path; `/api/v1/openapi.json` lists them all.";
+    RecordingSealed "recording_sealed" 409 Operator
+        "What was said in this exchange is sealed to its auditors: the gateway can't read it, nor mask it for you."
+        "Ask an auditor; they read it where the ledger lies, with `portcullis sessions replay ID --identity KEY`.";
     MethodRefused "method_refused" 405 Caller
         "This path does not take this method."
         "Use a method that the header `allow` names.";

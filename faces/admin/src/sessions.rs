@@ -174,14 +174,14 @@ pub(crate) const ROUTES: &[Route] = &[
         (Act::Replay, ONE),
         "The recorded answer, piece by piece with its times, masked again by what you may see.",
         Kind::Lines("Frame"),
-        (&[], &[Code::NotFound]),
+        (&[], &[Code::NotFound, Code::RecordingSealed]),
     ),
     read(
         ("/sessions/{session}/follow", "sessions.follow", Sessions::Follow),
         (Act::Replay, ONE),
         "The same while it runs, until it is sealed.",
         Kind::Lines("Frame"),
-        (&[], &[Code::NotFound]),
+        (&[], &[Code::NotFound, Code::RecordingSealed]),
     ),
     read(
         ("/sessions/{session}/why", "sessions.why", Sessions::Why),
@@ -242,7 +242,7 @@ pub(crate) async fn act(
         Sessions::FollowNext => follow::next(admin, asked, sight).await,
         Sessions::Show => played::show(admin, ready.recalled.found()?, sight).await,
         Sessions::Replay => played::replay(admin, ready.recalled.found()?, sight).await,
-        Sessions::Follow => Ok(follow::one(admin, ready.recalled.found()?, sight)),
+        Sessions::Follow => follow::one(admin, ready.recalled.found()?, sight),
         Sessions::Why => why(ready.recalled).await,
     }
 }

@@ -23,6 +23,8 @@ pub struct Bodies {
     pub cut: bool,
     /// What is not there any more, in sentences.
     pub gone: Vec<String>,
+    /// Whether they are sealed, and nothing of them is shown.
+    pub encrypted: bool,
 }
 
 /// How a session is spelt: it is named by its first exchange.
@@ -159,6 +161,7 @@ pub fn shown(id: ExchangeId, exchange: &Exchange, bodies: &Bodies) -> Value {
         },
         "cut": bodies.cut,
         "gone": bodies.gone,
+        "encrypted": bodies.encrypted,
         "disclosed": exchange.opened.as_ref().map(|opened| opened.disclosed.iter().map(|finding| json!({
             "class": finding.class, "masked": finding.masked, "revealed": finding.revealed,
         })).collect::<Vec<_>>()),

@@ -3,9 +3,11 @@
 //! Asks the gateway, which judges, masks again and records the asking. `--local` reads the ledger's files
 //! here instead, beside a running gateway or on a copy.
 
+mod body;
 mod describe;
 mod export;
 mod har;
+mod identity;
 mod index;
 mod keys;
 mod narrow;
@@ -48,6 +50,8 @@ pub(crate) enum SessionsVerb {
     Export(Box<export::Export>),
     /// Make the index of the record anew
     Index(index::Index),
+    /// Write one body to a file that the stock `age` tool opens
+    Body(Box<body::BodyOf>),
 }
 
 #[derive(Args)]
@@ -75,7 +79,9 @@ pub(crate) struct List {
 pub(crate) struct Show {
     #[command(flatten)]
     at: Where,
-    /// The exchange: its request id, or enough of its beginning; or a session, as s-…
+    #[command(flatten)]
+    auditor: identity::Auditor,
+    /// The exchange: its request id, or enough of its beginning; or a session, as s-â¦
     exchange: String,
     /// Print JSON
     #[arg(long)]
@@ -92,6 +98,7 @@ impl SessionsVerb {
                 Self::Follow(follow) => follow.run(out).await,
                 Self::Export(export) => export.run(out).await,
                 Self::Index(index) => index.run(out).await,
+                Self::Body(body) => body.run(out).await,
             }
         })
     }
@@ -186,7 +193,8 @@ fn row(exchange: &Value, out: &Out) -> [String; 8] {
 
 impl Show {
     async fn run(self, out: &mut Out) -> Result<ExitCode, Failure> {
-        let source = self.at.open(out).await?;
+        let identities = self.auditor.identities()?;
+        let source = self.at.open_with(out, identities).await?;
         if let Some(first) = admin::views::session_named(&self.exchange) {
             return self.session(&source, first, out).await;
         }

@@ -252,6 +252,7 @@ fn ledger_settings(config: &Config) -> record::Settings {
             full_text: ledger.finding.full_text,
         },
         retention: retention(config),
+        seal_to: ledger.seal_to.clone(),
         ..record::Settings::new(&ledger.dir, digest_key)
     }
 }

@@ -80,9 +80,12 @@ pub struct Body {
     /// Opaque.
     #[prost(message, optional, tag = "10")]
     pub opaque: Option<Opaque>,
-    /// If encrypted: an AEAD box of a Body that holds the fields 7 to 10, which are then absent here.
-    #[prost(bytes = "vec", tag = "11")]
-    pub encrypted: Vec<u8>,
+    /// If encrypted: a box of a Body that holds the fields 7, 9, 10 and 12, which are then absent here.
+    #[prost(bytes = "bytes", tag = "11")]
+    pub encrypted: Bytes,
+    /// The request's query, in the HEAD of a request, which there is only if it is encrypted.
+    #[prost(string, optional, tag = "12")]
+    pub query: Option<String>,
 }
 
 /// Opaque.

@@ -51,6 +51,27 @@ pub enum LedgerError {
         /// What is wrong, and what to do.
         problem: &'static str,
     },
+    /// An exchange's frames cannot be encrypted, so nothing of it can be recorded.
+    #[error("the exchange cannot be sealed to its recipients: {problem}")]
+    #[non_exhaustive]
+    Envelope {
+        /// What failed.
+        problem: &'static str,
+    },
+    /// An identity file is none, or does not open an encrypted recording.
+    #[error("the identity file {problem}")]
+    #[non_exhaustive]
+    Identity {
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+    /// A body could not be written to where it was to go.
+    #[error("the body cannot be written: {source}")]
+    #[non_exhaustive]
+    HandOver {
+        /// The system's answer.
+        source: Arc<io::Error>,
+    },
     /// The folder does not hold a ledger this program reads.
     #[error("`{}` is not a ledger segment this program reads: {problem}", path.display())]
     #[non_exhaustive]
@@ -170,7 +191,12 @@ impl LedgerError {
     pub fn is_of_writing(&self) -> bool {
         matches!(
             self,
-            Self::Full | Self::Write { .. } | Self::TimedOut { .. } | Self::Closed | Self::TooLarge { .. }
+            Self::Full
+                | Self::Write { .. }
+                | Self::TimedOut { .. }
+                | Self::Closed
+                | Self::TooLarge { .. }
+                | Self::Envelope { .. }
         )
     }
 

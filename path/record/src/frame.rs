@@ -72,6 +72,9 @@ pub enum Fault {
     /// The payload is not the message it should be.
     #[error("a frame does not hold the message it should")]
     Message,
+    /// An encrypted frame does not open with its exchange's key.
+    #[error("an encrypted frame is not the one that was written here: it does not open")]
+    Box,
     /// The segment's header is not one.
     #[error("the segment's header is damaged")]
     Header,

@@ -83,6 +83,7 @@ pub(crate) struct Inner {
     timeout: Duration,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) key: DigestKey,
+    pub(crate) seal_to: Vec<age::x25519::Recipient>,
     pub(crate) status: Arc<Status>,
     pub(crate) written: watch::Receiver<Position>,
     /// Tells when the threads that sign and that index have ended.
@@ -165,6 +166,7 @@ impl Ledger {
         let queue = writer.settings.queue.clamp(1, ROOM);
         let timeout = writer.settings.write_timeout;
         let indexing = writer.settings.indexing;
+        let seal_to = writer.settings.seal_to.clone();
         let (jobs, receiver) = sync_channel(queue.saturating_add(64));
         let desk = Arc::new(Desk::new(writer));
         let at_desk = Arc::clone(&desk);
@@ -185,6 +187,7 @@ impl Ledger {
             timeout,
             clock,
             key,
+            seal_to,
             status,
             written,
             ended,

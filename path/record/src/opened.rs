@@ -38,7 +38,7 @@ pub struct Opened {
     /// 16 bytes, if the exchange belongs to a session.
     #[prost(bytes = "vec", tag = "10")]
     pub session: Vec<u8>,
-    /// The exchange's data key, wrapped for each recipient (age), if its frames are encrypted.
+    /// If its frames are encrypted: age files, each of which holds the exchange's data key.
     #[prost(bytes = "vec", repeated, tag = "11")]
     pub wrapped_keys: Vec<Vec<u8>>,
     /// What was found in the request, if something was masked in it: masked before it was recorded, or let go.
@@ -220,7 +220,8 @@ pub struct Reason {
     pub sentence: Option<String>,
 }
 
-/// The request's line and headers as they go upstream, without the credential.
+/// The request's line and headers as they go upstream, without the credential. If the exchange's frames
+/// are encrypted, query and headers are in the first of them instead.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct RequestHead {
     /// Method.

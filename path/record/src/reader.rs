@@ -10,7 +10,6 @@ use model::{ExchangeId, hex};
 use prost::Message;
 use sqlx::Row;
 
-use crate::LedgerError;
 use crate::body::{Body, Direction};
 use crate::digest::{Chain, sha256};
 use crate::frame::{Damage, Fault};
@@ -19,6 +18,7 @@ use crate::leaf::{Leaf, Part, Refused, Sealed, Span, What};
 use crate::opened::Opened;
 use crate::recover::{exchange as read_id, mark};
 use crate::segment::{Position, Series, SeriesReader};
+use crate::{DataKey, LedgerError};
 
 /// Everything the leaves say of one exchange.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -204,7 +204,7 @@ impl Reader {
             (None, Some(_)) => None,
             (None, None) => Some(Position::default()),
         };
-        Frames { exchange, reader: series.read(from), series, until, chains: Default::default() }
+        Frames { exchange, reader: series.read(from), series, until, chains: Default::default(), key: None }
     }
 
     /// Reads all frames of a sealed exchange and compares them with the digests in its seal.
@@ -264,9 +264,15 @@ pub struct Frames {
     reader: SeriesReader,
     until: Option<Position>,
     chains: (Chain, Chain),
+    key: Option<DataKey>,
 }
 
 impl Frames {
+    /// The same, opened with `key`, if they are encrypted.
+    pub fn opened_with(self, key: Option<DataKey>) -> Self {
+        Self { key, ..self }
+    }
+
     /// The chains over the request's and the answer's frames read so far.
     pub fn chains(&self) -> (Chain, Chain) {
         self.chains
@@ -306,7 +312,9 @@ impl Iterator for Frames {
             let chain =
                 if mark.direction == Direction::Request { &mut self.chains.0 } else { &mut self.chains.1 };
             chain.push(&mark.digest, mark.bytes);
-            return Some(Ok(body));
+            let Some(key) = &self.key else { return Some(Ok(body)) };
+            let file = self.series.path(at.segment);
+            return Some(key.open(body).ok_or(Damage { file, offset: at.offset, fault: Fault::Box }));
         }
     }
 }

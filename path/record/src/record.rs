@@ -10,7 +10,8 @@ use http::HeaderMap;
 use jiff::Timestamp;
 use mask::{Masked, Part};
 use model::{
-    Decision, ExchangeId, Findings, Identity, Operation, Outcome, Question, Refusal, ResourceName, Usage,
+    Decision, ExchangeId, Fault, Findings, Identity, Operation, Outcome, Question, Refusal, ResourceName,
+    Usage,
 };
 use prost::Message;
 
@@ -18,6 +19,7 @@ use crate::LedgerError;
 use crate::body::{self, Body, Direction, Kind};
 use crate::describe::{self, nanoseconds};
 use crate::digest::{Chain, sha256};
+use crate::envelope::{Envelope, counted};
 use crate::group::fits;
 use crate::leaf::{Leaf, Sealed, What};
 use crate::ledger::{Inner, Ledger};
@@ -26,6 +28,8 @@ use crate::recorded::{Recorded, Spoken};
 use crate::table::{Entry, Live};
 use crate::work::{Frames, Work};
 
+/// Bytes that a box may add to a frame.
+const BOX: usize = 512;
 /// The largest run of body bytes in one frame.
 const PIECE: usize = 1 << 20;
 /// Answer bytes after which a *part* leaf is written,
@@ -113,9 +117,11 @@ impl Ledger {
         let inner = &self.0;
         let exchange = question.exchange();
         let (now, at) = (inner.clock.now(), inner.clock.elapsed());
-        let mut frames = Framer { exchange, next: 0, withhold: !bodies };
+        let (envelope, wrapped) = Envelope::begin(&inner.seal_to)?.unzip();
+        let mut frames = Framer { exchange, next: 0, withhold: !bodies, envelope };
         let mut bodies = Frames::default();
-        frames.data(inner, Direction::Request, Kind::Data, question.body().clone(), &mut bodies);
+        frames.request_head(inner, question, &mut bodies)?;
+        frames.data(inner, Direction::Request, Kind::Data, question.body().clone(), &mut bodies)?;
         let live = Arc::new(Live::default());
         let opened_after = nanoseconds(now).saturating_sub(nanoseconds(arrived)).max(0);
         let mut entry = Entry {
@@ -127,8 +133,11 @@ impl Ledger {
         for mark in &bodies.marks {
             entry.take(mark, Some(at));
         }
-        let opened = describe(&entry.request);
+        let mut opened = describe(&entry.request);
         entry.class = inner.classes.get(&opened.resource).cloned();
+        if let Some(wrapped) = wrapped {
+            conceal(&mut opened, wrapped);
+        }
         let leaf = Leaf { time: nanoseconds(now), bodies: None, what: Some(What::Opened(opened)) };
         fits(leaf.encoded_len().saturating_add(128))?;
         let leaf = leaf.encode_to_vec();
@@ -137,6 +146,15 @@ impl Ledger {
         let record = Record { exchange, ledger: inner.clone(), live, frames, since: (0, at), unmasked: None };
         inner.hand_over(Some(exchange), Work::Open { leaf, bodies, entry: Box::new(entry) }).await?;
         Ok(record)
+    }
+}
+
+/// Leaves out of the leaf what its exchange's first frame holds for the recipients alone.
+fn conceal(opened: &mut Opened, wrapped: Vec<u8>) {
+    opened.wrapped_keys = vec![wrapped];
+    if let Some(head) = &mut opened.request {
+        head.query = None;
+        head.headers.clear();
     }
 }
 
@@ -245,7 +263,7 @@ impl Record {
         let unmasked = self.unmasked.take().map(|(digest, bytes)| (digest.sign(), bytes));
         let words = Sealed {
             outcome: sealing.outcome.as_str().to_owned(),
-            refusal: sealing.refusal.map(describe::refusal),
+            refusal: sealing.refusal.map(|refusal| self.frames.refusal(refusal)),
             usage: sealing.usage.map(|usage| crate::leaf::Usage { input: usage.input, output: usage.output }),
             findings: describe::findings(sealing.findings),
             unmasked_bytes: unmasked.as_ref().map_or(0, |(_, bytes)| *bytes),
@@ -271,6 +289,8 @@ struct Framer {
     exchange: ExchangeId,
     next: u64,
     withhold: bool,
+    /// What closes them, if they are encrypted.
+    envelope: Option<Envelope>,
 }
 
 impl Framer {
@@ -285,6 +305,47 @@ impl Framer {
             kind: kind.into(),
             ..Body::default()
         }
+    }
+
+    /// Adds a frame that stands for `bytes` body bytes, in its envelope if there is one.
+    fn put(&self, mut body: Body, bytes: u64, out: &mut Frames) -> Result<(), LedgerError> {
+        let bytes = match &self.envelope {
+            Some(envelope) => {
+                envelope.close(&mut body)?;
+                counted(&body)
+            }
+            None => bytes,
+        };
+        out.push(&body, bytes);
+        Ok(())
+    }
+
+    /// The request's query and headers, if its leaf may not tell them.
+    fn request_head(
+        &mut self,
+        ledger: &Inner,
+        question: &Question,
+        out: &mut Frames,
+    ) -> Result<(), LedgerError> {
+        if self.envelope.is_none() {
+            return Ok(());
+        }
+        let mut body = self.body(ledger, Direction::Request, Kind::Head);
+        body.headers = describe::headers(question.headers());
+        body.query = question.query().map(str::to_owned);
+        fits(body.encoded_len().saturating_add(BOX))?;
+        self.put(body, 0, out)
+    }
+
+    /// The refusal as the leaf tells it. What is wrong with a request may quote it, and is told in an
+    /// encrypted frame already.
+    fn refusal(&self, refusal: &Refusal) -> crate::leaf::Refusal {
+        let mut told = describe::refusal(refusal);
+        if self.envelope.is_some() && refusal.code.fault() == Fault::Caller {
+            told.reason = refusal.code.meaning().to_owned();
+            told.detail = None;
+        }
+        told
     }
 
     fn part(
@@ -315,24 +376,29 @@ impl Framer {
                     if start < from || end < start || end > bytes.len() {
                         return Err(outside());
                     }
-                    self.data(ledger, Direction::Response, data, bytes.slice(from..start), out);
-                    self.opaque(ledger, range.class.as_str(), &bytes.slice(start..end), out);
+                    self.data(ledger, Direction::Response, data, bytes.slice(from..start), out)?;
+                    self.opaque(ledger, range.class.as_str(), &bytes.slice(start..end), out)?;
                     from = end;
                 }
-                self.data(ledger, Direction::Response, data, bytes.slice(from..), out);
-                Ok(())
+                self.data(ledger, Direction::Response, data, bytes.slice(from..), out)
             }
         }
     }
 
     fn fields(&mut self, headers: &HeaderMap, mut body: Body, out: &mut Frames) -> Result<(), LedgerError> {
         body.headers = describe::headers(headers);
-        fits(body.encoded_len())?;
-        out.push(&body, 0);
-        Ok(())
+        fits(body.encoded_len().saturating_add(BOX))?;
+        self.put(body, 0, out)
     }
 
-    fn data(&mut self, ledger: &Inner, direction: Direction, kind: Kind, bytes: Bytes, out: &mut Frames) {
+    fn data(
+        &mut self,
+        ledger: &Inner,
+        direction: Direction,
+        kind: Kind,
+        bytes: Bytes,
+        out: &mut Frames,
+    ) -> Result<(), LedgerError> {
         for piece in describe::pieces(bytes, PIECE) {
             let length = u64::try_from(piece.len()).unwrap_or(u64::MAX);
             let withheld = self.withhold && kind == Kind::Data;
@@ -343,18 +409,25 @@ impl Framer {
             } else {
                 body.data = piece;
             }
-            out.push(&body, length);
+            self.put(body, length, out)?;
         }
+        Ok(())
     }
 
-    fn opaque(&mut self, ledger: &Inner, class: &str, bytes: &Bytes, out: &mut Frames) {
+    fn opaque(
+        &mut self,
+        ledger: &Inner,
+        class: &str,
+        bytes: &Bytes,
+        out: &mut Frames,
+    ) -> Result<(), LedgerError> {
         if bytes.is_empty() {
-            return;
+            return Ok(());
         }
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         let mut body = self.body(ledger, Direction::Response, Kind::Opaque);
         let digest = sha256(bytes).to_vec();
         body.opaque = Some(body::Opaque { class: class.to_owned(), length, digest });
-        out.push(&body, length);
+        self.put(body, length, out)
     }
 }

@@ -15,6 +15,7 @@ use crate::bookmark::Bookmark;
 use crate::checkpoints::last_checkpoint;
 use crate::digest::sha256;
 use crate::disk::Disk;
+use crate::envelope::counted;
 use crate::frame::{Damage, Fault};
 use crate::leaf::{Leaf, Torn, What};
 use crate::log::Log;
@@ -139,7 +140,7 @@ pub(crate) fn exchange(bytes: &[u8]) -> Option<ExchangeId> {
 /// What the chains must know of a frame that was read back.
 pub(crate) fn mark(body: &Body, digest: [u8; 32]) -> Mark {
     let length = body.opaque.as_ref().map_or(0, |opaque| opaque.length);
-    let data = u64::try_from(body.data.len()).unwrap_or(u64::MAX);
+    let data = u64::try_from(body.data.len()).unwrap_or(u64::MAX).saturating_add(counted(body));
     Mark {
         digest,
         direction: body.direction(),

@@ -36,6 +36,9 @@ pub struct Settings {
     pub indexing: Indexing,
     /// How long bodies are kept.
     pub retention: Retention,
+    /// Who may read what was said: if anybody is named, every exchange's frames are encrypted to these
+    /// age recipients, and nobody else reads them, this program included.
+    pub seal_to: Vec<age::x25519::Recipient>,
 }
 
 impl Settings {
@@ -56,6 +59,7 @@ impl Settings {
             reserve_bytes: 16 << 20,
             digest_key,
             indexing: Indexing::default(),
+            seal_to: Vec::new(),
         }
     }
 }

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::export::Each;
 use super::listed::filter;
-use super::played::{Screen, Utf8, WAITING, damaged, ended, line};
+use super::played::{Screen, Utf8, WAITING, damaged, ended, line, readable};
 use crate::exchange::{Answer, Asked, Sight};
 use crate::recall::Recalled;
 use crate::remask::Seen;
@@ -23,14 +23,18 @@ const LOOK_FOR_ONE: Duration = Duration::from_millis(250);
 type Lines = mpsc::Sender<Result<Bytes, Refusal>>;
 
 /// One exchange, to its end.
-pub(super) fn one(admin: &Admin, recalled: Recalled, sight: &Sight) -> Answer {
+///
+/// # Errors
+/// `recording_sealed`, as for a replay.
+pub(super) fn one(admin: &Admin, recalled: Recalled, sight: &Sight) -> Result<Answer, Refusal> {
+    readable(&recalled.exchange)?;
     let screen = Screen::new(admin, sight);
     let (lines, waiting) = mpsc::channel(WAITING);
     tokio::spawn(async move {
         let Recalled { id, exchange, reader } = recalled;
         follow(&reader, &screen, (id, exchange), &lines).await;
     });
-    Answer::Lines(waiting)
+    Ok(Answer::Lines(waiting))
 }
 
 /// The newest that fits and runs, or the first that comes.
@@ -89,6 +93,7 @@ async fn frames(
     (id, mut exchange): (ExchangeId, Exchange),
     lines: &Lines,
 ) -> Result<(), Refusal> {
+    readable(&exchange)?;
     let began = exchange.opened.as_ref().map_or(0, |opened| opened.arrived);
     let (mut remask, mut frames) = (screen.remask(id, &exchange), reader.frames(id, &exchange));
     let (mut text, mut last) = (Utf8::default(), began);

@@ -26,6 +26,13 @@ pub(super) async fn show(admin: &Admin, recalled: Recalled, sight: &Sight) -> Re
     Screen::new(admin, sight).whole(&recalled.reader, recalled.id, &recalled.exchange).await.map(Answer::Json)
 }
 
+/// How many frames the leaves certify.
+fn counted(exchange: &Exchange) -> u64 {
+    let request = exchange.opened.as_ref().and_then(|opened| opened.request_body.as_ref());
+    let response = exchange.sealed.as_ref().and_then(|sealed| sealed.response.as_ref());
+    [request, response].into_iter().flatten().fold(0, |sum, digest| sum.saturating_add(digest.frames))
+}
+
 fn gather(frames: Frames, remask: &mut Remask, bodies: &mut Bodies) -> Result<(), Refusal> {
     for frame in frames {
         bodies.frames = bodies.frames.saturating_add(1);
@@ -60,7 +67,12 @@ fn add(bodies: &mut Bodies, seen: &Seen) {
 }
 
 /// The answer, frame by frame.
+///
+/// # Errors
+/// `recording_sealed`: what can't be read here can't be masked for its reader either, so it is not given
+/// out, opened or not.
 pub(super) async fn replay(admin: &Admin, recalled: Recalled, sight: &Sight) -> Result<Answer, Refusal> {
+    readable(&recalled.exchange)?;
     let gone = gone(&recalled.reader, &recalled.exchange).await?;
     let mut remask = Screen::new(admin, sight).remask(recalled.id, &recalled.exchange);
     let frames = recalled.reader.frames(recalled.id, &recalled.exchange);
@@ -98,6 +110,11 @@ pub(super) async fn replay(admin: &Admin, recalled: Recalled, sight: &Sight) -> 
         send(remask.finish(last));
     });
     Ok(Answer::Lines(reader))
+}
+
+/// What is sealed is read by its auditors alone.
+pub(super) fn readable(exchange: &Exchange) -> Result<(), Refusal> {
+    if exchange.is_encrypted() { Err(Refusal::new(Code::RecordingSealed)) } else { Ok(()) }
 }
 
 /// What of its bodies is not there any more, in sentences.
@@ -164,6 +181,10 @@ impl Screen {
         exchange: &Exchange,
     ) -> Result<Value, Refusal> {
         let gone = gone(reader, exchange).await?;
+        if exchange.is_encrypted() {
+            let bodies = Bodies { frames: counted(exchange), encrypted: true, gone, ..Bodies::default() };
+            return Ok(views::shown(id, exchange, &bodies));
+        }
         let mut remask = self.remask(id, exchange);
         let frames = reader.frames(id, exchange);
         let read = tokio::task::spawn_blocking(move || {

@@ -45,7 +45,7 @@ pub(crate) fn schemas() -> Vec<(&'static str, Value)> {
     });
     let session = json!({
         "type": "object",
-        "required": ["exchange", "open", "judgements", "response", "frames", "cut"],
+        "required": ["exchange", "open", "judgements", "response", "frames", "cut", "encrypted"],
         "properties": {
             "exchange": { "type": "string" }, "arrived": { "type": ["string", "null"], "format": "date-time" },
             "client": maybe(), "session_name": maybe(), "open": { "type": "boolean" },
@@ -59,6 +59,10 @@ pub(crate) fn schemas() -> Vec<(&'static str, Value)> {
             "findings": { "type": ["array", "null"], "items": { "type": "object" } },
             "masked_again": counts(), "first_byte_ns": nanoseconds(), "total_ns": nanoseconds(),
             "frames": { "type": "integer" }, "note": maybe(),
+            "encrypted": {
+                "type": "boolean",
+                "description": "Whether what was said is sealed to its auditors: then it is not shown, nor are the query and headers.",
+            },
             "gone": { "type": "array", "items": { "type": "string" }, "description": "What of the bodies was dropped, when and by which rule." },
         },
     });

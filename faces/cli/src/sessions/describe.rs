@@ -65,6 +65,10 @@ fn request(out: &mut Out, shown: &Value) -> Result<(), Failure> {
         out.line(out.tone(Tone::Caution, format_args!("gone       {}", text(gone))))?;
     }
     let asked = if refused { "— request as asked" } else { "— request as forwarded" };
+    if shown.at("encrypted") == true {
+        let sealed = "— what was said is sealed: an auditor reads it with --identity";
+        return Ok(out.line(out.tone(Tone::Caution, sealed))?);
+    }
     out.line(out.tone(Tone::Faint, asked))?;
     out.line(text(shown.at("request").at("body")))?;
     Ok(())

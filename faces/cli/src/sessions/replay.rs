@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::Value;
 
+use super::identity::Auditor;
 use super::keys::Keys;
 use super::narrow::Narrow;
 use super::pace::{Pace, Then};
@@ -18,6 +19,8 @@ use crate::told::Told;
 pub(crate) struct Replay {
     #[command(flatten)]
     at: Where,
+    #[command(flatten)]
+    auditor: Auditor,
     /// The exchange: its request id, or enough of its beginning
     exchange: String,
     /// Without pauses
@@ -47,11 +50,13 @@ pub(crate) struct Follow {
 
 impl Replay {
     pub(crate) async fn run(self, out: &mut Out) -> Result<ExitCode, Failure> {
-        let source = self.at.open(out).await?;
+        let source = self.at.open_with(out, self.auditor.identities()?).await?;
         let keys = if self.json || self.fast { None } else { Keys::listen() };
         if keys.is_some() {
             describe::asked(out, &source.show(&self.exchange).await?)?;
-            out.line(out.tone(Tone::Faint, "— the answer: space pauses, + - speed, n or → skips, q ends"))?;
+            out.line(
+                out.tone(Tone::Faint, "â the answer: space pauses, + - speed, n or â skips, q ends"),
+            )?;
         }
         let mut pace = Pace::new(self.speed, keys);
         let mut played = source.replay(&self.exchange).await?;

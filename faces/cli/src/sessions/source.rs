@@ -8,7 +8,7 @@ use admin::views::{self, Bodies};
 use clap::Args;
 use model::ExchangeId;
 use record::body::{Direction, Kind};
-use record::{Exchange, Filter, Frames, Reader};
+use record::{Exchange, Filter, Frames, Identities, Reader};
 use serde_json::{Value, json};
 
 use super::narrow::pairs;
@@ -45,14 +45,24 @@ pub(crate) struct Where {
 pub(crate) enum Source {
     /// As a gateway shows them.
     Remote(Client),
-    /// As they lie in the files here.
-    Local(Box<Reader>),
+    /// As they lie in the files here, with what opens those that are sealed.
+    Local(Box<Reader>, Option<Identities>),
 }
 
 impl Where {
     /// Opens it. That the files are read directly is said on standard error.
     pub(crate) async fn open(&self, out: &Out) -> Result<Source, Failure> {
-        if !self.local && self.ledger.is_none() {
+        self.open_with(out, None).await
+    }
+
+    /// The same, and what is sealed is opened with `identities`. Only the files here can be: a gateway has
+    /// no key to what it recorded, so it could not mask it for its reader.
+    pub(crate) async fn open_with(
+        &self,
+        out: &Out,
+        identities: Option<Identities>,
+    ) -> Result<Source, Failure> {
+        if !self.local && self.ledger.is_none() && identities.is_none() {
             return Ok(Source::Remote(self.remote.client(&self.config).await?));
         }
         Out::stderr().line(LOCAL)?;
@@ -60,7 +70,7 @@ impl Where {
             Some(dir) => dir.clone(),
             None => config_verb::load(&self.config, out.colour())?.ledger.dir,
         };
-        Self::reader(&dir).await.map(|reader| Source::Local(Box::new(reader)))
+        Ok(Source::Local(Box::new(Self::reader(&dir).await?), identities))
     }
 
     async fn reader(dir: &Path) -> Result<Reader, Failure> {
@@ -82,7 +92,7 @@ impl Source {
                 let page = client.get(&remote::query(path, &pairs(filter, cursor))).await?;
                 Ok(json!({ key: page.at("sessions"), "next": page.at("next") }))
             }
-            Self::Local(reader) => {
+            Self::Local(reader, _) => {
                 let cursor = cursor.map(|text| {
                     record::Cursor::parse(text).ok_or_else(|| {
                         let wrong = "--cursor: this is no cursor; take it from the end of the page before";
@@ -104,9 +114,9 @@ impl Source {
                 let path = remote::query("/sessions/export", &pairs(&filter, None));
                 Exported::Remote(Box::new(client.lines(&path).await?))
             }
-            Self::Local(reader) => {
-                let filter = Filter { limit: Some(100), ..filter };
-                Exported::Local(Box::new(Export { reader, filter: Some(filter), waiting: VecDeque::new() }))
+            Self::Local(reader, identities) => {
+                let filter = Some(Filter { limit: Some(100), ..filter });
+                Exported::Local(Box::new(Export { reader, identities, filter, waiting: VecDeque::new() }))
             }
         })
     }
@@ -118,21 +128,21 @@ impl Source {
                 let path = format!("/sessions/{}/follow", remote::segment(id));
                 Played::Remote(Box::new(client.lines(&path).await?))
             }
-            Self::Local(reader) => {
+            Self::Local(reader, identities) => {
                 let id = reader.find(id).await?;
-                Played::following(reader, id).await?
+                Played::following(reader, identities.as_ref(), id).await?
             }
         })
     }
 
     /// The same of the newest exchange that fits and runs, or of the first that comes.
     pub(crate) async fn follow_next(self, filter: &Filter) -> Result<Played, Failure> {
-        let reader = match self {
+        let (reader, identities) = match self {
             Self::Remote(client) => {
                 let path = remote::query("/sessions/follow", &pairs(filter, None));
                 return Ok(Played::Remote(Box::new(client.lines(&path).await?)));
             }
-            Self::Local(reader) => reader,
+            Self::Local(reader, identities) => (reader, identities),
         };
         let filter = Filter { outcome: Some("running".to_owned()), limit: Some(20), ..filter.clone() };
         loop {
@@ -141,7 +151,7 @@ impl Source {
             let mut streams =
                 page.exchanges.iter().filter(|listed| !listed.resource.as_ref().is_none_or(is_act));
             if let Some(listed) = streams.next() {
-                return Played::following(reader, listed.exchange).await;
+                return Played::following(reader, identities.as_ref(), listed.exchange).await;
             }
             tokio::time::sleep(LOOK).await;
         }
@@ -151,10 +161,11 @@ impl Source {
     pub(crate) async fn show(&self, id: &str) -> Result<Value, Failure> {
         match self {
             Self::Remote(client) => Ok(client.get(&format!("/sessions/{}", remote::segment(id))).await?),
-            Self::Local(reader) => {
+            Self::Local(reader, identities) => {
                 let id = reader.find(id).await?;
-                let exchange = reader.show(id).await?;
-                let mut bodies = bodies(reader.frames(id, &exchange))?;
+                let mut exchange = reader.show(id).await?;
+                let frames = opened(reader.frames(id, &exchange), &exchange, identities.as_ref())?;
+                let mut bodies = bodies(frames, &mut exchange)?;
                 bodies.gone = gone(reader, &exchange).await?;
                 Ok(views::shown(id, &exchange, &bodies))
             }
@@ -165,7 +176,7 @@ impl Source {
     pub(crate) async fn why(&self, id: &str) -> Result<Value, Failure> {
         match self {
             Self::Remote(client) => Ok(client.get(&format!("/sessions/{}/why", remote::segment(id))).await?),
-            Self::Local(reader) => {
+            Self::Local(reader, _) => {
                 let id = reader.find(id).await?;
                 let exchange = reader.show(id).await?;
                 Ok(views::why(reader, id, &exchange).await?)
@@ -180,14 +191,26 @@ impl Source {
                 let path = format!("/sessions/{}/replay", remote::segment(id));
                 Ok(Played::Remote(Box::new(client.lines(&path).await?)))
             }
-            Self::Local(reader) => {
+            Self::Local(reader, identities) => {
                 let id = reader.find(id).await?;
                 let exchange = reader.show(id).await?;
                 let began = exchange.opened.as_ref().map_or(0, |opened| opened.arrived);
                 let gone = gone(reader, &exchange).await?;
-                Ok(Played::Local(gone, began, Box::new(reader.frames(id, &exchange))))
+                let frames = readable(reader.frames(id, &exchange), &exchange, identities.as_ref())?;
+                Ok(Played::Local(gone, began, Box::new(frames)))
             }
         }
+    }
+
+    /// The frames of one exchange as they were recorded, which only the files here tell.
+    pub(crate) async fn frames(&self, id: &str) -> Result<Frames, Failure> {
+        let Self::Local(reader, identities) = self else {
+            let problem = "a body as it was recorded is read from the ledger's files: add --local, --ledger or --identity";
+            return Err(Failure::Said(problem.to_owned()));
+        };
+        let id = reader.find(id).await?;
+        let exchange = reader.show(id).await?;
+        readable(reader.frames(id, &exchange), &exchange, identities.as_ref())
     }
 }
 
@@ -202,6 +225,7 @@ pub(crate) enum Exported {
 /// An export of the files here.
 pub(crate) struct Export {
     reader: Box<Reader>,
+    identities: Option<Identities>,
     /// What is looked for next; none after the last page.
     filter: Option<Filter>,
     waiting: VecDeque<ExchangeId>,
@@ -222,8 +246,10 @@ impl Exported {
             export.filter = page.next.map(|next| Filter { cursor: Some(next), ..filter });
         }
         let Some(id) = export.waiting.pop_front() else { return Ok(None) };
-        let exchange = export.reader.show(id).await?;
-        let bodies = bodies(export.reader.frames(id, &exchange))?;
+        let mut exchange = export.reader.show(id).await?;
+        let frames = opened(export.reader.frames(id, &exchange), &exchange, export.identities.as_ref())?;
+        let mut bodies = bodies(frames, &mut exchange)?;
+        bodies.gone = gone(&export.reader, &exchange).await?;
         Ok(Some(views::shown(id, &exchange, &bodies)))
     }
 }
@@ -247,9 +273,13 @@ pub(crate) struct Following {
 }
 
 impl Played {
-    async fn following(reader: Box<Reader>, id: ExchangeId) -> Result<Self, Failure> {
+    async fn following(
+        reader: Box<Reader>,
+        identities: Option<&Identities>,
+        id: ExchangeId,
+    ) -> Result<Self, Failure> {
         let exchange = reader.show(id).await?;
-        let frames = reader.frames(id, &exchange);
+        let frames = readable(reader.frames(id, &exchange), &exchange, identities)?;
         Ok(Self::Following(Box::new(Following { reader, id, exchange, frames })))
     }
 
@@ -301,12 +331,30 @@ async fn gone(reader: &Reader, exchange: &record::Exchange) -> Result<Vec<String
     Ok(reader.gone(exchange).await?.iter().map(ToString::to_string).collect())
 }
 
-/// Reads all frames.
-fn bodies(frames: Frames) -> Result<Bodies, Failure> {
+/// The frames of `exchange`, opened as far as there is something to open them with.
+fn opened(frames: Frames, exchange: &Exchange, identities: Option<&Identities>) -> Result<Frames, Failure> {
+    let key = identities.map(|identities| identities.key(exchange)).transpose()?.flatten();
+    Ok(frames.opened_with(key))
+}
+
+/// The same, where nothing could be shown otherwise.
+fn readable(frames: Frames, exchange: &Exchange, identities: Option<&Identities>) -> Result<Frames, Failure> {
+    if exchange.is_encrypted() && identities.is_none() {
+        let problem = "what was said in this exchange is sealed: read it with the identity of one of its \\
+                       recipients, --identity FILE";
+        return Err(Failure::Said(problem.to_owned()));
+    }
+    opened(frames, exchange, identities)
+}
+
+/// Reads all frames, and what of the request's head lies in them.
+fn bodies(frames: Frames, exchange: &mut Exchange) -> Result<Bodies, Failure> {
     let mut bodies = Bodies::default();
     for frame in frames {
         let frame = frame.map_err(record::LedgerError::from)?;
         bodies.frames = bodies.frames.saturating_add(1);
+        bodies.encrypted |= !frame.encrypted.is_empty();
+        exchange.restore_head(&frame);
         let into = match frame.direction() {
             Direction::Request => &mut bodies.request,
             _ => &mut bodies.response,

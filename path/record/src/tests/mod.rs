@@ -5,10 +5,12 @@ mod finding;
 mod format;
 mod keeping;
 mod kill;
+mod one_by_one;
 mod own;
 mod reading;
 pub(crate) mod recovery;
 mod rounds;
+mod sealed;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -1,0 +1,157 @@
+//! What sealing costs the one who waits for the ledger: the same exchanges recorded in the clear, and sealed
+//! to one and to three recipients, in turns on the same disk.
+//!
+//! `cargo run --release -p record --example cost`
+#![allow(clippy::expect_used, reason = "a measurement that can't be made has nothing else to say")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use age::x25519::Identity as Secret;
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+use model::{
+    CallerKind, Class, Clock, Decision, ExchangeId, Facts, Findings, Identity, Operation, Outcome,
+    PolicySetHash, Question, QuestionParts, ResourceName, Ruling, SystemClock, TokenFacts,
+};
+use record::{Ledger, Opening, Record, Sealing, Settings, Spoken};
+
+const EXCHANGES: usize = 400;
+const PIECES: usize = 20;
+/// About what one event of a stream has.
+const PIECE: usize = 300;
+const LARGE: usize = 64 << 10;
+const LARGE_PIECES: usize = 512;
+
+#[derive(Default)]
+struct Measured {
+    opens: Vec<Duration>,
+    appends: Vec<Duration>,
+    large: Duration,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let secrets: Vec<Secret> = (0..3).map(|_| Secret::generate()).collect();
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "recipients   open µs   append of {PIECE} bytes µs   MB/s of large pieces")?;
+    for round in 0..3 {
+        for count in [0, 1, 3] {
+            let dir = tempfile::tempdir()?;
+            let mut settings = Settings::new(dir.path().join("ledger"), dir.path().join("digest.key"));
+            settings.seal_to = secrets.iter().take(count).map(Secret::to_public).collect();
+            let mut measured = runtime.block_on(measure(settings))?;
+            if round == 0 {
+                continue;
+            }
+            let bytes = f64::from(u32::try_from(LARGE * LARGE_PIECES)?);
+            let rate = bytes / 1e6 / measured.large.as_secs_f64();
+            let (open, append) = (median(&mut measured.opens), median(&mut measured.appends));
+            writeln!(out, "{count:>10}   {open:>7.1}   {append:>24.1}   {rate:>20.0}")?;
+        }
+    }
+    Ok(())
+}
+
+async fn measure(settings: Settings) -> Result<Measured, Box<dyn Error>> {
+    let clock = Arc::new(SystemClock::default());
+    let ledger = Ledger::open(settings, clock.clone())?;
+    let mut measured = Measured::default();
+    for _ in 0..EXCHANGES {
+        let began = clock.elapsed();
+        let mut record = open(&ledger, &*clock).await?;
+        measured.opens.push(clock.elapsed().saturating_sub(began));
+        for _ in 0..PIECES {
+            let piece = Bytes::from(vec![b'x'; PIECE]);
+            let began = clock.elapsed();
+            let _ = record.say(Spoken::Body(piece)).await?;
+            measured.appends.push(clock.elapsed().saturating_sub(began));
+        }
+        seal(record).await?;
+    }
+    let mut record = open(&ledger, &*clock).await?;
+    let began = clock.elapsed();
+    for _ in 0..LARGE_PIECES {
+        let _ = record.say(Spoken::Body(Bytes::from(vec![b'x'; LARGE]))).await?;
+    }
+    measured.large = clock.elapsed().saturating_sub(began);
+    seal(record).await?;
+    ledger.close().await?;
+    Ok(measured)
+}
+
+async fn seal(record: Record) -> Result<(), record::LedgerError> {
+    let findings = Findings::default();
+    let (outcome, refusal, usage) = (Outcome::Completed, None, None);
+    record.seal(Sealing { outcome, refusal, usage, findings: &findings }).await
+}
+
+async fn open(ledger: &Ledger, clock: &dyn Clock) -> Result<Record, Box<dyn Error>> {
+    let arrived = clock.now();
+    let exchange = ExchangeId::at(arrived);
+    let identity = identity(clock);
+    let facts = Facts { model: "llama".into(), ..Facts::plain("POST", "/v1/chat/completions") };
+    let operations = [Operation { class: Class::Infer, name: "openai.chat".into(), facts }];
+    let decision =
+        Decision { ruling: Ruling::Allowed, judgements: Vec::new(), policy_set: PolicySetHash([9; 32]) };
+    let question = Question::new(QuestionParts {
+        exchange,
+        method: Method::POST,
+        path: "/v1/chat/completions".into(),
+        query: None,
+        headers: HeaderMap::new(),
+        body: Bytes::from(vec![b'q'; 1000]),
+    });
+    let resource = ResourceName::new("llama").expect("a name");
+    let disclosed = Findings::default();
+    let opening = Opening {
+        exchange,
+        arrived,
+        client: ([192, 0, 2, 7], 4000).into(),
+        identity: &identity,
+        session: "",
+        resource: &resource,
+        operations: &operations,
+        decision: &decision,
+        question: &question,
+        disclosed: &disclosed,
+        bodies: true,
+    };
+    Ok(ledger.open_exchange(opening).await?)
+}
+
+fn identity(clock: &dyn Clock) -> Identity {
+    let now = clock.now();
+    let token = TokenFacts {
+        digest: "ab".repeat(32),
+        issued_at: Some(now),
+        expires_at: now,
+        authenticated_at: None,
+        audiences: vec!["portcullis".into()],
+        client: None,
+        methods: BTreeSet::new(),
+        context_class: None,
+        scopes: BTreeSet::new(),
+        mfa: false,
+        claims: BTreeMap::new(),
+    };
+    Identity {
+        issuer: "https://login.example.test".into(),
+        issuer_name: "main".into(),
+        subject: "ada".into(),
+        kind: CallerKind::Human,
+        groups: BTreeSet::from(["research".into()]),
+        email: None,
+        display: None,
+        token,
+    }
+}
+
+/// In microseconds.
+fn median(all: &mut [Duration]) -> f64 {
+    all.sort_unstable();
+    all.get(all.len() / 2).copied().unwrap_or_default().as_secs_f64() * 1e6
+}
