@@ -57,7 +57,7 @@ async fn asked(gateway: &Gateway, token: &str) -> String {
 async fn bodies_go_when_their_time_has_come_and_everybody_is_told() {
     let keep = json!({
         "resources": { "llama": { "retention": { "age": "2s" } } },
-        "ledger": { "retention": { "compress_after": "0s" } },
+        "ledger": { "dir": "ledger", "retention": { "compress_after": "0s" } },
     });
     let (provider, _upstream, mut gateway) = stand(keep).await;
     let alice = provider.login("alice").await;
@@ -167,7 +167,7 @@ async fn a_hold_is_an_act_that_is_judged_and_recorded_and_keeps_bodies() {
 #[tokio::test]
 async fn a_copy_taken_under_load_verifies_and_moves_to_another_disk() {
     let keep = json!({
-        "ledger": { "segment_bytes": "1MiB", "retention": { "age": "1s", "compress_after": "0s" } },
+        "ledger": { "dir": "ledger", "segment_bytes": "1MiB", "retention": { "age": "1s", "compress_after": "0s" } },
     });
     let (provider, _upstream, mut gateway) = stand(keep).await;
     let alice = provider.login("alice").await;
