@@ -210,10 +210,33 @@ async fn a_copy_taken_under_load_verifies_and_moves_to_another_disk() {
     let before = verified(&gateway.ledger);
     let elsewhere = folder.path().join("elsewhere");
     fs::create_dir(&elsewhere).unwrap();
-    let status = Command::new("cp").arg("-a").arg(&gateway.ledger).arg(elsewhere.join("ledger")).status();
-    assert!(status.unwrap().success());
-    let moved = verified(&elsewhere.join("ledger"));
-    assert_eq!(moved["root"], before["root"]);
+    for name in ["ledger", "ledger.digest-key", "ledger.signing-key", "ledger.state"] {
+        let status = Command::new("mv").arg(gateway.file(name)).arg(&elsewhere).status();
+        assert!(status.unwrap().success(), "{name}");
+    }
+    gateway.ledger = elsewhere.join("ledger");
+    assert_eq!(verified(&gateway.ledger)["root"], before["root"]);
+    let file = gateway.file("portcullis.yaml");
+    let moved = fs::read_to_string(&file).unwrap();
+    let moved = moved.replace("\"dir\": \"ledger\"", &format!("\"dir\": {:?}", gateway.ledger));
+    fs::write(&file, moved).unwrap();
+    gateway.restart().await;
+    let id = asked(&gateway, &alice).await;
+    assert_eq!(gateway.show(&id)["outcome"], "completed");
+    let after = verified(&gateway.ledger);
+    assert!(after["leaves"].as_u64() > before["leaves"].as_u64());
+    assert_eq!(after["keys"], before["keys"], "the keys came along");
+
+    // Restored: a copy where the configuration says, with the keys. What was open is sealed.
+    assert!(gateway.stop().await.success());
+    fs::remove_dir_all(&gateway.ledger).unwrap();
+    fs::rename(&copies[0], &gateway.ledger).unwrap();
+    gateway.restart().await;
+    asked(&gateway, &alice).await;
+    assert!(gateway.stop().await.success());
+    let restored = verified(&gateway.ledger);
+    assert_eq!(restored["open"], 0, "{restored}");
+    second(&gateway.ledger);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 mod faults;
 mod format;
 mod keeping;
+mod kept_always;
 mod kill;
 mod own;
 mod reading;
