@@ -18,7 +18,9 @@ use std::path::{Path, PathBuf};
 use crate::fault::{Gathered, shown};
 use crate::keys::FILE;
 use crate::reader::{Item, Mapping, WordOr};
-use crate::usable::{Config, DenyList, Durability, Ledger, Limits, Listener, Policies, Resource, Tls};
+use crate::usable::{
+    Config, DenyList, Durability, Finding, Ledger, Limits, Listener, Policies, Resource, Tls,
+};
 use crate::{value, yaml};
 
 /// Most entries of a deny-list: patterns, which are searched together, and words.
@@ -225,6 +227,8 @@ fn ledger(file: &Mapping<'_>, base: &Base) -> Option<Ledger> {
     let dir = dir?;
     let retention = retention::retention(&section)?;
     let checkpoints = checkpoints::checkpoints(&section, &dir, base)?;
+    let finding =
+        Finding { session_idle: section.duration("session_idle"), full_text: section.flag("full_text") };
     Some(Ledger {
         dir,
         durability,
@@ -233,6 +237,7 @@ fn ledger(file: &Mapping<'_>, base: &Base) -> Option<Ledger> {
         write_timeout,
         reserve_bytes,
         checkpoints,
+        finding,
         retention,
     })
 }

@@ -59,6 +59,7 @@ pub(crate) enum Call {
 }
 
 /// One parameter of a query.
+#[derive(Clone, Copy)]
 pub(crate) struct Param {
     /// As it is written.
     pub(crate) name: &'static str,

@@ -5,6 +5,7 @@
 
 mod access;
 mod audit;
+mod bar;
 mod callers;
 mod completions;
 mod config_verb;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapt_http::{AdapterSpec, FieldPlace, FieldRule, HttpAdapter, Patterns, RouteSpec, UnknownStreams};
+use adapt_http::{AdapterSpec, HttpAdapter, Patterns, RouteSpec};
 use authenticate::{Authenticator, Standing};
 use authorize::{Authorizer, PolicySet, Target};
 use config::Config;
@@ -208,17 +208,6 @@ impl Place {
 }
 
 fn adapter_spec(resource: &config::Resource, patterns: &Arc<Patterns>) -> AdapterSpec {
-    let server = match resource.server {
-        config::ServerKind::Openai => adapt_http::ServerKind::OpenAi,
-        config::ServerKind::Vllm => adapt_http::ServerKind::Vllm,
-        config::ServerKind::LlamaCpp => adapt_http::ServerKind::LlamaCpp,
-        config::ServerKind::Ollama => adapt_http::ServerKind::Ollama,
-        config::ServerKind::Tgi => adapt_http::ServerKind::Tgi,
-        config::ServerKind::Sglang => adapt_http::ServerKind::Sglang,
-        config::ServerKind::Kserve => adapt_http::ServerKind::Kserve,
-        config::ServerKind::Triton => adapt_http::ServerKind::Triton,
-        config::ServerKind::Plain => adapt_http::ServerKind::Plain,
-    };
     let routes = resource.routes.iter().map(|route| RouteSpec {
         methods: route.methods.clone(),
         // The file writes `{rest...}`, as people do; the catalogue writes `{rest*}`.
@@ -230,23 +219,9 @@ fn adapter_spec(resource: &config::Resource, patterns: &Arc<Patterns>) -> Adapte
         routes: routes.collect(),
         patterns: Arc::clone(patterns),
         max_held_answer_bytes: resource.max_held_answer_bytes,
-        unknown_streams: match resource.unknown_streams {
-            config::UnknownStreams::Hold => UnknownStreams::Hold,
-            config::UnknownStreams::Refuse => UnknownStreams::Refuse,
-        },
-        fields: resource.fields.iter().map(field_rule).collect(),
-        ..AdapterSpec::new(server)
-    }
-}
-
-fn field_rule(field: &config::Field) -> FieldRule {
-    FieldRule {
-        place: match &field.place {
-            config::FieldPlace::Body(steps) => FieldPlace::Body(steps.clone()),
-            config::FieldPlace::Header(name) => FieldPlace::Header(name.clone()),
-        },
-        class: field.class.clone(),
-        dropped: field.hidden == config::HiddenField::Dropped,
+        unknown_streams: resource.unknown_streams,
+        fields: resource.fields.clone(),
+        ..AdapterSpec::new(resource.server)
     }
 }
 
@@ -264,10 +239,7 @@ fn ledger_settings(config: &Config) -> record::Settings {
     let ledger = &config.ledger;
     let digest_key = ledger.dir.with_extension("digest-key");
     record::Settings {
-        durability: match ledger.durability {
-            config::Durability::Process => record::Durability::Process,
-            config::Durability::Disk => record::Durability::Disk,
-        },
+        durability: ledger.durability,
         segment_bytes: ledger.segment_bytes,
         queue: ledger.queue,
         write_timeout: ledger.write_timeout,
@@ -275,6 +247,10 @@ fn ledger_settings(config: &Config) -> record::Settings {
         signing_key: ledger.checkpoints.key.clone(),
         checkpoint_every: ledger.checkpoints.every,
         checkpoint_leaves: ledger.checkpoints.leaves,
+        indexing: record::Indexing {
+            session_idle: ledger.finding.session_idle,
+            full_text: ledger.finding.full_text,
+        },
         retention: retention(config),
         ..record::Settings::new(&ledger.dir, digest_key)
     }

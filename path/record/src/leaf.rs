@@ -18,6 +18,13 @@ pub struct Leaf {
     pub what: Option<What>,
 }
 
+impl Leaf {
+    /// Reads a frame's payload; none if it is no leaf.
+    pub fn read(payload: &[u8]) -> Option<Self> {
+        prost::Message::decode(payload).ok()
+    }
+}
+
 /// What a leaf says.
 #[derive(Clone, PartialEq, prost::Oneof)]
 pub enum What {

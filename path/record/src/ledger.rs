@@ -133,7 +133,7 @@ impl Ledger {
         let status = Arc::new(Status::new());
         let (sender, written) = watch::channel(found.leaves.end());
         let (shown, to_sign) = watch::channel(None);
-        let origin = format!("portcullis/{}", index::hex(&found.node));
+        let origin = format!("portcullis/{}", model::hex(&found.node));
         let signer = Signer::load(&settings.signing_key, &dir, origin, &found.keys)?;
         let signed = last_checkpoint(&dir)?.map_or(0, |last| last.checkpoint().size).min(found.tree.size());
         let standing = Arc::new(Mutex::new(found.standing));
@@ -164,12 +164,13 @@ impl Ledger {
         let retention = writer.settings.retention.clone();
         let queue = writer.settings.queue.clamp(1, ROOM);
         let timeout = writer.settings.write_timeout;
+        let indexing = writer.settings.indexing;
         let (jobs, receiver) = sync_channel(queue.saturating_add(64));
         let desk = Arc::new(Desk::new(writer));
         let at_desk = Arc::clone(&desk);
         spawn("ledger", &dir, move || at_desk.run(&receiver))?;
         let (end, indexed) = oneshot::channel();
-        index::follow(&dir, written.clone(), end)?;
+        index::follow(&dir, indexing, written.clone(), end)?;
         let (end, signing) = oneshot::channel();
         let checkpoints = checkpoints::keep(&dir, signer, signed, status.clone(), to_sign, end)?;
         let (end, keeping) = oneshot::channel();

@@ -56,6 +56,8 @@ pub struct Opening<'a> {
     pub disclosed: &'a Findings,
     /// Whether bodies are kept. If not, their lengths and keyed digests are.
     pub bodies: bool,
+    /// As the client calls the session it belongs to; empty if it says nothing.
+    pub session: &'a str,
 }
 
 /// How an exchange ended.
@@ -149,9 +151,10 @@ fn describe_opening(opening: &Opening<'_>, request: &Chain) -> Opened {
         decision: Some(describe::decision(opening.decision)),
         request: Some(describe::request(opening.question)),
         request_body: Some(request.message()),
-        session: Vec::new(),
+        session: describe::session(opening.session),
         wrapped_keys: Vec::new(),
         disclosed: describe::findings(opening.disclosed),
+        session_name: opening.session.to_owned(),
     }
 }
 

@@ -259,6 +259,12 @@ impl SeriesReader {
         self.tail.as_ref()
     }
 
+    /// Looks again behind the end: a writer may have gone on.
+    pub(crate) fn again(&mut self) {
+        self.ended = false;
+        self.tail = None;
+    }
+
     /// The next frame. `None` at the end of the last segment. After damage, goes on behind it: with the
     /// next frame if the checksum is wrong, else with the next segment.
     #[expect(clippy::should_implement_trait, reason = "the iterator adds positions to the damage")]

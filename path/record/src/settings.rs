@@ -3,16 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::Retention;
+use model::Durability;
 
-/// When an append counts as written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Durability {
-    /// The kernel has it: survives the end of the process in any way, not a power cut.
-    Process,
-    /// The disk says it has it: survives a power cut. One flush a group of appends.
-    Disk,
-}
+use crate::{Indexing, Retention};
 
 /// Where and how the ledger writes.
 #[derive(Clone, Debug)]
@@ -39,6 +32,8 @@ pub struct Settings {
     pub checkpoint_every: Duration,
     /// or when this many leaves were written since. It is looked four times a second whether one is due.
     pub checkpoint_leaves: u64,
+    /// How the index beside it is made.
+    pub indexing: Indexing,
     /// How long bodies are kept.
     pub retention: Retention,
 }
@@ -60,6 +55,7 @@ impl Settings {
             write_timeout: Duration::from_secs(5),
             reserve_bytes: 16 << 20,
             digest_key,
+            indexing: Indexing::default(),
         }
     }
 }

@@ -109,9 +109,7 @@ fn resource(name: ResourceName, section: &Mapping<'_>, base: &Base) -> Option<Re
 fn server(section: &Mapping<'_>, kind: Option<ResourceKind>) -> Option<ServerKind> {
     let named = section.choice("server");
     match (kind?, section.has("server")) {
-        (ResourceKind::Model, true) => {
-            ServerKind::MODELS.into_iter().find(|kind| Some(kind.as_str()) == named)
-        }
+        (ResourceKind::Model, true) => ServerKind::models().find(|kind| Some(kind.as_str()) == named),
         (ResourceKind::Model, false) => {
             section.fault(
                 "`server` is missing: it says which operations a model has",

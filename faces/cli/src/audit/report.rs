@@ -11,8 +11,9 @@ use record::audit::{Expected, Report, Tally};
 use serde_json::{Value, json};
 
 use super::page;
-use super::verify::{Bar, described};
+use super::verify::described;
 use super::{checkpoints, key};
+use crate::bar::Bar;
 use crate::config_verb;
 use crate::failure::Failure;
 use crate::out::{Out, Tone};

@@ -1,14 +1,15 @@
 //! `portcullis audit verify`: the whole ledger, and the first bad place in it.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use model::hex;
 use record::audit::{Drops, Expected, Report};
 use serde_json::{Value, json};
 
 use super::{checkpoints, key};
+use crate::bar::Bar;
 use crate::config_verb;
 use crate::failure::Failure;
 use crate::out::{Out, Tone};
@@ -52,51 +53,6 @@ impl Verify {
         }
         Ok(if report.flaw.is_some() { ExitCode::from(1) } else { ExitCode::SUCCESS })
     }
-}
-
-/// How far it is, on a terminal only.
-pub(super) struct Bar {
-    err: Out,
-    shown: bool,
-    /// In thousandths.
-    at: Option<u64>,
-}
-
-impl Bar {
-    pub(super) fn new() -> Self {
-        Self { err: Out::stderr(), shown: std::io::stderr().is_terminal(), at: None }
-    }
-
-    pub(super) fn draw(&mut self, done: u64, of: u64) {
-        const WIDTH: u64 = 40;
-        let at = done.saturating_mul(1000).checked_div(of).unwrap_or(1000).min(1000);
-        if !self.shown || self.at == Some(at) {
-            return;
-        }
-        self.at = Some(at);
-        let full = usize::try_from(at * WIDTH / 1000).unwrap_or(0);
-        let rest = usize::try_from(WIDTH).unwrap_or(0).saturating_sub(full);
-        let line = format!(
-            "\r[{}{}] {:3} %  {} of {} MiB",
-            "#".repeat(full),
-            ".".repeat(rest),
-            at / 10,
-            done >> 20,
-            of >> 20
-        );
-        // A bar that can't be drawn is no reason to stop.
-        let _ = self.err.raw(line.as_bytes());
-    }
-
-    pub(super) fn clear(&mut self) {
-        if self.at.is_some() {
-            let _ = self.err.raw(b"\r\x1b[K");
-        }
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 pub(super) fn described(report: &Report) -> Value {

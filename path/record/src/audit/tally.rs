@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use jiff::Timestamp;
-use model::ExchangeId;
+use model::{ExchangeId, hex};
 use prost::Message;
 
 use crate::LedgerError;
@@ -14,7 +14,6 @@ use crate::audit::tallied::{
 };
 use crate::describe::nanoseconds;
 use crate::hold::holds_of;
-use crate::index::hex;
 use crate::leaf::{self, Leaf, Sealed, What};
 use crate::opened::{Caller, Opened};
 use crate::recover::exchange;

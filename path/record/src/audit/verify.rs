@@ -16,11 +16,11 @@ use crate::audit::walk::{Step, Walk};
 use crate::audit::{Expected, Flaw, Notes, Report};
 use crate::bookmark::Bookmark;
 use crate::digest::Sha256;
-use crate::index::hex;
 use crate::leaf::{Digest, Leaf, Part, Sealed, Span, Torn, What};
 use crate::recover::exchange;
 use crate::segment::{HEADER, Position, Series};
 use crate::tree::{Tree, leaf_hash};
+use model::hex;
 
 /// Told how many bytes of how many were read.
 pub(super) type Progress<'a> = &'a mut dyn FnMut(u64, u64);

@@ -1,6 +1,7 @@
 //! The ledger as a whole, on real files, with a disk that can be made to fail.
 
 mod faults;
+mod finding;
 mod format;
 mod keeping;
 mod kept_always;
@@ -147,6 +148,7 @@ impl Case {
             question: &self.question,
             disclosed: &NOTHING,
             bodies: true,
+            session: "",
         }
     }
 }
