@@ -57,7 +57,7 @@ async fn asked(gateway: &Gateway, token: &str) -> String {
 async fn bodies_go_when_their_time_has_come_and_everybody_is_told() {
     let keep = json!({
         "resources": { "llama": { "retention": { "age": "2s" } } },
-        "ledger": { "retention": { "compress_after": "0s" } },
+        "ledger": { "dir": "ledger", "retention": { "compress_after": "0s" } },
     });
     let (provider, _upstream, mut gateway) = stand(keep).await;
     let alice = provider.login("alice").await;
@@ -167,7 +167,7 @@ async fn a_hold_is_an_act_that_is_judged_and_recorded_and_keeps_bodies() {
 #[tokio::test]
 async fn a_copy_taken_under_load_verifies_and_moves_to_another_disk() {
     let keep = json!({
-        "ledger": { "segment_bytes": "1MiB", "retention": { "age": "1s", "compress_after": "0s" } },
+        "ledger": { "dir": "ledger", "segment_bytes": "1MiB", "retention": { "age": "1s", "compress_after": "0s" } },
     });
     let (provider, _upstream, mut gateway) = stand(keep).await;
     let alice = provider.login("alice").await;
@@ -210,10 +210,33 @@ async fn a_copy_taken_under_load_verifies_and_moves_to_another_disk() {
     let before = verified(&gateway.ledger);
     let elsewhere = folder.path().join("elsewhere");
     fs::create_dir(&elsewhere).unwrap();
-    let status = Command::new("cp").arg("-a").arg(&gateway.ledger).arg(elsewhere.join("ledger")).status();
-    assert!(status.unwrap().success());
-    let moved = verified(&elsewhere.join("ledger"));
-    assert_eq!(moved["root"], before["root"]);
+    for name in ["ledger", "ledger.digest-key", "ledger.signing-key", "ledger.state"] {
+        let status = Command::new("mv").arg(gateway.file(name)).arg(&elsewhere).status();
+        assert!(status.unwrap().success(), "{name}");
+    }
+    gateway.ledger = elsewhere.join("ledger");
+    assert_eq!(verified(&gateway.ledger)["root"], before["root"]);
+    let file = gateway.file("portcullis.yaml");
+    let moved = fs::read_to_string(&file).unwrap();
+    let moved = moved.replace("\"dir\": \"ledger\"", &format!("\"dir\": {:?}", gateway.ledger));
+    fs::write(&file, moved).unwrap();
+    gateway.restart().await;
+    let id = asked(&gateway, &alice).await;
+    assert_eq!(gateway.show(&id)["outcome"], "completed");
+    let after = verified(&gateway.ledger);
+    assert!(after["leaves"].as_u64() > before["leaves"].as_u64());
+    assert_eq!(after["keys"], before["keys"], "the keys came along");
+
+    // Restored: a copy where the configuration says, with the keys. What was open is sealed.
+    assert!(gateway.stop().await.success());
+    fs::remove_dir_all(&gateway.ledger).unwrap();
+    fs::rename(&copies[0], &gateway.ledger).unwrap();
+    gateway.restart().await;
+    asked(&gateway, &alice).await;
+    assert!(gateway.stop().await.success());
+    let restored = verified(&gateway.ledger);
+    assert_eq!(restored["open"], 0, "{restored}");
+    second(&gateway.ledger);
 }
 
 #[tokio::test]

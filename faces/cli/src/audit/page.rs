@@ -280,22 +280,24 @@ fn ledger(page: &mut Page, told: &Told<'_>) {
     if tally.damaged > 0 {
         rows.push(("damaged leaves, not counted", number(tally.damaged)));
     }
-    page.table(&["", " "], rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]));
+    page.raw("<div class=\"wide\"><table><tbody>");
+    for (name, value) in rows {
+        page.raw("<tr>");
+        page.text("th", name);
+        page.text("td", value);
+        page.raw("</tr>");
+    }
+    page.raw("</tbody></table></div>");
 }
 
 fn retention(page: &mut Page, told: &Told<'_>) {
     let tally = told.tally;
     page.section("Retention", "How long bodies are kept, what was dropped by which rule, and what is held. What was asked, by whom and how it ended is never dropped.");
-    page.table(
-        &["class", "kept for", "up to"],
-        tally.rules.iter().map(|rule| {
-            let days = |age: i64| {
-                if age % 86_400 == 0 { format!("{} days", age / 86_400) } else { format!("{age} s") }
-            };
-            let age = rule.age.map_or_else(|| "ever".to_owned(), days);
-            vec![rule.class.clone(), age, rule.size.map_or_else(|| "any size".to_owned(), bytes)]
-        }),
-    );
+    if tally.rules.is_empty() {
+        page.text("p", "No rule was recorded: bodies are kept for ever.");
+    } else {
+        rules(page, told);
+    }
     page.text("h3", "Dropped");
     page.table(
         &["when", "class", "#segment", "rule", "reason", "#exchanges", "#bytes", "SHA-256"],
@@ -318,6 +320,20 @@ fn retention(page: &mut Page, told: &Told<'_>) {
         tally.holds.iter().map(|hold| {
             let (holds, reason, by) = (hold.holds.clone(), hold.reason.clone(), hold.by.clone());
             vec![holds, reason, by, format!("{:.0}", hold.at), hold.id.clone()]
+        }),
+    );
+}
+
+fn rules(page: &mut Page, told: &Told<'_>) {
+    page.table(
+        &["class", "kept for", "up to"],
+        told.tally.rules.iter().map(|rule| {
+            let days = |age: i64| match age % 86_400 {
+                0 => format!("{} days", age / 86_400),
+                _ => format!("{age} s"),
+            };
+            let age = rule.age.map_or_else(|| "ever".to_owned(), days);
+            vec![rule.class.clone(), age, rule.size.map_or_else(|| "any size".to_owned(), bytes)]
         }),
     );
 }

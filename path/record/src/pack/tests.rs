@@ -1,3 +1,5 @@
+//! What was packed reads back the same; what was changed does not pass for it.
+
 use proptest::prelude::*;
 
 use super::*;

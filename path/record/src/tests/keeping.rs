@@ -6,7 +6,6 @@ use std::io;
 use std::sync::Mutex;
 
 use model::FixedClock;
-use proptest::prelude::*;
 
 use super::recovery::copy;
 use super::*;
@@ -16,15 +15,15 @@ use crate::keeper::Keeper;
 use crate::leaf::Dropped;
 use crate::{HoldFilter, Policy, Reader, Retention};
 
-const DAY: Duration = Duration::from_secs(24 * 3600);
+pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// A ledger whose clock stands, and whose keeper works only when it is told to.
-struct Kept {
-    place: Place,
-    clock: Arc<FixedClock>,
+pub(super) struct Kept {
+    pub(super) place: Place,
+    pub(super) clock: Arc<FixedClock>,
     settings: Settings,
-    ledger: Ledger,
-    keeper: Keeper,
+    pub(super) ledger: Ledger,
+    pub(super) keeper: Keeper,
     said: HashMap<ExchangeId, Vec<u8>>,
 }
 
@@ -43,7 +42,7 @@ fn keeper(ledger: &Ledger, settings: &Settings, disk: Arc<dyn Disk>) -> Keeper {
 }
 
 impl Kept {
-    fn new(retention: Retention) -> Self {
+    pub(super) fn new(retention: Retention) -> Self {
         let clock = Arc::new(FixedClock::at("2026-03-01T00:00:00Z".parse().unwrap()));
         let place = Place { clock: clock.clone(), ..Place::new() };
         let mut settings = place.settings();
@@ -54,7 +53,7 @@ impl Kept {
         Self { place, clock, settings, ledger, keeper, said: HashMap::new() }
     }
 
-    async fn restart(self) -> Self {
+    pub(super) async fn restart(self) -> Self {
         self.ledger.close().await.unwrap();
         let ledger = Ledger::open(self.settings.clone(), self.clock.clone()).unwrap();
         let keeper = keeper(&ledger, &self.settings, Arc::new(RealDisk));
@@ -62,7 +61,7 @@ impl Kept {
     }
 
     /// One whole exchange of `subject` with `resource`, answered by so many bytes.
-    async fn exchange(&mut self, subject: &str, resource: &str, bytes: usize) -> ExchangeId {
+    pub(super) async fn exchange(&mut self, subject: &str, resource: &str, bytes: usize) -> ExchangeId {
         let mut case = case(&*self.clock, subject, "ask");
         case.resource = ResourceName::new(resource).unwrap();
         let mut record = self.ledger.open_exchange(case.opening()).await.unwrap();
@@ -82,7 +81,7 @@ impl Kept {
     }
 
     /// Which exchanges are whole, which are gone in part at least; the ledger verifies.
-    async fn read_all(&self) -> (BTreeSet<ExchangeId>, BTreeSet<ExchangeId>) {
+    pub(super) async fn read_all(&self) -> (BTreeSet<ExchangeId>, BTreeSet<ExchangeId>) {
         let report = self.verify();
         assert_eq!(report.flaw, None);
         let reader = Reader::open(&self.place.ledger()).await.unwrap();
@@ -106,11 +105,11 @@ impl Kept {
     }
 }
 
-fn by_age(days: u32) -> Policy {
+pub(super) fn by_age(days: u32) -> Policy {
     Policy { age: Some(DAY * days), size: None }
 }
 
-fn own(default: Policy, resource: &str, policy: Policy) -> Retention {
+pub(super) fn own(default: Policy, resource: &str, policy: Policy) -> Retention {
     let resources = BTreeMap::from([(resource.to_owned(), policy)]);
     Retention { default, resources, ..Retention::default() }
 }
@@ -460,72 +459,4 @@ async fn nothing_moves_while_a_copy_is_taken() {
     kept.clock.advance(DAY * 2);
     kept.keeper.round().await;
     assert!(!kept.numbers("default").contains(&1) && !Series::leaves(&kept.place.ledger()).path(1).exists());
-}
-
-#[derive(Clone, Debug)]
-enum Step {
-    Exchange(bool, usize),
-    Wait(u32),
-    Round,
-    Restart,
-    Hold,
-    Release,
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        6 => (any::<bool>(), 0..3000usize).prop_map(|(short, bytes)| Step::Exchange(short, bytes)),
-        2 => (1..9u32).prop_map(Step::Wait),
-        3 => Just(Step::Round),
-        1 => Just(Step::Restart),
-        1 => Just(Step::Hold),
-        1 => Just(Step::Release),
-    ]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
-    #[test]
-    fn whatever_happens_it_verifies_and_what_is_kept_reads_the_same(
-        steps in proptest::collection::vec(step(), 1..40),
-        size in prop_oneof![Just(None), Just(Some(200_000u64))],
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let mut retention = own(Policy { age: Some(DAY * 9), size }, "short", by_age(2));
-            retention.compress_after = Some(DAY);
-            let mut kept = Kept::new(retention);
-            let mut holds = Vec::new();
-            for step in steps {
-                match step {
-                    Step::Exchange(short, bytes) => {
-                        kept.exchange("ada", if short { "short" } else { "llama" }, bytes).await;
-                    }
-                    Step::Wait(days) => kept.clock.advance(DAY * days),
-                    Step::Round => kept.keeper.round().await,
-                    Step::Restart => kept = kept.restart().await,
-                    Step::Hold => {
-                        let since = Some(kept.clock.now());
-                        let filter = HoldFilter { since, ..HoldFilter::default() };
-                        holds.push(kept.ledger.hold(&filter, "why", "carol").await.unwrap());
-                    }
-                    Step::Release => {
-                        if let Some(hold) = holds.pop() {
-                            kept.ledger.release(hold.id, "over", "carol").await.unwrap();
-                        }
-                    }
-                }
-            }
-            let (_, gone) = kept.read_all().await;
-            let held = |id: &ExchangeId| holds.iter().any(|hold| {
-                let arrived = leaves(&kept.place.ledger()).into_iter().find_map(|leaf| match leaf.what {
-                    Some(What::Opened(opened)) if opened.exchange == id.as_bytes() => Some(opened.arrived),
-                    _ => None,
-                });
-                arrived >= hold.filter.since.map(crate::describe::nanoseconds)
-            });
-            assert!(!gone.iter().any(held));
-            kept.ledger.close().await.unwrap();
-        });
-    }
 }

@@ -4,6 +4,7 @@ mod faults;
 mod finding;
 mod format;
 mod keeping;
+mod kept_always;
 mod kill;
 mod one_by_one;
 mod own;
