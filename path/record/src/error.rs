@@ -129,6 +129,8 @@ pub enum LedgerError {
     Index {
         /// What the database said.
         cause: String,
+        /// Whether its file is damaged.
+        damaged: bool,
     },
     /// No exchange has this id.
     #[error("no exchange `{id}` is in this ledger")]

@@ -15,7 +15,6 @@ use crate::describe::nanoseconds;
 use crate::facets::posting_key;
 use crate::listed::{Listed, listed};
 use crate::posting::{BLOCK, Bits, Posting};
-use crate::reader::unindexed;
 use crate::terms::{self, Facet};
 use crate::{LedgerError, Reader, text};
 
@@ -99,10 +98,10 @@ impl Reader {
     /// [`LedgerError`] when the index cannot be read.
     pub async fn list(&self, filter: &Filter) -> Result<Page, LedgerError> {
         let limit = usize::try_from(filter.limit.unwrap_or(100).clamp(1, 1000)).unwrap_or(100);
-        let mut connection = self.index.pool.acquire().await.map_err(unindexed)?;
-        let rows = Search::begin(&mut connection, filter, limit).await.map_err(unindexed)?;
+        let mut connection = self.index.pool.acquire().await.map_err(sql)?;
+        let rows = Search::begin(&mut connection, filter, limit).await.map_err(sql)?;
         let rows = match rows {
-            Some(search) => search.run(&mut connection).await.map_err(unindexed)?,
+            Some(search) => search.run(&mut connection).await.map_err(sql)?,
             None => Vec::new(),
         };
         let more = rows.len() > limit;

@@ -69,7 +69,7 @@ impl Reader {
         .bind(number(last))
         .fetch_all(&self.index.pool)
         .await
-        .map_err(|error| LedgerError::Index { cause: error.to_string() })?;
+        .map_err(crate::index::sql)?;
         let mut say = |segment: u64, at: i64, rule: String, reason: String| {
             let at = Timestamp::from_nanosecond(i128::from(at)).unwrap_or_default();
             if let Some(gone) = gone.iter_mut().find(|gone| gone.segment == segment) {

@@ -79,8 +79,12 @@ impl Indexing {
     }
 }
 
-fn sql(error: sqlx::Error) -> LedgerError {
-    LedgerError::Index { cause: error.to_string() }
+pub(crate) fn sql(error: sqlx::Error) -> LedgerError {
+    // SQLITE_CORRUPT and SQLITE_NOTADB, whichever the extended code is.
+    let code =
+        error.as_database_error().and_then(|error| error.code()).and_then(|code| code.parse::<u32>().ok());
+    let damaged = code.is_some_and(|code| matches!(code & 0xff, 11 | 26));
+    LedgerError::Index { cause: error.to_string(), damaged }
 }
 
 impl Index {
@@ -347,9 +351,14 @@ async fn keep_up(dir: &Path, indexing: Indexing, mut written: watch::Receiver<Po
                 tokio::time::sleep(PAUSE).await;
             }
             (Ok(()), _) => {}
-            (Err(error), opened) => {
+            (Err(error), _) => {
                 tracing::warn!(%error, "the ledger's index is behind; it is tried again");
-                if opened.is_none() {
+                // An error may leave a connection that works no more.
+                if let Some(failed) = index.take() {
+                    failed.pool.close().await;
+                }
+                // Others may have it open: only what is no database goes.
+                if matches!(error, LedgerError::Index { damaged: true, .. }) {
                     discard(dir);
                 }
                 if written.has_changed().is_err() {
@@ -370,7 +379,7 @@ async fn caught_up(index: Option<&Index>, until: Position) -> bool {
     until.offset <= HEADER || index.place().await.is_ok_and(|(at, _)| at >= until)
 }
 
-/// Removes an index that cannot even be opened.
+/// Removes an index that is damaged.
 fn discard(dir: &Path) {
     for name in ["index.sqlite", "index.sqlite-wal", "index.sqlite-shm"] {
         let _ = fs::remove_file(dir.join(name));

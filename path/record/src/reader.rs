@@ -13,7 +13,7 @@ use sqlx::Row;
 use crate::body::{Body, Direction};
 use crate::digest::{Chain, sha256};
 use crate::frame::{Damage, Fault};
-use crate::index::{Index, unsigned};
+use crate::index::{Index, sql, unsigned};
 use crate::leaf::{Leaf, Part, Refused, Sealed, Span, What};
 use crate::opened::Opened;
 use crate::recover::{exchange as read_id, mark};
@@ -107,7 +107,7 @@ impl Reader {
             .bind(last.as_bytes().as_slice())
             .fetch_all(&self.index.pool)
             .await
-            .map_err(unindexed)?;
+            .map_err(sql)?;
         let mut found: Vec<String> = rows.iter().map(|row| hex(row.get(0))).collect();
         self.tail(|_, leaf| {
             let id = leaf.what.as_ref().and_then(exchange_of).map(hex);
@@ -136,7 +136,7 @@ impl Reader {
             .bind(exchange.as_bytes().as_slice())
             .fetch_all(&self.index.pool)
             .await
-            .map_err(unindexed)?;
+            .map_err(sql)?;
         let mut shown = Exchange::default();
         let mut last = None;
         for row in rows {
@@ -228,10 +228,6 @@ impl Reader {
     }
 }
 
-/// The index can't be read.
-pub(crate) fn unindexed(error: sqlx::Error) -> LedgerError {
-    LedgerError::Index { cause: error.to_string() }
-}
 
 /// The exchange a leaf belongs to.
 fn exchange_of(what: &What) -> Option<&[u8]> {
