@@ -228,7 +228,6 @@ impl Reader {
     }
 }
 
-
 /// The exchange a leaf belongs to.
 fn exchange_of(what: &What) -> Option<&[u8]> {
     match what {
