@@ -13,6 +13,7 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use crate::describe::nanoseconds;
 use crate::facets::posting_key;
+use crate::index::sql;
 use crate::listed::{Listed, listed};
 use crate::posting::{BLOCK, Bits, Posting};
 use crate::terms::{self, Facet};
