@@ -118,36 +118,39 @@ impl Index {
             .connect_with(options)
             .await
             .map_err(sql)?;
-        let mut index = Self { pool, memory: Mutex::default(), indexing: Indexing::default() };
-        let version: i64 =
-            sqlx::query("PRAGMA user_version").fetch_one(&index.pool).await.map_err(sql)?.get(0);
-        let made = if version == VERSION { index.made_as().await? } else { None };
-        index.indexing = wanted.or(made).unwrap_or_default();
-        if made != Some(index.indexing) {
-            index.reset().await?;
+        let mut index = Self { pool, memory: Mutex::default(), indexing: wanted.unwrap_or_default() };
+        let mut all = index.pool.acquire().await.map_err(sql)?;
+        let as_wanted =
+            |made: Option<Indexing>| made.filter(|made| wanted.is_none_or(|wanted| wanted == *made));
+        let mut made = as_wanted(made_as(&mut all).await?);
+        drop(all);
+        if made.is_none() {
+            // Another process may be making it right now: looked at again where only one can write.
+            let mut all = index.pool.begin_with("BEGIN IMMEDIATE").await.map_err(sql)?;
+            made = as_wanted(made_as(&mut all).await?);
+            if made.is_none() {
+                index.make(&mut all).await?;
+            }
+            all.commit().await.map_err(sql)?;
         }
+        index.indexing = made.unwrap_or(index.indexing);
         Ok(index)
-    }
-
-    /// How it was made.
-    async fn made_as(&self) -> Result<Option<Indexing>, LedgerError> {
-        let row = sqlx::query("SELECT idle, full_text FROM indexing");
-        let row = row.fetch_optional(&self.pool).await.map_err(sql)?;
-        Ok(row.map(|row| Indexing {
-            session_idle: Duration::from_nanos(unsigned(row.get(0))),
-            full_text: row.get(1),
-        }))
     }
 
     /// Forgets everything.
     pub(crate) async fn reset(&self) -> Result<(), LedgerError> {
         let mut all = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(sql)?;
+        self.make(&mut all).await?;
+        all.commit().await.map_err(sql)
+    }
+
+    /// Makes empty tables.
+    async fn make(&self, all: &mut SqliteConnection) -> Result<(), LedgerError> {
         sqlx::raw_sql(TABLES).execute(&mut *all).await.map_err(sql)?;
         sqlx::raw_sql(facets::TABLES).execute(&mut *all).await.map_err(sql)?;
         let made = sqlx::query("INSERT INTO indexing VALUES (?, ?)");
         let made = made.bind(self.indexing.idle()).bind(self.indexing.full_text);
-        made.execute(&mut *all).await.map_err(sql)?;
-        all.commit().await.map_err(sql)
+        made.execute(&mut *all).await.map(drop).map_err(sql)
     }
 
     /// Up to where the leaves are indexed, and of which node.
@@ -215,6 +218,20 @@ impl Index {
             from = end;
         }
     }
+}
+
+/// How an index was made; none if it is not, or is one of another version.
+async fn made_as(connection: &mut SqliteConnection) -> Result<Option<Indexing>, LedgerError> {
+    let version = sqlx::query("PRAGMA user_version").fetch_one(&mut *connection).await.map_err(sql)?;
+    if version.get::<i64, _>(0) != VERSION {
+        return Ok(None);
+    }
+    let row = sqlx::query("SELECT idle, full_text FROM indexing");
+    let row = row.fetch_optional(connection).await.map_err(sql)?;
+    Ok(row.map(|row| Indexing {
+        session_idle: Duration::from_nanos(unsigned(row.get(0))),
+        full_text: row.get(1),
+    }))
 }
 
 async fn place(connection: &mut SqliteConnection) -> Result<(Position, Vec<u8>), LedgerError> {
