@@ -26,6 +26,7 @@ cargo xtask COMMAND
   fuzz [TARGET] [--seconds N]  fuzz one parser, or each in turn (default 60 s each)
   bench [--json] [--seconds N] [--targets LIST]
                              Portcullis beside nginx beside nothing, in one run
+  bench mask [FILE]          the masking step alone: speed and hold-back in each view
 
 PORTCULLIS_TESTBED names another folder than target/testbed.
 ";

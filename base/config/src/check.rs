@@ -7,6 +7,7 @@ mod console;
 mod fields;
 mod identity;
 mod login;
+mod masking;
 mod resource;
 mod state;
 
@@ -83,6 +84,7 @@ pub(crate) fn config(text: &str, base: Base, faults: &Gathered) -> Option<Config
     }
     let deny_lists = deny_lists(&file);
     let console = console::console(&file, &base, &issuers, admin.as_ref());
+    let masking = masking::masking(&file);
     if faults.any() {
         return None;
     }
@@ -99,6 +101,7 @@ pub(crate) fn config(text: &str, base: Base, faults: &Gathered) -> Option<Config
         limits: limits?,
         deny_lists,
         console: console?,
+        masking,
         base_dir: base.0,
     })
 }

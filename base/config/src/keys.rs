@@ -7,6 +7,7 @@ mod console;
 mod fields;
 mod identity;
 mod login;
+mod masking;
 mod resource;
 mod state;
 
@@ -14,6 +15,7 @@ use admin::ADMIN;
 use checkpoints::CHECKPOINTS;
 use console::CONSOLE;
 use identity::ISSUER;
+use masking::MASKING;
 use resource::RESOURCE;
 use state::STATE;
 
@@ -91,6 +93,12 @@ pub(crate) const FILE: Section = Section {
             shape: Shape::Named(Kind::Name, &Shape::Section(&DENY_LIST)),
             absent: Absent::Is("{}"),
             doc: "Named patterns. A policy sees in `context.matches` which of them a request holds.",
+        },
+        Key {
+            name: "masking",
+            shape: Shape::Section(&MASKING),
+            absent: Absent::Is("{}"),
+            doc: "Values of your own that are masked too.",
         },
         Key {
             name: "console",

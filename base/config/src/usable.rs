@@ -8,6 +8,7 @@ mod console;
 mod fields;
 mod identity;
 mod login;
+mod masking;
 mod resource;
 mod state;
 
@@ -23,6 +24,7 @@ pub use console::{Console, Session, SignIn};
 pub use fields::{Disclose, Field, FieldPlace, HiddenField};
 pub use identity::{ClaimRule, ClaimTest, GroupRule, Groups, Issuer, IssuerKind, Mfa};
 pub use login::{IssuerLogin, LOGIN_METADATA_PATH};
+pub use masking::{Masking, MaskingRule, MaskingWords};
 pub use resource::{
     Credential, OnTokenExpiry, Resource, ResourceKind, Route, ServerKind, Timeouts, UnknownStreams,
     UpstreamTls,
@@ -58,6 +60,8 @@ pub struct Config {
     pub deny_lists: Vec<DenyList>,
     /// The pages for people, if there are any.
     pub console: Option<Console>,
+    /// What a team has masked besides.
+    pub masking: Masking,
     /// The folder of the configuration file, absolute. Every other path is resolved against it already.
     pub base_dir: PathBuf,
 }

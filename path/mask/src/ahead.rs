@@ -17,7 +17,7 @@ use crate::rules::{BEGINNING, MaskError};
 const LONGEST: u8 = 5;
 
 /// How many states the table may have.
-const MOST_STATES: usize = 12_000;
+const MOST_STATES: usize = 20_000;
 
 /// The table.
 pub(crate) struct Ahead {

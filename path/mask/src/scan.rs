@@ -12,6 +12,7 @@ use regex_automata::util::primitives::StateID;
 use regex_automata::{Anchored, PatternID};
 
 use crate::context::{Contexts, LEFT};
+use crate::near::Lists;
 use crate::rules::{BEGINNING, Machine, Rules, start_of};
 use crate::seek::LookAhead;
 
@@ -57,6 +58,8 @@ pub(crate) struct Thread {
     pub(crate) state: StateID,
     pub(crate) step: Step,
     contexts: Contexts,
+    /// The lists that have a word before the start, once asked for.
+    pub(crate) near: Option<Lists>,
     best: Option<Found>,
     shown: Option<Found>,
 }
@@ -292,10 +295,12 @@ impl Scanner {
             return;
         }
         let text = self.slice(thread.start, end);
-        let Some(value) = (ready.check)(self.left(thread.start), text) else { return };
-        if value.is_empty() || value.end > text.len() {
+        let left = self.left(thread.start);
+        if ready.near != 0 && ready.near & *thread.near.get_or_insert_with(|| run.rules.near.lists(left)) == 0
+        {
             return;
         }
+        let Some(value) = ready.judge(left, text) else { return };
         let found = Found { rule, value: thread.start + value.start..thread.start + value.end, end };
         if run.sink.hides(rule) {
             thread.best = Some(found);
@@ -305,6 +310,9 @@ impl Scanner {
     }
 
     fn settle<S: Sink>(&mut self, rules: &Rules, thread: Thread, sink: &mut S) {
+        if thread.near == Some(0) {
+            self.ahead.no_words_at(thread.start);
+        }
         if let Some(best) = thread.best {
             self.flush(best.value.start, sink);
             self.at = best.value.end;
@@ -371,6 +379,7 @@ impl Thread {
             // Not entered unless the caller sets its state; the next step leads to the others.
             step: Step::Around,
             contexts,
+            near: None,
             best: None,
             shown: None,
         }

@@ -5,9 +5,12 @@
 //! What is passed over has no match, so looking ahead is only faster than looking everywhere.
 
 use crate::ahead::Seen;
-use crate::context::{Contexts, announced};
+use crate::context::{Contexts, LEFT, LONG};
 use crate::rules::{ReadyAround, Rules};
 use crate::scan::{Scanner, Step, Thread};
+
+/// How many letters and digits a value has at least that is announced with a dash, as `token-9f86d081`.
+pub(crate) const BEHIND_DASH: usize = 8;
 
 /// How far each of the three has looked.
 #[derive(Clone, Default)]
@@ -20,6 +23,8 @@ pub(crate) struct LookAhead {
     runs: usize,
     /// The next announced value.
     announced: Option<(usize, Contexts)>,
+    /// Where it was last seen that no word of any list stands before.
+    wordless: Option<usize>,
     /// The table's place. Its oldest live start, or else itself, is where the scanner is.
     seen: Option<Seen>,
 }
@@ -44,6 +49,11 @@ impl LookAhead {
     /// More text may have come.
     pub(crate) fn renew(&mut self) {
         self.sign = None;
+    }
+
+    /// No word of any list stands before `at`.
+    pub(crate) fn no_words_at(&mut self, at: usize) {
+        self.wordless = Some(at);
     }
 
     /// What it knows of the text behind `at`, in distances from the text's end.
@@ -108,6 +118,16 @@ impl Scanner {
     /// Starts a thread where the scanner is; with a sign, first for the rule around it.
     fn begin(&mut self, rules: &Rules, contexts: Contexts, sign: Option<usize>) {
         let mut thread = Thread::new(self.at, contexts);
+        // Words end with letters: where none came since, there is still no word.
+        let since = self
+            .ahead
+            .wordless
+            .filter(|at| *at <= self.at && *at + LEFT >= self.at && rules.near.of_letters());
+        if since.is_some_and(|at| {
+            self.slice(at, self.at).iter().all(|b| b.is_ascii() && !b.is_ascii_alphabetic())
+        }) {
+            thread.near = Some(0);
+        }
         match (&rules.around, sign) {
             (Some(around), Some(sign)) => {
                 self.ahead.signs = sign + 1;
@@ -149,6 +169,13 @@ impl Scanner {
         end - around.run_length(self.slice(self.at.max(end.saturating_sub(around.longest)), end))
     }
 
+    /// Whether, behind a dash, a part of a value begins that is long enough for one.
+    fn behind_dash(&self, at: usize, last: bool) -> bool {
+        let part = self.slice(at, self.end().min(at + BEHIND_DASH));
+        !self.left(at).ends_with(b"-")
+            || part.iter().all(u8::is_ascii_alphanumeric) && (part.len() == BEHIND_DASH || !last)
+    }
+
     /// The next place where an announced value could begin, and what is announced; or the end.
     fn next_announced(&mut self, rules: &Rules, last: bool) -> (usize, Contexts) {
         let (runs, end) = (&rules.runs, self.end());
@@ -170,8 +197,14 @@ impl Scanner {
                 at = end;
                 break None;
             }
-            if runs.may_start(self.left(at).last().copied(), *first) {
-                let contexts = announced(self.left(at));
+            if runs.may_start(self.left(at).last().copied(), *first) && self.behind_dash(at, last) {
+                // A run that reaches the end of what has come may still become a long one.
+                let longer = self.slice(at, end.min(at + LONG));
+                let run = match runs.run_length(longer) {
+                    run if run == longer.len() && !last => LONG,
+                    run => run,
+                };
+                let contexts = rules.hints.announced(self.left(at), run);
                 if !contexts.is_empty() {
                     break Some((at, contexts));
                 }

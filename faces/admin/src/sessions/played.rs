@@ -110,7 +110,7 @@ fn damaged(damage: record::Damage) -> Refusal {
 
 fn remask(admin: &Admin, recalled: &Recalled, sight: &Sight) -> Remask {
     let head = recalled.exchange.opened.as_ref().and_then(|opened| opened.request.clone());
-    let rules = Arc::clone(admin.gateway.rules());
+    let rules = admin.gateway.rules();
     let parts = (rules, Arc::clone(&admin.plain));
     let completed =
         recalled.exchange.sealed.as_ref().is_some_and(|sealed| sealed.outcome == Outcome::Completed.as_str());
