@@ -14,7 +14,7 @@ use regex_automata::{Anchored, PatternID};
 
 use crate::context::{Contexts, LEFT};
 use crate::near::Lists;
-use crate::rules::{BEGINNING, Machine, Rules, start_of};
+use crate::rules::{BEGINNING, Machine, Matches, Rules, start_of};
 use crate::seek::{LookAhead, may_stand_behind};
 
 /// Takes what the scanner decides. Places count from the beginning of the text and never go back.
@@ -215,9 +215,12 @@ impl Scanner {
         loop {
             let ran = match thread.step {
                 Step::Around => match &rules.around {
-                    Some(around) => {
-                        self.through(&rules.following, |_| Some(around.rule), &mut thread, &mut run)
-                    }
+                    Some(around) => self.through(
+                        &rules.following,
+                        |_, thread, end, run| self.offer(around.rule, thread, end, run),
+                        &mut thread,
+                        &mut run,
+                    ),
                     None => Ran::Dead,
                 },
                 Step::Spelled => self.machine(&rules.spelled, &mut thread, &mut run),
@@ -247,17 +250,42 @@ impl Scanner {
         thread.pos = thread.start;
     }
 
-    #[inline]
     fn machine<S: Sink>(&self, machine: &Machine, thread: &mut Thread, run: &mut Run<'_, S>) -> Ran {
-        self.through(&machine.dfa, |p| machine.rules.get(p.as_usize()).copied(), thread, run)
+        let offers = |state, thread: &mut Thread, end, run: &mut Run<'_, S>| {
+            let Some(matches) = machine.matches(state) else { return };
+            for rule in &matches.plain {
+                self.offer(*rule, thread, end, run);
+            }
+            if matches.lists != 0 {
+                self.offer_worded(matches, thread, end, run);
+            }
+        };
+        self.through(&machine.dfa, offers, thread, run)
     }
 
-    /// Runs through one automaton as far as there is text.
+    /// Offers the rules that need words, if those are there.
+    fn offer_worded<S: Sink>(
+        &self,
+        matches: &Matches,
+        thread: &mut Thread,
+        end: usize,
+        run: &mut Run<'_, S>,
+    ) {
+        let near = *thread.near.get_or_insert_with(|| run.rules.near.lists(self.left(thread.start)));
+        if near & matches.lists == 0 {
+            return;
+        }
+        for (rule, _) in matches.worded.iter().filter(|(_, lists)| near & lists != 0) {
+            self.offer(*rule, thread, end, run);
+        }
+    }
+
+    /// Runs through one automaton as far as there is text, and has what matches offered.
     #[inline]
     fn through<S: Sink>(
         &self,
         dfa: &dense::DFA<Vec<u32>>,
-        rule_of: impl Fn(PatternID) -> Option<usize>,
+        offers: impl Fn(StateID, &mut Thread, usize, &mut Run<'_, S>),
         thread: &mut Thread,
         run: &mut Run<'_, S>,
     ) -> Ran {
@@ -265,11 +293,7 @@ impl Scanner {
         let end = self.end();
         let last = run.last;
         let mut matched = |state: StateID, thread: &mut Thread, end: usize| {
-            for index in 0..dfa.match_len(state) {
-                if let Some(rule) = rule_of(dfa.match_pattern(state, index)) {
-                    self.offer(rule, thread, end, run);
-                }
-            }
+            offers(state, thread, end, run);
             thread.settled(run.rules, end)
         };
         for (pos, byte) in (thread.pos..).zip(self.slice(thread.pos, end)) {
@@ -296,7 +320,7 @@ impl Scanner {
         Ran::Suspended
     }
 
-    /// Takes a match of `rule` from the thread's start to `end`, if it is a value and better than what the
+    /// Takes a match of `rule`, whose words are there, from the thread's start to `end`, if it is a value and better than what the
     /// thread has.
     ///
     /// Of two values that begin in one match's place, that one is better which
@@ -324,10 +348,6 @@ impl Scanner {
         let left = self.left(thread.start);
         // The thread may have begun before all of what decides this had come.
         if announced && !may_stand_behind(left.last().copied(), text) {
-            return;
-        }
-        if ready.near != 0 && ready.near & *thread.near.get_or_insert_with(|| run.rules.near.lists(left)) == 0
-        {
             return;
         }
         let Some(value) = ready.judge(left, text) else { return };
