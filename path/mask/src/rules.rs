@@ -53,7 +53,10 @@ pub enum MaskError {
 pub struct Rules {
     pub(crate) list: Vec<Ready>,
     classes: Vec<DataClass>,
+    /// What is spelled out and needs no words.
     pub(crate) spelled: Machine,
+    /// What is spelled out, and words must stand before it.
+    pub(crate) worded: Machine,
     pub(crate) announced: Machine,
     pub(crate) following: dense::DFA<Vec<u32>>,
     pub(crate) around: Option<ReadyAround>,
@@ -256,14 +259,16 @@ impl Rules {
                 .map_err(|fault| MaskError::Rule { rule: rule.name.clone().into_owned(), fault })?;
         }
         let spelled = Machine::build(&parts.spelled, &parts.list)?;
+        let worded = Machine::build(&parts.worded, &parts.list)?;
         let announced = Machine::build(&parts.announced, &parts.list)?;
         let following = automaton(&parts.following, true)?;
-        let ahead = Ahead::build(&spelled.dfa, &spelled.starts)?;
+        let ahead = Ahead::build([&spelled, &worded])?;
         let runs = Runs::new(&announced);
         Ok(Self {
             list: parts.list,
             classes: parts.classes,
             spelled,
+            worded,
             announced,
             following,
             around: parts.around,
@@ -318,6 +323,7 @@ impl Rules {
         self.ahead.memory()
             + self.near.memory()
             + self.spelled.dfa.memory_usage()
+            + self.worded.dfa.memory_usage()
             + self.announced.dfa.memory_usage()
             + self.following.memory_usage()
     }
@@ -340,6 +346,7 @@ struct Parts<'a> {
     list: Vec<Ready>,
     classes: Vec<DataClass>,
     spelled: Vec<(usize, &'a str)>,
+    worded: Vec<(usize, &'a str)>,
     announced: Vec<(usize, &'a str)>,
     following: Vec<&'a str>,
     around: Option<ReadyAround>,
@@ -357,10 +364,12 @@ impl<'a> Parts<'a> {
             self.classes.push(class);
             self.classes.len() - 1
         });
+        let near = self.near.bit(&rule.near)?;
         let mut context = None;
         let (pattern, before) = match &rule.shape {
             Shape::Spelled(pattern) => {
-                self.spelled.push((index, pattern));
+                let machine = if near == 0 { &mut self.spelled } else { &mut self.worded };
+                machine.push((index, pattern));
                 (&**pattern, 0)
             }
             Shape::After(announced, pattern) => {
@@ -388,7 +397,7 @@ impl<'a> Parts<'a> {
             class,
             source: (*rule.source).into(),
             check: rule.check,
-            near: self.near.bit(&rule.near)?,
+            near,
             entropy: rule.entropy,
             context,
             tail,

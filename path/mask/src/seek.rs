@@ -5,7 +5,7 @@
 //! What is passed over has no match, so looking ahead is only faster than looking everywhere.
 
 use crate::ahead::Seen;
-use crate::context::{Contexts, LEFT, LONG};
+use crate::context::{Contexts, LONG};
 use crate::rules::{ReadyAround, Rules};
 use crate::scan::{Scanner, Step, Thread};
 
@@ -29,8 +29,6 @@ pub(crate) struct LookAhead {
     runs: usize,
     /// The next announced value.
     announced: Option<(usize, Contexts)>,
-    /// Where it was last seen that no word of any list stands before.
-    wordless: Option<usize>,
     /// The table's place. Its oldest live start, or else itself, is where the scanner is.
     seen: Option<Seen>,
 }
@@ -55,11 +53,6 @@ impl LookAhead {
     /// More text may have come.
     pub(crate) fn renew(&mut self) {
         self.sign = None;
-    }
-
-    /// No word of any list stands before `at`.
-    pub(crate) fn no_words_at(&mut self, at: usize) {
-        self.wordless = Some(at);
     }
 
     /// What it knows of the text behind `at`, in distances from the text's end.
@@ -124,16 +117,6 @@ impl Scanner {
     /// Starts a thread where the scanner is; with a sign, first for the rule around it.
     fn begin(&mut self, rules: &Rules, contexts: Contexts, sign: Option<usize>) {
         let mut thread = Thread::new(self.at, contexts);
-        // Words end with letters: where none came since, there is still no word.
-        let since = self
-            .ahead
-            .wordless
-            .filter(|at| *at <= self.at && *at + LEFT >= self.at && rules.near.of_letters());
-        if since.is_some_and(|at| {
-            self.slice(at, self.at).iter().all(|b| b.is_ascii() && !b.is_ascii_alphabetic())
-        }) {
-            thread.near = Some(0);
-        }
         match (&rules.around, sign) {
             (Some(around), Some(sign)) => {
                 self.ahead.signs = sign + 1;
