@@ -5,7 +5,7 @@
 //! What is passed over has no match, so looking ahead is only faster than looking everywhere.
 
 use crate::ahead::Seen;
-use crate::context::{Contexts, LONG};
+use crate::context::{Contexts, LONG, NEAR_SHORTEST};
 use crate::rules::{ReadyAround, Rules};
 use crate::scan::{Scanner, Step, Thread};
 
@@ -79,6 +79,7 @@ impl Scanner {
     pub(crate) fn seek(&mut self, rules: &Rules, last: bool) -> bool {
         let sign = self.next_sign(rules, last);
         let (run, contexts) = self.next_announced(rules, last);
+        let open = contexts.is_none();
         let stop = sign.at.min(run);
         let table = &rules.ahead;
         let Seen { mut at, mut state } = self
@@ -106,9 +107,9 @@ impl Scanner {
             return false;
         }
         self.at = stop;
-        let waits = stop == self.end() || stop == sign.at && sign.sign.is_none();
+        let waits = stop == self.end() || stop == sign.at && sign.sign.is_none() || stop == run && open;
         if !waits {
-            let contexts = if run == stop { contexts } else { Contexts::default() };
+            let contexts = contexts.filter(|_| run == stop).unwrap_or_default();
             self.begin(rules, contexts, sign.sign.filter(|_| sign.at == stop));
         }
         !waits
@@ -158,14 +159,15 @@ impl Scanner {
         end - around.run_length(self.slice(self.at.max(end.saturating_sub(around.longest)), end))
     }
 
-    /// The next place where an announced value could begin, and what is announced; or the end.
-    fn next_announced(&mut self, rules: &Rules, last: bool) -> (usize, Contexts) {
+    /// The next place where an announced value could begin, and what is announced; or the end. Nothing is
+    /// known of a run that has only begun: nearly all of these are words.
+    fn next_announced(&mut self, rules: &Rules, last: bool) -> (usize, Option<Contexts>) {
         let (runs, end) = (&rules.runs, self.end());
         if runs.shortest == 0 {
-            return (end, Contexts::default());
+            return (end, Some(Contexts::default()));
         }
-        if let Some(known) = self.ahead.announced.filter(|(at, _)| *at >= self.at) {
-            return known;
+        if let Some((at, contexts)) = self.ahead.announced.filter(|(at, _)| *at >= self.at) {
+            return (at, Some(contexts));
         }
         let mut at = self.ahead.runs.max(self.at);
         self.ahead.announced = loop {
@@ -186,6 +188,10 @@ impl Scanner {
                 // A run that reaches the end of what has come may still become a long one.
                 let longer = self.slice(at, end.min(at + LONG));
                 let run = match runs.run_length(longer) {
+                    run if run == longer.len() && run < NEAR_SHORTEST && !last => {
+                        (self.ahead.runs, self.ahead.announced) = (at, None);
+                        return (at, None);
+                    }
                     run if run == longer.len() && !last => LONG,
                     run => run,
                 };
@@ -197,6 +203,7 @@ impl Scanner {
             at += runs.to_next(self.slice(at, end));
         };
         self.ahead.runs = at;
-        self.ahead.announced.unwrap_or((end, Contexts::default()))
+        let (at, contexts) = self.ahead.announced.unwrap_or((end, Contexts::default()));
+        (at, Some(contexts))
     }
 }
