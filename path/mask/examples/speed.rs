@@ -102,21 +102,37 @@ fn again(
     }
 }
 
-const ADVERSARIAL: [(&str, &str); 14] = [
+const ADVERSARIAL: [(&str, &str); 30] = [
     ("card digits", "4111 1234 5678 9012 "),
     ("digits", "1234567890"),
     ("dotted digits", "1.2.3.4."),
+    ("dashed digits", "1-2-3-4-"),
+    ("spaced digits", "1 2 3 4 "),
+    ("slashed digits", "12/34/56/"),
+    ("worded digits", "tel cpf card id sin 1.2.3.4.5.6.7.8.9.0.1.2.3.4.5.6.7 "),
+    ("phone-like", "(212) 555-01 +1 (2"),
     ("a.a.a.", "a."),
+    ("a@", "a@"),
     ("a@a.a.", "a@a.a."),
+    ("eyJ", "eyJ"),
     ("eyJ-", "eyJ-"),
+    ("sk-", "sk-"),
+    ("sk_live_", "sk_live_"),
     ("://a:", "://a:"),
     ("-----BEGIN ", "-----BEGIN RSA "),
+    ("-----BEGIN", "-----BEGIN PRIVATE KEY-----"),
     ("IBAN look-alikes", "DE11 "),
     ("AA11 ", "AA11 "),
     ("key=", "key=a1b2c3d4e5f6 "),
+    ("key=key=", "key="),
     ("token-", "token-a1b2c3d4 "),
+    ("token-token-", "token-"),
     ("password=", "password=aaaaaa;"),
     ("hex", "0123456789abcdef-"),
+    ("colons", "ab:cd:ef:01:"),
+    ("percent", "%41%4"),
+    ("backslashes", "\\\\n\\u0041"),
+    ("base64 of eyJ", "ZXlKZXlK"),
 ];
 
 /// Prose with names, numbers and days, different in every sentence.

@@ -200,6 +200,11 @@ impl Scanner {
         self.left(at).last().map_or(BEGINNING, |b| usize::from(*b))
     }
 
+    /// Whether any word of any list stands before `at`.
+    pub(crate) fn has_words(&mut self, rules: &Rules, at: usize) -> bool {
+        self.words.lists(&rules.near, self.base, &self.buf, at) != 0
+    }
+
     fn flush<S: Sink>(&mut self, to: usize, sink: &mut S) {
         if to > self.flushed {
             sink.pass(self.flushed, self.slice(self.flushed, to));

@@ -4,13 +4,18 @@
 //! enough for an announced value, and for the first bytes of what is spelled out. The leftmost place wins.
 //! What is passed over has no match, so looking ahead is only faster than looking everywhere.
 
+use regex_automata::dfa::Automaton as _;
+
 use crate::ahead::Seen;
 use crate::context::{Contexts, LONG, NEAR_SHORTEST};
-use crate::rules::{ReadyAround, Rules};
+use crate::rules::{Machine, ReadyAround, Rules};
 use crate::scan::{Scanner, Step, Thread};
 
 /// How many letters and digits a value has at least that is announced with a dash, as `token-9f86d081`.
 pub(crate) const BEHIND_DASH: usize = 8;
+
+/// How many bytes are read to see whether a thread is worth it.
+const A_FEW: usize = 24;
 
 /// Whether an announced value may begin with `text` behind the byte `prev`. While `text` is shorter than
 /// [`BEHIND_DASH`], that may turn out false yet.
@@ -87,24 +92,30 @@ impl Scanner {
             .seen
             .take()
             .unwrap_or_else(|| Seen { at: self.at, state: table.fresh(self.prev(self.at)) });
-        if at < stop {
-            let (to, read) = table.skip(state, self.slice(at, stop));
-            (at, state) = (at + read, to);
-        }
-        // Beyond the stop only starts before it matter.
-        while !table.alarms(state) && at - table.age(state) < stop {
-            let Some(byte) = self.slice(at, at + 1).first() else { break };
-            (at, state) = (at + 1, table.step(state, *byte));
-        }
-        let first = at - table.age(state);
-        if first < stop {
+        loop {
+            if at < stop {
+                let (to, read) = table.skip(state, self.slice(at, stop));
+                (at, state) = (at + read, to);
+            }
+            // Beyond the stop only starts before it matter.
+            while !table.alarms(state) && at - table.age(state) < stop {
+                let Some(byte) = self.slice(at, at + 1).first() else { break };
+                (at, state) = (at + 1, table.step(state, *byte));
+            }
+            let first = at - table.age(state);
+            if first >= stop {
+                break;
+            }
             self.at = first;
-            if table.alarms(state) || last {
+            if !table.alarms(state) && !last {
+                self.ahead.seen = Some(Seen { at, state });
+                return false;
+            }
+            if self.may_match(rules, first) {
                 self.begin(rules, Contexts::default(), None);
                 return true;
             }
-            self.ahead.seen = Some(Seen { at, state });
-            return false;
+            (at, state) = (first + 1, table.fresh(self.prev(first + 1)));
         }
         self.at = stop;
         let waits = stop == self.end() || stop == sign.at && sign.sign.is_none() || stop == run && open;
@@ -113,6 +124,24 @@ impl Scanner {
             self.begin(rules, contexts, sign.sign.filter(|_| sign.at == stop));
         }
         !waits
+    }
+
+    /// Whether what is spelled out may begin at `at`, by the next few bytes and the words before it: a thread
+    /// takes longer to say no.
+    fn may_match(&mut self, rules: &Rules, at: usize) -> bool {
+        let (prev, text) = (self.prev(at), self.slice(at, self.end().min(at + A_FEW)));
+        let lives = |machine: &Machine| {
+            let mut state = machine.start(prev);
+            for byte in text {
+                state = machine.dfa.next_state(state, *byte);
+                if machine.dfa.is_special_state(state) {
+                    return !machine.dfa.is_dead_state(state);
+                }
+            }
+            true
+        };
+        let digit = text.first().is_some_and(u8::is_ascii_digit);
+        lives(&rules.spelled) || lives(&rules.worded) && (!digit || self.has_words(rules, at))
     }
 
     /// Starts a thread where the scanner is; with a sign, first for the rule around it.

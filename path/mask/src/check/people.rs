@@ -2,11 +2,14 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
+use std::sync::OnceLock;
 
+use aho_corasick::AhoCorasick;
 use sha2::Digest as _;
 
 use super::count;
 use super::digits::{Digits, calendar, luhn, value};
+use crate::near::search;
 use crate::rule::Check;
 
 fn whole(text: &[u8], holds: bool) -> Option<Range<usize>> {
@@ -110,11 +113,15 @@ fn phone(left: &[u8], text: &[u8], called: bool) -> Option<Range<usize>> {
 }
 
 fn called_so(left: &[u8], main: &[u8], digits: &Digits) -> bool {
+    static WORDS: OnceLock<Option<AhoCorasick>> = OnceLock::new();
     let words = left.get(left.len().saturating_sub(14)..).unwrap_or(left);
-    let other = OTHER.iter().any(|word| words.windows(word.len()).any(|w| w.eq_ignore_ascii_case(word)));
+    let other = || match WORDS.get_or_init(|| search(OTHER).ok()) {
+        Some(search) => search.is_match(words),
+        None => OTHER.iter().any(|word| words.windows(word.len()).any(|w| w.eq_ignore_ascii_case(word))),
+    };
     let separators = count(main, |b| !b.is_ascii_digit());
     let decimal = separators == 1 && main.contains(&b'.');
-    !other && !decimal && !looks_like_day(digits) && (separators > 0 || digits.len() >= 7)
+    !decimal && !looks_like_day(digits) && (separators > 0 || digits.len() >= 7) && !other()
 }
 
 fn formed_so(main: &[u8], digits: &Digits) -> bool {
