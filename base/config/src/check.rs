@@ -7,6 +7,7 @@ mod console;
 mod fields;
 mod identity;
 mod login;
+mod masking;
 mod resource;
 mod retention;
 mod seal;
@@ -90,6 +91,7 @@ pub(crate) fn config(text: &str, base: Base, faults: &Gathered) -> Option<Config
     }
     let deny_lists = deny_lists(&file);
     let console = console::console(&file, &base, &issuers, admin.as_ref());
+    let masking = masking::masking(&file);
     if faults.any() {
         return None;
     }
@@ -106,6 +108,7 @@ pub(crate) fn config(text: &str, base: Base, faults: &Gathered) -> Option<Config
         limits: limits?,
         deny_lists,
         console: console?,
+        masking,
         base_dir: base.0,
     })
 }

@@ -7,6 +7,7 @@ mod console;
 mod fields;
 mod identity;
 mod login;
+mod masking;
 mod resource;
 mod retention;
 mod seal;
@@ -16,6 +17,7 @@ use admin::ADMIN;
 use checkpoints::CHECKPOINTS;
 use console::CONSOLE;
 use identity::ISSUER;
+use masking::MASKING;
 use resource::RESOURCE;
 use retention::RETENTION;
 use state::STATE;
@@ -94,6 +96,12 @@ pub(crate) const FILE: Section = Section {
             shape: Shape::Named(Kind::Name, &Shape::Section(&DENY_LIST)),
             absent: Absent::Is("{}"),
             doc: "Named patterns. A policy sees in `context.matches` which of them a request holds.",
+        },
+        Key {
+            name: "masking",
+            shape: Shape::Section(&MASKING),
+            absent: Absent::Is("{}"),
+            doc: "Values of your own that are masked too.",
         },
         Key {
             name: "console",

@@ -183,6 +183,11 @@ impl<'a> Mapping<'a> {
 }
 
 impl<'a> Item<'a> {
+    /// Where it stands in the file, as `12:5`: for faults that only a later step can find.
+    pub(crate) fn place(&self) -> String {
+        format!("{}:{}", self.place.line, self.place.column)
+    }
+
     /// Notes a fault of it.
     pub(crate) fn fault(&self, message: impl Into<String>, expected: impl Into<String>) {
         self.faults.add(&self.place, &self.path, message, expected);

@@ -9,6 +9,7 @@ mod fields;
 mod finding;
 mod identity;
 mod login;
+mod masking;
 mod resource;
 mod retention;
 mod state;
@@ -26,6 +27,7 @@ pub use fields::Disclose;
 pub use finding::Finding;
 pub use identity::{ClaimRule, ClaimTest, GroupRule, Groups, Issuer, IssuerKind, Mfa};
 pub use login::{IssuerLogin, LOGIN_METADATA_PATH};
+pub use masking::{Masking, MaskingRule, MaskingWords};
 pub use model::{Durability, FieldPlace, FieldRule, ServerKind, UnknownStreams};
 pub use resource::{Credential, OnTokenExpiry, Resource, ResourceKind, Route, Timeouts, UpstreamTls};
 pub use retention::{Keep, Retention};
@@ -60,6 +62,8 @@ pub struct Config {
     pub deny_lists: Vec<DenyList>,
     /// The pages for people, if there are any.
     pub console: Option<Console>,
+    /// What a team has masked besides.
+    pub masking: Masking,
     /// The folder of the configuration file, absolute. Every other path is resolved against it already.
     pub base_dir: PathBuf,
 }

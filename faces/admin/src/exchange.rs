@@ -283,7 +283,7 @@ async fn call(
 
     // mask → record → respond; then seal
     let layout = Box::new(Document::default());
-    let rules = Arc::clone(admin.gateway.rules());
+    let rules = admin.gateway.rules();
     let mut masker = Masker::begin(came.exchange, rules, Arc::clone(&sight.viewer), layout);
     let mut reply = reply;
     let (outcome, refusal) =

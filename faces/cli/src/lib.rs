@@ -15,6 +15,7 @@ mod init;
 mod ledger;
 mod log;
 mod login_verb;
+mod mask_verb;
 mod out;
 mod pages;
 mod policy;
@@ -58,6 +59,9 @@ enum Verb {
     /// Check policies
     #[command(subcommand)]
     Policy(policy::PolicyVerb),
+    /// List the masking rules, try them on a text, measure them on labelled samples
+    #[command(subcommand)]
+    Mask(mask_verb::MaskVerb),
     /// Log in, by the browser here or on another screen
     Login(Box<login_verb::Login>),
     /// Say who is logged in
@@ -112,6 +116,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Login(verb) => verb.run(&mut out),
         Verb::Whoami(verb) => verb.run(&mut out),
         Verb::Logout(verb) => verb.run(&mut out),
+        Verb::Mask(verb) => verb.run(&mut out),
         Verb::Token(verb) => verb.run(&mut out),
         Verb::Proxy(verb) => verb.run(&mut out),
         Verb::Sessions(verb) => verb.run(&mut out),

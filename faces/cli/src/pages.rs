@@ -39,7 +39,7 @@ pub(crate) fn of(gateway: &Arc<Gateway>) -> Option<Arc<dyn admin::Console>> {
         ledger: gateway.ledger().clone(),
         ledger_dir: gateway.config().ledger.dir,
         authorizer: Arc::clone(gateway.authorizer()),
-        rules: Arc::clone(gateway.rules()),
+        rules: gateway.rules(),
         store: Arc::clone(gateway.store()),
         clock: Arc::clone(gateway.clock()),
     };

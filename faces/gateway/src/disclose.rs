@@ -38,11 +38,11 @@ pub(crate) fn disclose(
     texts: Vec<AskedText>,
 ) -> Option<Box<Disclosed>> {
     let allowed = Allowed { gateway, place, identity, policies: OnceLock::new() };
-    let found = mask::disclose(&gateway.rules, &allowed, question.body(), &texts);
+    let found = mask::disclose(&gateway.rules(), &allowed, question.body(), &texts);
     let query = question.query().map(|query| {
         let bytes = Bytes::copy_from_slice(query.as_bytes());
         let whole = AskedText { range: 0..bytes.len(), encoding: Encoding::Plain, fixed: true };
-        mask::disclose(&gateway.rules, &allowed, &bytes, &[whole])
+        mask::disclose(&gateway.rules(), &allowed, &bytes, &[whole])
     });
     let query = query.flatten();
     if found.is_none() && query.is_none() {

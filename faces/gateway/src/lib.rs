@@ -12,6 +12,7 @@ mod logout;
 mod metadata;
 mod observe;
 mod office;
+mod own_rules;
 mod refuse;
 mod reload;
 pub mod reply;
@@ -33,6 +34,7 @@ use record::Ledger;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use office::{Place, ResourceState};
+pub use own_rules::own_rules;
 pub use reload::ReloadError;
 pub use reply::{CutShort, ReplyBody};
 pub use serve::Running;
@@ -46,7 +48,6 @@ pub struct Gateway {
     setup: ArcSwap<Setup>,
     authorizer: Arc<Authorizer>,
     ledger: Ledger,
-    rules: Arc<mask::Rules>,
     clock: Arc<dyn Clock>,
     /// What is read again on a reload, one at a time.
     source: reload::Source,

@@ -48,8 +48,8 @@ impl Gateway {
     }
 
     /// What is masked.
-    pub fn rules(&self) -> &Arc<mask::Rules> {
-        &self.rules
+    pub fn rules(&self) -> Arc<mask::Rules> {
+        Arc::clone(&self.setup().rules)
     }
 
     /// The clock all of it reads.

@@ -29,6 +29,8 @@ pub(crate) struct Setup {
     pub(crate) table: Table<Arc<Place>>,
     /// Where people log in, when the configuration says so.
     pub(crate) logins: Option<Logins>,
+    /// What is masked: the rules that ship and a team's own.
+    pub(crate) rules: Arc<mask::Rules>,
 }
 
 /// A resource, ready to be asked.
@@ -112,13 +114,11 @@ impl Gateway {
         let room = Arc::new(Semaphore::new(limits.requests_in_flight));
         let memory = Arc::new(Semaphore::new(limits.body_bytes_in_flight / session::MEMORY_UNIT));
         let authorizer = Authorizer::new(policies, &config.policies.timezone, Arc::clone(&clock))?;
-        let rules = mask::Rules::standard()?;
         let setup = Setup::build(config, None, &clock, &state.standing)?;
         Ok(Arc::new(Self {
             setup: arc_swap::ArcSwap::from_pointee(setup),
             authorizer,
             ledger,
-            rules,
             clock,
             source: crate::reload::Source::default(),
             state,
@@ -164,8 +164,12 @@ impl Setup {
             })
             .collect();
         let table = Table::build(places?.into_iter())?;
+        let rules = match before {
+            Some(before) if before.config.masking == config.masking => Arc::clone(&before.rules),
+            _ => crate::own_rules::build(&config.masking)?,
+        };
         let logins = Logins::of(&config);
-        Ok(Self { authenticator, freshening, table, logins, config })
+        Ok(Self { authenticator, freshening, table, logins, rules, config })
     }
 
     /// Every place by name.

@@ -70,7 +70,7 @@ pub(crate) async fn carry(
     let kind = answer.head.headers.get(header::CONTENT_TYPE).cloned();
     let sees = MaySee { usable: Arc::clone(&sight.usable), viewer: Arc::clone(&sight.viewer) };
     let layout = place.adapter.layout(question, &answer.head, sees);
-    let masker = Masker::begin(came.exchange, Arc::clone(&gateway.rules), Arc::clone(&sight.viewer), layout);
+    let masker = Masker::begin(came.exchange, gateway.rules(), Arc::clone(&sight.viewer), layout);
     let mut carrier = Carrier { gateway, record: &mut *record, masker, reply, place, head: None };
 
     let result = carrier.run(sight, answer).await;

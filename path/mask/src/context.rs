@@ -4,22 +4,40 @@
 //! The words are looked for leftwards from where a value could begin, in bytes that may have left long
 //! ago, so they are never held.
 
+use aho_corasick::AhoCorasick;
+
+use crate::near::search;
+use crate::rules::MaskError;
+
 /// How many bytes before a value may decide about it.
 pub(crate) const LEFT: usize = 80;
 
 /// The longest stretch of quotes, spaces and signs between the words and the value.
-const LONGEST_GAP: usize = 16;
+const LONGEST_GAP: usize = 24;
 
 /// The longest stretch of words that is looked at.
 const LONGEST_PHRASE: usize = 48;
+
+/// How far before a value a word may stand that says secret.
+const REACH: usize = 44;
+
+/// The fewest bytes of a value that only a word near it gives away.
+pub(crate) const NEAR_SHORTEST: usize = 12;
+
+/// The fewest bytes of a value that needs no announcing.
+pub(crate) const LONG: usize = 28;
 
 /// What was announced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Context {
     /// A secret key or session token of AWS.
     Aws = 1,
-    /// Some other secret: a key, a token, a password.
-    Secret = 2,
+    /// A word that says key, token or secret stands shortly before, or names the value.
+    Near = 2,
+    /// A name that says password is given the value.
+    Password = 4,
+    /// Nothing, but the run of bytes is longer than words are.
+    Long = 8,
 }
 
 /// A set of [`Context`]s.
@@ -44,7 +62,7 @@ impl Contexts {
 
 /// Whether an announced value may follow `byte` directly.
 pub(crate) fn may_precede(byte: u8) -> bool {
-    is_strong(byte) || b" \t\"'`\\[".contains(&byte)
+    is_strong(byte) || b" \t\n\r\"'`\\[-".contains(&byte)
 }
 
 /// Whether `byte` says that what stands before it names what follows.
@@ -52,30 +70,239 @@ fn is_strong(byte: u8) -> bool {
     b"=:>,(".contains(&byte)
 }
 
-/// Endings of names whose value is a secret, lower case, without `_`, `-`, `.` and spaces.
-const SECRET_NAMES: [&[u8]; 14] = [
-    b"apikey",
-    b"secret",
+/// Endings of names whose value is a password, lower case, without `_`, `-`, `.` and spaces.
+const PASSWORD_NAMES: [&[u8]; 6] = [b"password", b"passwd", b"passphrase", b"pwd", b"dbpass", b"userpass"];
+
+/// Words that say secret, in lower case, wherever they begin.
+const DISTINCT: [&[u8]; 13] = [
     b"secretkey",
-    b"accesskey",
-    b"authkey",
     b"privatekey",
-    b"signingkey",
+    b"secretaccesskey",
+    b"masterkey",
     b"token",
+    b"secret",
     b"password",
     b"passwd",
+    b"apikey",
     b"passphrase",
-    b"pwd",
     b"credential",
-    b"credentials",
+    b"accesskey",
+    b"authkey",
 ];
 
-/// What the bytes before a possible value announce. Reads the last [`LEFT`] bytes at most.
-pub(crate) fn announced(left: &[u8]) -> Contexts {
+/// Words that say secret where a word begins.
+const WORDS: [&[u8]; 15] = [
+    b"key",
+    b"access",
+    b"private",
+    b"auth",
+    b"pwd",
+    b"pass",
+    b"bearer",
+    b"client",
+    b"authorization",
+    b"keys",
+    b"pat",
+    b"sid",
+    b"licensekey",
+    b"oauth",
+    b"login",
+];
+
+/// What makes a name one of something else: `key_id`, `token_count`.
+const OTHERS: [&[u8]; 26] = [
+    b"id",
+    b"name",
+    b"file",
+    b"path",
+    b"url",
+    b"uri",
+    b"type",
+    b"size",
+    b"length",
+    b"len",
+    b"version",
+    b"count",
+    b"limit",
+    b"ring",
+    b"store",
+    b"sum",
+    b"checksum",
+    b"fingerprint",
+    b"thumbprint",
+    b"hash",
+    b"pair",
+    b"word",
+    b"board",
+    b"log",
+    b"point",
+    b"down",
+];
+
+/// How the bytes before a value name it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Naming {
+    /// A word that says secret stands before it.
+    pub(crate) found: bool,
+    /// Nothing but signs, quotes and spaces stands between.
+    pub(crate) direct: bool,
+    /// Only `key` by itself says it, which is also what maps have.
+    pub(crate) plain: bool,
+    /// Only `client` says it, which has an id too.
+    pub(crate) client: bool,
+}
+
+/// Looks for the last word that says secret in the last [`REACH`] bytes of `left`.
+pub(crate) fn naming(left: &[u8]) -> Naming {
+    let from = left.len().saturating_sub(REACH);
+    let text = left.get(from..).unwrap_or(left);
+    let mut best = Naming::default();
+    for at in (0..text.len()).rev() {
+        let rest = text.get(at..).unwrap_or(&[]);
+        let Some(first) = rest.first().map(u8::to_ascii_lowercase) else { break };
+        if !b"tspackblmo".contains(&first) {
+            continue;
+        }
+        let is = |word: &&&[u8]| {
+            word.first() == Some(&first)
+                && rest.get(..word.len()).is_some_and(|r| r.eq_ignore_ascii_case(word))
+        };
+        let before = at.checked_sub(1).and_then(|n| text.get(n)).or_else(|| left.get(from.checked_sub(1)?));
+        let begins = before.is_none_or(|b| {
+            !b.is_ascii_alphabetic()
+                || b.is_ascii_lowercase() && rest.first().is_some_and(u8::is_ascii_uppercase)
+        });
+        let word = DISTINCT.iter().filter(|w| begins || w.len() > 4).find(is);
+        let Some(word) = word.or_else(|| WORDS.iter().filter(|_| begins).find(is)) else { continue };
+        let behind = rest.get(word.len()..).unwrap_or(&[]);
+        if !ends(rest, word.len()) || names_another(word, behind) || harmless(text.get(..at).unwrap_or(&[])) {
+            continue;
+        }
+        let given =
+            behind.len() <= 16 && behind.iter().any(|b| b"=:".contains(b)) && !behind.contains(&b'\n');
+        let direct = given || behind.iter().all(|b| may_precede(*b) || b"*]|;/?".contains(b));
+        let plain = word == b"key"
+            && begins
+            && before.is_none_or(|b| !b"_-. ".contains(b) && !b.is_ascii_alphabetic());
+        let client = word == b"client";
+        best = Naming {
+            client,
+            found: true,
+            direct: best.direct || direct,
+            plain: plain && (best.plain || !best.found),
+        };
+        if !plain {
+            return best;
+        }
+    }
+    best
+}
+
+/// Words that make the key or token behind them nobody's secret.
+const HARMLESS: [&[u8]; 10] = [
+    b"public",
+    b"primary",
+    b"foreign",
+    b"csrf",
+    b"authenticity",
+    b"partition",
+    b"cache",
+    b"sort",
+    b"idempotency",
+    b"page",
+];
+
+/// Whether a name goes on from a word that makes it harmless.
+fn harmless(before: &[u8]) -> bool {
+    let before = match before {
+        [name @ .., b'_' | b'-' | b'.' | b' '] => name,
+        _ => before,
+    };
+    HARMLESS.iter().any(|word| {
+        let Some(start) = before.len().checked_sub(word.len()) else { return false };
+        let begins = start.checked_sub(1).and_then(|n| before.get(n)).is_none_or(|b| {
+            !b.is_ascii_alphabetic()
+                || before.get(start).is_some_and(u8::is_ascii_uppercase) && b.is_ascii_lowercase()
+        });
+        begins && before.get(start..).is_some_and(|b| b.eq_ignore_ascii_case(word))
+    })
+}
+
+/// Whether a word of `len` bytes ends where a part of a name ends.
+fn ends(rest: &[u8], len: usize) -> bool {
+    let last_upper = rest.get(len - 1).is_some_and(u8::is_ascii_uppercase);
+    match rest.get(len) {
+        Some(b's') => rest.get(len + 1).is_none_or(|b| !b.is_ascii_lowercase()),
+        Some(b) if last_upper => !b.is_ascii_uppercase(),
+        Some(b) => !b.is_ascii_lowercase(),
+        None => true,
+    }
+}
+
+fn names_another(word: &[u8], behind: &[u8]) -> bool {
+    if word == b"client" {
+        // The client's id belongs to its secret.
+        return !behind.iter().take(12).any(|b| b"=:".contains(b)) && !behind.starts_with(b"_");
+    }
+    if word == b"secret"
+        && behind.first() == Some(&b'_')
+        && behind.get(1..3).is_some_and(|b| b.eq_ignore_ascii_case(b"id"))
+    {
+        // What HashiCorp calls a secret's id is the secret.
+        return false;
+    }
+    let behind = match behind {
+        [b's', rest @ ..] if !rest.first().is_some_and(u8::is_ascii_lowercase) => rest,
+        _ => behind,
+    };
+    let behind = match behind.split_first() {
+        Some((b'_' | b'-' | b'.', rest)) => rest,
+        _ => behind,
+    };
+    OTHERS.iter().any(|other| {
+        behind.get(..other.len()).is_some_and(|b| b.eq_ignore_ascii_case(other))
+            && behind.get(other.len()).is_none_or(|b| !b.is_ascii_lowercase())
+    })
+}
+
+/// Knows the words that say secret, wherever they stand.
+pub(crate) struct Hints(AhoCorasick);
+
+impl Hints {
+    /// Builds the automaton over the words.
+    pub(crate) fn build() -> Result<Self, MaskError> {
+        search(DISTINCT.iter().chain(&WORDS)).map(Self)
+    }
+
+    /// Whether one of the words could stand in the bytes that [`naming`] reads: asked first, as it is quick.
+    fn hint(&self, left: &[u8]) -> bool {
+        self.0.is_match(left.get(left.len().saturating_sub(REACH)..).unwrap_or(left))
+    }
+
+    /// What the bytes before a possible value announce, and its run's length, up to [`LONG`]. Reads the
+    /// last [`LEFT`] bytes at most. For a run too short for anything else only a password is asked for.
+    pub(crate) fn announced(&self, left: &[u8], run: usize) -> Contexts {
+        if left.ends_with(b"-") {
+            return announced(left, run);
+        }
+        announced(left, if run >= NEAR_SHORTEST && !self.hint(left) { NEAR_SHORTEST - 1 } else { run })
+            .with(Context::Long, run >= LONG)
+    }
+}
+
+/// What `left` announces, without a quick look first.
+pub(crate) fn announced(left: &[u8], run: usize) -> Contexts {
+    if let Some(name) = left.strip_suffix(b"-") {
+        // A dash lies within values too: only a name directly before it counts.
+        return Contexts::default().with(Context::Near, run >= NEAR_SHORTEST && names(name));
+    }
+    let short = run < NEAR_SHORTEST;
     let gap = left.iter().rev().take(LONGEST_GAP).take_while(|b| may_precede(**b)).count();
     let (phrase, gap) = left.split_at_checked(left.len() - gap).unwrap_or((&[], &[]));
-    if !gap.iter().any(|b| is_strong(*b)) {
-        return Contexts::default();
+    let strong = gap.iter().any(|b| is_strong(*b));
+    if !strong {
+        let near = if short { Contexts::default() } else { near(left) };
+        return near.with(Context::Long, run >= LONG);
     }
     let mut squeezed = [0u8; LONGEST_PHRASE];
     let mut slots = squeezed.iter_mut().rev();
@@ -93,12 +320,26 @@ pub(crate) fn announced(left: &[u8]) -> Contexts {
     }
     let name = squeezed.get(LONGEST_PHRASE - len..).unwrap_or(&[]);
     let says = |word: &[u8]| name.windows(word.len()).any(|w| w == word);
-    let aws = name.ends_with(b"secretaccesskey")
-        || name.ends_with(b"secretkey")
-        || says(b"aws") && (says(b"secret") || says(b"token"));
-    Contexts::default()
-        .with(Context::Aws, aws)
-        .with(Context::Secret, !aws && SECRET_NAMES.iter().any(|ending| name.ends_with(ending)))
+    let aws = name.ends_with(b"secretaccesskey") || says(b"aws") && (says(b"secret") || says(b"token"));
+    let password = PASSWORD_NAMES.iter().any(|ending| name.ends_with(ending));
+    let near = if short { Contexts::default() } else { near(left) };
+    near.with(Context::Aws, aws).with(Context::Password, password).with(Context::Long, run >= LONG)
+}
+
+/// Whether `name` ends with a word that says secret.
+fn names(name: &[u8]) -> bool {
+    let ends = |word: &&&[u8]| {
+        name.len()
+            .checked_sub(word.len())
+            .and_then(|n| name.get(n..))
+            .is_some_and(|n| n.eq_ignore_ascii_case(word))
+    };
+    name.last().is_some_and(|b| b"yYtTnNsSdDlLeE".contains(b))
+        && DISTINCT.iter().chain(&WORDS).any(|w| ends(&w))
+}
+
+fn near(left: &[u8]) -> Contexts {
+    Contexts::default().with(Context::Near, naming(left).found)
 }
 
 #[cfg(test)]
@@ -111,25 +352,35 @@ mod tests {
             "aws_secret_access_key = ",
             "\"awsSecretKey\":\"",
             "AWS Secret Access Key: ",
-            "\\\"secretKey\\\":\\\"",
             "foo.aws.secretkey=",
         ] {
-            assert!(announced(left.as_bytes()).has(Context::Aws), "{left}");
+            assert!(announced(left.as_bytes(), 20).has(Context::Aws), "{left}");
         }
-        for left in
-            ["api_key=", "X-Api-Key: ", "client_secret: '", "password => \"", "<token>", "--password="]
-        {
-            assert!(announced(left.as_bytes()).has(Context::Secret), "{left}");
-            assert!(!announced(left.as_bytes()).has(Context::Aws), "{left}");
+        for left in [
+            "api_key=",
+            "X-Api-Key: ",
+            "client_secret: '",
+            "<token>",
+            "boxTOKEN ",
+            "geocodifySECRET-",
+            "setProperty(\"FOO_TOKEN\", \"",
+            "var beamerToken string = \"",
+            "my api key is ",
+            "unsplash_client_id = '",
+        ] {
+            assert!(announced(left.as_bytes(), 20).has(Context::Near), "{left}");
+        }
+        for left in ["password => \"", "--password=", "DB_PASSWORD: ", "\\\"pwd\\\": \\\""] {
+            assert!(announced(left.as_bytes(), 6).has(Context::Password), "{left}");
         }
     }
 
     #[test]
     fn prose_and_other_names_announce_nothing() {
         for left in
-            ["", " ", "the secret ", "monkey = ", "kms_key_id: ", "a = b\n= ", "password\n= ", "secret; x="]
+            ["", " ", "monkey = ", "kms_key_id: ", "a = b\n= ", "credentialId: ", "token_count=", "keyring "]
         {
-            assert!(announced(left.as_bytes()).is_empty(), "{left:?}");
+            assert!(announced(left.as_bytes(), 20).is_empty(), "{left:?}");
         }
     }
 }

@@ -1,6 +1,9 @@
-//! What a rule is. Rules are data: the tables in `catalogue` are all there is to add for a new family.
+//! What a rule is. Rules are data: a row in `catalogue` is all there is to add for a new family, and a team's
+//! own rules are made of the same parts.
 
+use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::context::Context;
 
@@ -8,35 +11,91 @@ use crate::context::Context;
 /// text itself, and says which part of the text is the value, or `None` when this is no value after all.
 /// The part must begin and end at ASCII bytes, so that a placeholder never cuts a character, and must not
 /// be empty.
-pub(crate) type Check = fn(left: &[u8], text: &[u8]) -> Option<Range<usize>>;
+#[derive(Clone, Copy)]
+pub(crate) struct Check {
+    /// What it asks for, in words for the table of rules.
+    pub(crate) asks: &'static str,
+    /// How.
+    pub(crate) run: fn(left: &[u8], text: &[u8]) -> Option<Range<usize>>,
+}
+
+impl Check {
+    /// A check that asks for `asks`.
+    pub(crate) const fn new(
+        asks: &'static str,
+        run: fn(left: &[u8], text: &[u8]) -> Option<Range<usize>>,
+    ) -> Self {
+        Self { asks, run }
+    }
+}
+
+impl std::fmt::Debug for Check {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Check({})", self.asks)
+    }
+}
 
 /// One kind of value to find.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Rule {
     /// Names it in findings and tests; unique.
-    pub(crate) name: &'static str,
+    pub(crate) name: Cow<'static, str>,
     /// The data class of what it finds, in its dotted form.
-    pub(crate) class: &'static str,
+    pub(crate) class: Cow<'static, str>,
     /// How the value looks.
     pub(crate) shape: Shape,
     /// Judges what has the shape.
     pub(crate) check: Check,
+    /// One of these words must stand shortly before the value; none when there are none.
+    pub(crate) near: Words,
+    /// How many bits of entropy a byte of the value has at least, in its first 64 bytes; zero for any.
+    pub(crate) entropy: f32,
     /// For values without a longest form: how they go on after the shape, which is then only their head.
     pub(crate) tail: Option<Tail>,
     /// Who publishes the format.
-    pub(crate) source: &'static str,
+    pub(crate) source: Cow<'static, str>,
+}
+
+/// Words, in lower case.
+#[derive(Clone, Debug)]
+pub(crate) enum Words {
+    /// Of a rule that ships.
+    Fixed(&'static [&'static str]),
+    /// Of a team's rule.
+    Own(Arc<[String]>),
+}
+
+impl Words {
+    /// Each word.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
+        let (fixed, own): (&[&str], &[String]) = match self {
+            Self::Fixed(words) => (words, &[]),
+            Self::Own(words) => (&[], words),
+        };
+        fixed.iter().copied().chain(own.iter().map(String::as_str))
+    }
 }
 
 /// How a value looks. Patterns are in ASCII mode, see whole bytes, and have a longest match.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Shape {
     /// By its own spelling.
-    Spelled(&'static str),
+    Spelled(Cow<'static, str>),
     /// Only behind words that announce it. The words stay; only the value is held and masked.
-    After(Context, &'static str),
+    After(Context, Cow<'static, str>),
     /// Around one byte: a run of bytes before it, a pattern from it on. Found from that byte, so that text
     /// full of such runs costs no more than other text. At most one rule has this shape.
     Around(Around),
+}
+
+impl Shape {
+    /// The pattern of it, or of its right side.
+    pub(crate) fn pattern(&self) -> &str {
+        match self {
+            Self::Spelled(pattern) | Self::After(_, pattern) => pattern,
+            Self::Around(around) => around.right,
+        }
+    }
 }
 
 /// See [`Shape::Around`].
@@ -63,4 +122,36 @@ pub(crate) struct Tail {
     pub(crate) pattern: &'static str,
     /// How many bytes are read for it at most.
     pub(crate) cap: usize,
+}
+
+impl Rule {
+    /// A rule for what is spelled out.
+    pub(crate) fn spelled(
+        name: impl Into<Cow<'static, str>>,
+        class: impl Into<Cow<'static, str>>,
+        pattern: impl Into<Cow<'static, str>>,
+        check: Check,
+        source: &'static str,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            class: class.into(),
+            shape: Shape::Spelled(pattern.into()),
+            check,
+            near: Words::Fixed(&[]),
+            entropy: 0.0,
+            tail: None,
+            source: source.into(),
+        }
+    }
+
+    /// The same, but only near one of `words`.
+    pub(crate) fn near(self, words: &'static [&'static str]) -> Self {
+        Self { near: Words::Fixed(words), ..self }
+    }
+
+    /// The same as a head that goes on so.
+    pub(crate) fn goes_on(self, tail: Option<Tail>) -> Self {
+        Self { tail, ..self }
+    }
 }

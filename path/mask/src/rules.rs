@@ -14,7 +14,9 @@ use regex_automata::util::primitives::{PatternID, StateID};
 use regex_automata::util::{start, syntax};
 
 use crate::ahead::Ahead;
-use crate::context::Context;
+use crate::check::entropy;
+use crate::context::{Context, Hints};
+use crate::near::{Gathering, Lists, Near};
 use crate::rule::{Around, Check, Rule, Shape};
 use crate::runs::Runs;
 
@@ -32,6 +34,16 @@ pub enum MaskError {
         /// What is wrong with it.
         fault: String,
     },
+    /// A rule of a team's own that can't be used.
+    #[error("{place}: the masking rule `{rule}` can't be used: {fault}")]
+    Own {
+        /// Its name.
+        rule: String,
+        /// Where it stands.
+        place: String,
+        /// What is wrong with it.
+        fault: String,
+    },
     /// The automaton over all rules can't be built.
     #[error("the rules don't fit in an automaton of {HEAVIEST} bytes: {0}")]
     Automaton(String),
@@ -41,23 +53,56 @@ pub enum MaskError {
 pub struct Rules {
     pub(crate) list: Vec<Ready>,
     classes: Vec<DataClass>,
+    /// What is spelled out and needs no words.
     pub(crate) spelled: Machine,
+    /// What is spelled out, and words must stand before it.
+    pub(crate) worded: Machine,
     pub(crate) announced: Machine,
     pub(crate) following: dense::DFA<Vec<u32>>,
     pub(crate) around: Option<ReadyAround>,
     pub(crate) ahead: Ahead,
     pub(crate) runs: Runs,
+    pub(crate) near: Near,
+    pub(crate) hints: Hints,
     max_hold: usize,
+}
+
+/// What is told of a rule.
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+pub struct Entry<'a> {
+    /// Its name in findings.
+    pub name: &'a str,
+    /// The class of its finds.
+    pub class: &'a DataClass,
+    /// What a text of its shape must pass to be a value.
+    pub check: &'static str,
+    /// Whether words must stand before the value.
+    pub words: bool,
+    /// Whether a value is masked as soon as its head is known, however long it goes on.
+    pub unbounded: bool,
+    /// Who publishes the format.
+    pub source: &'a str,
 }
 
 /// A rule, made ready.
 pub(crate) struct Ready {
-    pub(crate) name: &'static str,
+    pub(crate) name: Arc<str>,
     pub(crate) class: usize,
-    source: &'static str,
+    pub(crate) source: Arc<str>,
     pub(crate) check: Check,
+    pub(crate) near: Lists,
+    entropy: f32,
     pub(crate) context: Option<Context>,
     pub(crate) tail: Option<ReadyTail>,
+}
+
+impl Ready {
+    /// Which part of `text`, behind `left`, is the value, if it is one. Whether its words are near is asked
+    /// apart.
+    pub(crate) fn judge(&self, left: &[u8], text: &[u8]) -> Option<std::ops::Range<usize>> {
+        let value = (self.check.run)(left, text).filter(|v| !v.is_empty() && v.end <= text.len())?;
+        (self.entropy <= 0.0 || entropy(text.get(value.clone())?) >= self.entropy).then_some(value)
+    }
 }
 
 /// A tail, as its pattern in [`Rules::following`].
@@ -104,20 +149,62 @@ pub(crate) struct Machine {
     pub(crate) rules: Vec<usize>,
     /// The state to begin in after each byte, and at the beginning of a text.
     starts: Vec<StateID>,
+    /// What matches in each state, from the first that matches on.
+    matches: Vec<Matches>,
+    first_match: usize,
+}
+
+/// What matches in one state of a [`Machine`].
+#[derive(Clone, Default)]
+pub(crate) struct Matches {
+    /// Rules that need no words.
+    pub(crate) plain: Vec<usize>,
+    /// Rules that do, with their lists.
+    pub(crate) worded: Vec<(usize, Lists)>,
+    /// All those lists.
+    pub(crate) lists: Lists,
 }
 
 impl Machine {
-    fn build(patterns: &[(usize, &str)]) -> Result<Self, MaskError> {
+    fn build(patterns: &[(usize, &str)], list: &[Ready]) -> Result<Self, MaskError> {
         let dfa = automaton(&patterns.iter().map(|(_, p)| *p).collect::<Vec<_>>(), false)?;
-        let rules = patterns.iter().map(|(rule, _)| *rule).collect();
+        let rules: Vec<usize> = patterns.iter().map(|(rule, _)| *rule).collect();
         let starts =
             (0..=256).map(|prev| start_of(&dfa, Anchored::Yes, prev)).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { dfa, rules, starts })
+        // The states that match lie side by side; what each matches is looked up here faster than there.
+        let states = (0..dfa.memory_usage() / 4).step_by(dfa.stride()).filter_map(|at| StateID::new(at).ok());
+        let matching: Vec<StateID> = states.filter(|state| dfa.is_match_state(*state)).collect();
+        let first_match = matching.first().map_or(0, |state| state.as_usize() / dfa.stride());
+        let matches = matching.iter().map(|state| Matches::of(&dfa, *state, &rules, list)).collect();
+        Ok(Self { dfa, rules, starts, matches, first_match })
+    }
+
+    /// What matches in `state`.
+    #[inline]
+    pub(crate) fn matches(&self, state: StateID) -> Option<&Matches> {
+        self.matches.get((state.as_usize() >> self.dfa.stride2()).checked_sub(self.first_match)?)
     }
 
     /// The state to begin in after `prev`, 256 meaning the beginning of the text.
     pub(crate) fn start(&self, prev: usize) -> StateID {
         self.starts.get(prev).copied().unwrap_or_default()
+    }
+}
+
+impl Matches {
+    fn of(dfa: &dense::DFA<Vec<u32>>, state: StateID, rules: &[usize], list: &[Ready]) -> Self {
+        let mut matches = Self::default();
+        for index in 0..dfa.match_len(state) {
+            let Some(rule) = rules.get(dfa.match_pattern(state, index).as_usize()) else { continue };
+            match list.get(*rule).map_or(0, |ready| ready.near) {
+                0 => matches.plain.push(*rule),
+                lists => {
+                    matches.worded.push((*rule, lists));
+                    matches.lists |= lists;
+                }
+            }
+        }
+        matches
     }
 }
 
@@ -167,24 +254,43 @@ impl Rules {
     pub(crate) fn build(rules: &[Rule]) -> Result<Self, MaskError> {
         let mut parts = Parts::default();
         for (index, rule) in rules.iter().enumerate() {
-            parts.take(index, rule).map_err(|fault| MaskError::Rule { rule: rule.name.to_owned(), fault })?;
+            parts
+                .take(index, rule)
+                .map_err(|fault| MaskError::Rule { rule: rule.name.clone().into_owned(), fault })?;
         }
-        let spelled = Machine::build(&parts.spelled)?;
-        let announced = Machine::build(&parts.announced)?;
+        let spelled = Machine::build(&parts.spelled, &parts.list)?;
+        let worded = Machine::build(&parts.worded, &parts.list)?;
+        let announced = Machine::build(&parts.announced, &parts.list)?;
         let following = automaton(&parts.following, true)?;
-        let ahead = Ahead::build(&spelled.dfa, &spelled.starts)?;
+        let ahead = Ahead::build([&spelled, &worded])?;
         let runs = Runs::new(&announced);
         Ok(Self {
             list: parts.list,
             classes: parts.classes,
             spelled,
+            worded,
             announced,
             following,
             around: parts.around,
             ahead,
             runs,
+            near: parts.near.build()?,
+            hints: Hints::build()?,
             max_hold: parts.longest,
         })
+    }
+
+    /// What a rule takes by itself: states, bytes, and the most bytes it holds.
+    pub(crate) fn weigh(rule: &Rule) -> Result<(usize, usize, usize), MaskError> {
+        let pattern = rule.shape.pattern();
+        let dfa = automaton(&[pattern], false).map_err(|e| match e {
+            MaskError::Automaton(why) => MaskError::Automaton(format!("by itself it does not fit: {why}")),
+            other => other,
+        })?;
+        let bytes = dfa.memory_usage();
+        let states = bytes / (dfa.stride() * 4);
+        let hold = longest(pattern).ok().flatten().unwrap_or(0) + 1;
+        Ok((states, bytes, hold))
     }
 
     /// The most bytes of decoded text that a lane ever holds back between two pushes. (Written as JSON
@@ -198,15 +304,26 @@ impl Rules {
         &self.classes
     }
 
-    /// Every rule's name, class and who publishes the format, in order of precedence.
-    pub fn catalogue(&self) -> impl Iterator<Item = (&'static str, &DataClass, &'static str)> {
-        self.list.iter().filter_map(|rule| Some((rule.name, self.classes.get(rule.class)?, rule.source)))
+    /// Every rule, in order of precedence.
+    pub fn catalogue(&self) -> impl Iterator<Item = Entry<'_>> {
+        self.list.iter().filter_map(|rule| {
+            Some(Entry {
+                name: &rule.name,
+                class: self.classes.get(rule.class)?,
+                check: rule.check.asks,
+                words: rule.near != 0 || rule.context.is_some_and(|c| c != Context::Long),
+                unbounded: rule.tail.is_some(),
+                source: &rule.source,
+            })
+        })
     }
 
     /// The weight of the automata in bytes.
     pub fn memory(&self) -> usize {
         self.ahead.memory()
+            + self.near.memory()
             + self.spelled.dfa.memory_usage()
+            + self.worded.dfa.memory_usage()
             + self.announced.dfa.memory_usage()
             + self.following.memory_usage()
     }
@@ -229,36 +346,40 @@ struct Parts<'a> {
     list: Vec<Ready>,
     classes: Vec<DataClass>,
     spelled: Vec<(usize, &'a str)>,
+    worded: Vec<(usize, &'a str)>,
     announced: Vec<(usize, &'a str)>,
     following: Vec<&'a str>,
     around: Option<ReadyAround>,
+    near: Gathering,
     longest: usize,
 }
 
 impl<'a> Parts<'a> {
     fn take(&mut self, index: usize, rule: &'a Rule) -> Result<(), String> {
-        if self.list.iter().any(|known| known.name == rule.name) {
+        if self.list.iter().any(|known| *known.name == *rule.name) {
             return Err("its name is taken".to_owned());
         }
-        let class = DataClass::new(rule.class).map_err(|e: DataClassError| e.to_string())?;
+        let class = DataClass::new(&rule.class).map_err(|e: DataClassError| e.to_string())?;
         let class = self.classes.iter().position(|c| *c == class).unwrap_or_else(|| {
             self.classes.push(class);
             self.classes.len() - 1
         });
+        let near = self.near.bit(&rule.near)?;
         let mut context = None;
-        let (pattern, before) = match rule.shape {
+        let (pattern, before) = match &rule.shape {
             Shape::Spelled(pattern) => {
-                self.spelled.push((index, pattern));
-                (pattern, 0)
+                let machine = if near == 0 { &mut self.spelled } else { &mut self.worded };
+                machine.push((index, pattern));
+                (&**pattern, 0)
             }
             Shape::After(announced, pattern) => {
-                context = Some(announced);
+                context = Some(*announced);
                 self.announced.push((index, pattern));
-                (pattern, 0)
+                (&**pattern, 0)
             }
             Shape::Around(spec) => {
                 let right = self.follow(spec.right)?;
-                if self.around.replace(ReadyAround::new(index, spec, right)).is_some() {
+                if self.around.replace(ReadyAround::new(index, *spec, right)).is_some() {
                     return Err("there is another rule around a sign".to_owned());
                 }
                 (spec.right, spec.longest)
@@ -272,10 +393,12 @@ impl<'a> Parts<'a> {
             None => None,
         };
         self.list.push(Ready {
-            name: rule.name,
+            name: (*rule.name).into(),
             class,
-            source: rule.source,
+            source: (*rule.source).into(),
             check: rule.check,
+            near,
+            entropy: rule.entropy,
             context,
             tail,
         });

@@ -70,7 +70,7 @@ impl Runs {
 
     /// Whether a value may begin with `byte` behind `prev`.
     pub(crate) fn may_start(&self, prev: Option<u8>, byte: u8) -> bool {
-        prev.is_some_and(|prev| self.is(prev, BEFORE)) && self.is(byte, FIRST)
+        prev.is_none_or(|prev| self.is(prev, BEFORE)) && self.is(byte, FIRST)
     }
 
     /// How many bytes of `window` can be left out, as no value that begins among them lies in it whole;
@@ -78,6 +78,11 @@ impl Runs {
     #[inline]
     pub(crate) fn leave_out(&self, window: &[u8]) -> Option<usize> {
         window.iter().rposition(|b| !self.is(*b, INSIDE)).map(|last| last + 1)
+    }
+
+    /// How many bytes of a value `text` begins with.
+    pub(crate) fn run_length(&self, text: &[u8]) -> usize {
+        text.iter().take_while(|b| self.is(**b, INSIDE)).count()
     }
 
     /// How many bytes of `text` there are to the next that a value may follow, it included.

@@ -4,10 +4,24 @@
 //! enough for an announced value, and for the first bytes of what is spelled out. The leftmost place wins.
 //! What is passed over has no match, so looking ahead is only faster than looking everywhere.
 
+use regex_automata::dfa::Automaton as _;
+
 use crate::ahead::Seen;
-use crate::context::{Contexts, announced};
-use crate::rules::{ReadyAround, Rules};
+use crate::context::{Contexts, LONG, NEAR_SHORTEST};
+use crate::rules::{Machine, ReadyAround, Rules};
 use crate::scan::{Scanner, Step, Thread};
+
+/// How many letters and digits a value has at least that is announced with a dash, as `token-9f86d081`.
+pub(crate) const BEHIND_DASH: usize = 8;
+
+/// How many bytes are read to see whether a thread is worth it.
+const A_FEW: usize = 24;
+
+/// Whether an announced value may begin with `text` behind the byte `prev`. While `text` is shorter than
+/// [`BEHIND_DASH`], that may turn out false yet.
+pub(crate) fn may_stand_behind(prev: Option<u8>, text: &[u8]) -> bool {
+    prev != Some(b'-') || text.iter().take(BEHIND_DASH).all(u8::is_ascii_alphanumeric)
+}
 
 /// How far each of the three has looked.
 #[derive(Clone, Default)]
@@ -70,6 +84,7 @@ impl Scanner {
     pub(crate) fn seek(&mut self, rules: &Rules, last: bool) -> bool {
         let sign = self.next_sign(rules, last);
         let (run, contexts) = self.next_announced(rules, last);
+        let open = contexts.is_none();
         let stop = sign.at.min(run);
         let table = &rules.ahead;
         let Seen { mut at, mut state } = self
@@ -77,32 +92,56 @@ impl Scanner {
             .seen
             .take()
             .unwrap_or_else(|| Seen { at: self.at, state: table.fresh(self.prev(self.at)) });
-        if at < stop {
-            let (to, read) = table.skip(state, self.slice(at, stop));
-            (at, state) = (at + read, to);
-        }
-        // Beyond the stop only starts before it matter.
-        while !table.alarms(state) && at - table.age(state) < stop {
-            let Some(byte) = self.slice(at, at + 1).first() else { break };
-            (at, state) = (at + 1, table.step(state, *byte));
-        }
-        let first = at - table.age(state);
-        if first < stop {
+        loop {
+            if at < stop {
+                let (to, read) = table.skip(state, self.slice(at, stop));
+                (at, state) = (at + read, to);
+            }
+            // Beyond the stop only starts before it matter.
+            while !table.alarms(state) && at - table.age(state) < stop {
+                let Some(byte) = self.slice(at, at + 1).first() else { break };
+                (at, state) = (at + 1, table.step(state, *byte));
+            }
+            let first = at - table.age(state);
+            if first >= stop {
+                break;
+            }
             self.at = first;
-            if table.alarms(state) || last {
+            if !table.alarms(state) && !last {
+                self.ahead.seen = Some(Seen { at, state });
+                return false;
+            }
+            if self.may_match(rules, first) {
                 self.begin(rules, Contexts::default(), None);
                 return true;
             }
-            self.ahead.seen = Some(Seen { at, state });
-            return false;
+            (at, state) = (first + 1, table.fresh(self.prev(first + 1)));
         }
         self.at = stop;
-        let waits = stop == self.end() || stop == sign.at && sign.sign.is_none();
+        let waits = stop == self.end() || stop == sign.at && sign.sign.is_none() || stop == run && open;
         if !waits {
-            let contexts = if run == stop { contexts } else { Contexts::default() };
+            let contexts = contexts.filter(|_| run == stop).unwrap_or_default();
             self.begin(rules, contexts, sign.sign.filter(|_| sign.at == stop));
         }
         !waits
+    }
+
+    /// Whether what is spelled out may begin at `at`, by the next few bytes and the words before it: a thread
+    /// takes longer to say no.
+    fn may_match(&mut self, rules: &Rules, at: usize) -> bool {
+        let (prev, text) = (self.prev(at), self.slice(at, self.end().min(at + A_FEW)));
+        let lives = |machine: &Machine| {
+            let mut state = machine.start(prev);
+            for byte in text {
+                state = machine.dfa.next_state(state, *byte);
+                if machine.dfa.is_special_state(state) {
+                    return !machine.dfa.is_dead_state(state);
+                }
+            }
+            true
+        };
+        let digit = text.first().is_some_and(u8::is_ascii_digit);
+        lives(&rules.spelled) || lives(&rules.worded) && (!digit || self.has_words(rules, at))
     }
 
     /// Starts a thread where the scanner is; with a sign, first for the rule around it.
@@ -149,14 +188,15 @@ impl Scanner {
         end - around.run_length(self.slice(self.at.max(end.saturating_sub(around.longest)), end))
     }
 
-    /// The next place where an announced value could begin, and what is announced; or the end.
-    fn next_announced(&mut self, rules: &Rules, last: bool) -> (usize, Contexts) {
+    /// The next place where an announced value could begin, and what is announced; or the end. Nothing is
+    /// known of a run that has only begun: nearly all of these are words.
+    fn next_announced(&mut self, rules: &Rules, last: bool) -> (usize, Option<Contexts>) {
         let (runs, end) = (&rules.runs, self.end());
         if runs.shortest == 0 {
-            return (end, Contexts::default());
+            return (end, Some(Contexts::default()));
         }
-        if let Some(known) = self.ahead.announced.filter(|(at, _)| *at >= self.at) {
-            return known;
+        if let Some((at, contexts)) = self.ahead.announced.filter(|(at, _)| *at >= self.at) {
+            return (at, Some(contexts));
         }
         let mut at = self.ahead.runs.max(self.at);
         self.ahead.announced = loop {
@@ -170,8 +210,21 @@ impl Scanner {
                 at = end;
                 break None;
             }
-            if runs.may_start(self.left(at).last().copied(), *first) {
-                let contexts = announced(self.left(at));
+            let prev = self.left(at).last().copied();
+            if runs.may_start(prev, *first)
+                && may_stand_behind(prev, self.slice(at, end.min(at + BEHIND_DASH)))
+            {
+                // A run that reaches the end of what has come may still become a long one.
+                let longer = self.slice(at, end.min(at + LONG));
+                let run = match runs.run_length(longer) {
+                    run if run == longer.len() && run < NEAR_SHORTEST && !last => {
+                        (self.ahead.runs, self.ahead.announced) = (at, None);
+                        return (at, None);
+                    }
+                    run if run == longer.len() && !last => LONG,
+                    run => run,
+                };
+                let contexts = rules.hints.announced(self.left(at), run);
                 if !contexts.is_empty() {
                     break Some((at, contexts));
                 }
@@ -179,6 +232,7 @@ impl Scanner {
             at += runs.to_next(self.slice(at, end));
         };
         self.ahead.runs = at;
-        self.ahead.announced.unwrap_or((end, Contexts::default()))
+        let (at, contexts) = self.ahead.announced.unwrap_or((end, Contexts::default()));
+        (at, Some(contexts))
     }
 }

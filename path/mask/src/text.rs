@@ -1,6 +1,7 @@
 //! Whole texts: for viewers of the record, and for whoever tries the rules on a text.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::BytesMut;
 use model::{DataClass, Findings, Reveal};
@@ -21,7 +22,7 @@ pub fn mask_text(rules: &Rules, viewer: &dyn Reveal, text: &str) -> (String, Fin
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Find {
     /// The rule that found it.
-    pub rule: &'static str,
+    pub rule: Arc<str>,
     /// Its class.
     pub class: DataClass,
     /// Where it lies, in bytes.
@@ -49,7 +50,7 @@ impl Sink for Finds<'_> {
 
     fn mask(&mut self, rule: usize, value: Range<usize>) {
         if let (Some(ready), Some(class)) = (self.rules.list.get(rule), self.rules.class(rule)) {
-            self.list.push(Find { rule: ready.name, class: class.clone(), range: value });
+            self.list.push(Find { rule: Arc::clone(&ready.name), class: class.clone(), range: value });
         }
     }
 

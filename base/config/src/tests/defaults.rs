@@ -25,6 +25,7 @@ fn a_small_file_is_the_default_of_every_struct() {
         state: State::beside(&folder.path("ledger")),
         limits: Limits::default(),
         deny_lists: Vec::new(),
+        masking: Masking::default(),
         console: None,
         base_dir: folder.file().to_owned(),
     };

@@ -72,7 +72,7 @@ async fn all(
             let id = listed.exchange;
             let exchange = reader.show(id).await.map_err(|fault| recall::unreadable(&fault))?;
             let Some(screen) = each.screen(id, &exchange) else { continue };
-            let (rules, viewer) = (Arc::clone(screen.gateway.rules()), Arc::clone(&screen.viewer));
+            let (rules, viewer) = (screen.gateway.rules(), Arc::clone(&screen.viewer));
             let whole = screen.whole(reader, id, &exchange).await?;
             let line = masked(Masker::begin(id, rules, viewer, Box::new(Document::default())), id, &whole)?;
             if lines.send(Ok(line)).await.is_err() {

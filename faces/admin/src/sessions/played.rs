@@ -158,7 +158,7 @@ impl Screen {
 
     pub(super) fn remask(&self, id: ExchangeId, exchange: &Exchange) -> Remask {
         let head = exchange.opened.as_ref().and_then(|opened| opened.request.clone());
-        let parts = (Arc::clone(self.gateway.rules()), Arc::clone(&self.plain));
+        let parts = (self.gateway.rules(), Arc::clone(&self.plain));
         let shape = (self.shape(exchange), ended(exchange));
         Remask::begin(id, head.unwrap_or_default(), shape, parts, Arc::clone(&self.viewer))
     }

@@ -1,5 +1,6 @@
 //! The scanner and the masker against an oracle that knows neither.
 
+mod made;
 mod oracle;
 mod pieces;
 mod samples;
@@ -78,7 +79,7 @@ pub(crate) fn planted() -> Vec<(&'static str, String)> {
         ("stripe-key", format!("«{}{}»", "sk_live_", n(24))),
         ("stripe-webhook-secret", format!("«{}{}»", "whsec_", n(32))),
         ("openai-key", format!("«{}{}T3Blbk{}»!", "sk-proj-", n(58), n(58))),
-        ("openai-key", format!("«{}{}»", "sk-", n(48))),
+        ("openai-bare-key", format!("«{}{}»", "sk-", n(48))),
         ("anthropic-key", format!("«{}{}AA»", "sk-ant-api03-", n(93))),
         ("google-api-key", format!("key «{}{}»", "AIza", n(35))),
         ("google-oauth", format!("«{}{}»", "ya29.", n(60))),
@@ -87,7 +88,7 @@ pub(crate) fn planted() -> Vec<(&'static str, String)> {
             format!("«{}{}»", "hf_", noise(9, 34, ALNUM.trim_end_matches(|c: char| c.is_ascii_digit()))),
         ),
         ("npm-token", format!("«{}{}»", "npm_", n(36))),
-        ("jwt", format!("Bearer «{}{}.{}{}.{}». Then", "eyJ", n(30), "eyJ", n(60), n(43))),
+        ("jwt-token", format!("Bearer «{}{}.{}{}.{}». Then", "eyJ", n(30), "eyJ", n(60), n(43))),
         ("private-key", format!("x «{begin}\nMIIE{}\n{}\n{end}»\n", n(60), n(64))),
         ("private-key", format!("x \"«{begin}\\nMIIE{}\\n{}==\\n{end}»\\n\"", n(60), n(64))),
         (

@@ -239,7 +239,7 @@ proptest! {
         let mut expected = String::new();
         for ((at, _), raw) in text.char_indices().zip(&written) {
             match values.iter().find(|(range, _)| range.contains(&at)) {
-                Some((range, class)) if range.start == at => expected.push_str(&format!("[{}]", class.unwrap())),
+                Some((range, class)) if range.start == at => expected.push_str(&format!("[{}]", class.clone().unwrap())),
                 Some(_) => {}
                 None => expected.push_str(raw),
             }
