@@ -11,6 +11,8 @@ use serde_json::json;
 use sqlx::{Row as _, SqliteConnection};
 
 use crate::digest::sha256;
+use crate::forgetting;
+use crate::index::number;
 use crate::leaf::{Leaf, What};
 use crate::opened::Opened;
 use crate::posting::{BLOCK, Posting};
@@ -100,6 +102,10 @@ struct Changes {
     /// By the number of the first exchange.
     sessions: BTreeMap<i64, (Id, Session)>,
     texts: Vec<Row>,
+    /// In which body segments the words stand,
+    spoken: Vec<Row>,
+    /// and those that were dropped: their words go too.
+    silenced: Vec<(String, i64)>,
     /// Sessions that are not remembered, and when something of them ended.
     ended: Vec<(i64, i64)>,
 }
@@ -197,6 +203,7 @@ impl Memory {
                     let said = ear.said(&sealed.exchange, span);
                     if !said.is_empty() {
                         changes.texts.push(vec![count(n), text(said)]);
+                        changes.spoken.extend(forgetting::places(n, span));
                     }
                 }
                 rows.sealed(n, sealed);
@@ -210,7 +217,10 @@ impl Memory {
                 }
                 rows.refused(n, refused);
             }
-            Some(What::Dropped(dropped)) => rows.dropped(time, dropped),
+            Some(What::Dropped(dropped)) => {
+                changes.silenced.push((dropped.class.clone(), number(dropped.segment)));
+                rows.dropped(time, dropped);
+            }
             _ => {}
         }
         Ok(())
@@ -353,6 +363,8 @@ impl Memory {
         enter(all, &TERMS, changes.terms).await?;
         enter(all, &PEOPLE, changes.people).await?;
         enter(all, &TEXTS, changes.texts).await?;
+        enter(all, &forgetting::SPOKEN, changes.spoken).await?;
+        forgetting::silence(all, &changes.silenced).await?;
         let blocks = changes.blocks.into_iter();
         let blocks = blocks.map(|(block, (first, last))| vec![count(block), count(first), count(last)]);
         enter(all, &BLOCKS, blocks.collect()).await?;

@@ -19,7 +19,7 @@ use crate::ledger::spawn;
 use crate::segment::{HEADER, Position, Series};
 
 /// Changes whenever the tables do; an index of another version is built anew.
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
 /// Leaves indexed in one transaction,
 const BATCH: usize = 1000;
 /// or bytes of them.
@@ -29,7 +29,11 @@ const TABLES: &str = "
 DROP TABLE IF EXISTS place; DROP TABLE IF EXISTS exchanges; DROP TABLE IF EXISTS leaves;
 DROP TABLE IF EXISTS indexing; DROP TABLE IF EXISTS texts;
 CREATE TABLE indexing (idle INTEGER NOT NULL, full_text INTEGER NOT NULL);
-CREATE VIRTUAL TABLE texts USING fts5 (said, content='', columnsize=0, tokenize='unicode61');
+CREATE VIRTUAL TABLE texts USING fts5 (said, content='', contentless_delete=1, tokenize='unicode61');
+DROP TABLE IF EXISTS spoken;
+CREATE TABLE spoken (
+  class TEXT NOT NULL, segment INTEGER NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (class, segment, n)
+) WITHOUT ROWID;
 DROP TABLE IF EXISTS dropped;
 CREATE TABLE place (segment INTEGER NOT NULL, offset INTEGER NOT NULL, node BLOB NOT NULL);
 CREATE TABLE exchanges (
@@ -47,7 +51,7 @@ CREATE TABLE dropped (
   class TEXT NOT NULL, segment INTEGER NOT NULL, time INTEGER NOT NULL, rule TEXT NOT NULL, reason TEXT NOT NULL,
   PRIMARY KEY (class, segment)
 ) WITHOUT ROWID;
-PRAGMA user_version = 3;
+PRAGMA user_version = 4;
 ";
 
 /// The index of one ledger.
@@ -101,6 +105,8 @@ impl Index {
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Off)
+            // Words of bodies that were dropped are not left lying in what is free.
+            .pragma("secure_delete", "FAST")
             .busy_timeout(Duration::from_secs(5));
         Self::with(options, wanted).await
     }

@@ -16,6 +16,7 @@ mod envelope;
 mod error;
 mod facets;
 mod find;
+mod forgetting;
 mod frame;
 mod gone;
 mod group;

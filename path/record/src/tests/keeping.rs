@@ -13,7 +13,7 @@ use crate::audit::{Expected, Report, verify};
 use crate::disk::{Disk, RealDisk};
 use crate::keeper::Keeper;
 use crate::leaf::Dropped;
-use crate::{HoldFilter, Policy, Reader, Retention};
+use crate::{Filter, HoldFilter, Indexing, Policy, Reader, Retention};
 
 pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -353,6 +353,44 @@ async fn an_open_exchange_keeps_its_segments() {
     kept.keeper.round().await;
     assert!(!kept.numbers("default").contains(&1));
     assert_eq!(kept.verify().flaw, None);
+}
+
+#[tokio::test]
+async fn words_go_with_the_bodies_they_stood_in() {
+    let mut kept = Kept::new(Retention { default: by_age(2), ..Retention::default() });
+    kept.settings.indexing = Indexing { full_text: true, ..Indexing::default() };
+    let kept = kept.restart().await;
+    let mut said = Vec::new();
+    for words in ["the quetzal lives here", "a heron stands there"] {
+        let case = case(&*kept.clock, "ada", words);
+        let record = kept.ledger.open_exchange(case.opening()).await.unwrap();
+        said.push(record.exchange());
+        complete(record).await.unwrap();
+        kept.clock.advance(DAY);
+        eventually(|| kept.ledger.health().open_exchanges == 0).await;
+    }
+    let mut kept = kept.restart().await;
+    let dir = kept.place.ledger();
+    let finds = |text: &'static str| {
+        let dir = dir.clone();
+        async move {
+            let filter = Filter { text: Some(text.to_owned()), ..Filter::default() };
+            let found = Reader::open(&dir).await.unwrap().list(&filter).await.unwrap().exchanges;
+            found.iter().map(|line| line.exchange).collect::<Vec<_>>()
+        }
+    };
+    assert_eq!(finds("quetzal").await, [said[0]]);
+    kept.clock.advance(DAY + DAY / 2);
+    kept.keeper.round().await;
+    assert_eq!((finds("quetzal").await, finds("heron").await), (vec![], vec![said[1]]));
+    // No trace of them is left in the file either.
+    let kept = kept.restart().await;
+    kept.ledger.close().await.unwrap();
+    let stands = |name: &str, word: &str| {
+        let file = fs::read(dir.join(name)).unwrap_or_default();
+        file.windows(word.len()).any(|bytes| bytes == word.as_bytes())
+    };
+    assert!(!stands("index.sqlite", "quetzal") && stands("index.sqlite", "heron"));
 }
 
 #[tokio::test]
