@@ -18,11 +18,11 @@ use crate::opened::Opened;
 use crate::posting::{BLOCK, Posting};
 use crate::rows::{Cell, Row, Rows, Statement, count, enter, text};
 use crate::segment::Position;
-use crate::terms::{self, Facet};
+use crate::terms::{self, Terms};
 use crate::text::Ear;
 
 /// Things of a kind remembered; above, all of them are forgotten and read again when asked for.
-const MOST: usize = 1 << 14;
+const MOST: usize = 1 << 15;
 /// Bits of a posting's key that tell its block.
 pub(crate) const BLOCK_BITS: u32 = 24;
 
@@ -54,6 +54,8 @@ const SESSIONS: Statement = Statement {
 };
 
 type Id = [u8; 16];
+/// What exchanges of one session have in common.
+type Key = [u8; 32];
 
 /// A session so far.
 #[derive(Clone, Debug)]
@@ -74,11 +76,17 @@ pub(crate) struct Memory {
     next: i64,
     next_term: i64,
     /// Exchanges that are not sealed, with the session each is in.
-    open: HashMap<Id, (i64, Option<(Id, i64)>)>,
+    open: HashMap<Id, (i64, Option<(Key, i64)>)>,
     terms: HashMap<String, i64>,
-    people: HashMap<String, BTreeSet<String>>,
+    people: HashMap<i64, BTreeSet<String>>,
     postings: HashMap<i64, Posting>,
-    sessions: HashMap<Id, Session>,
+    sessions: HashMap<Key, Session>,
+    /// Whether `terms`, and `sessions`, hold all there are, so that what is not there is new.
+    all_terms: bool,
+    all_sessions: bool,
+    /// The terms of the leaf that is taken, and their numbers.
+    found_by: Terms,
+    numbers: Vec<i64>,
     /// What was said, where words are indexed.
     ear: Option<Ear>,
 }
@@ -97,10 +105,11 @@ pub(crate) struct How<'a> {
 struct Changes {
     terms: Vec<Row>,
     people: Vec<Row>,
-    postings: BTreeMap<i64, Vec<(u16, bool)>>,
+    /// In the order of the leaves: the posting, the place in it, and whether it is there.
+    postings: Vec<(i64, u16, bool)>,
     blocks: BTreeMap<i64, (i64, i64)>,
     /// By the number of the first exchange.
-    sessions: BTreeMap<i64, (Id, Session)>,
+    sessions: BTreeMap<i64, (Key, Session)>,
     texts: Vec<Row>,
     /// In which body segments the words stand,
     spoken: Vec<Row>,
@@ -138,8 +147,12 @@ impl Memory {
 
     async fn begin(all: &mut SqliteConnection) -> Result<Self, sqlx::Error> {
         const NEXT: &str = "SELECT (SELECT coalesce(max(n), 0) + 1 FROM exchanges), (SELECT coalesce(max(t), 0) + 1 FROM terms)";
-        let row = sqlx::query(NEXT).fetch_one(all).await?;
-        Ok(Self { next: row.get(0), next_term: row.get(1), ..Self::default() })
+        const ALL: &str = "SELECT term, t FROM terms LIMIT ?";
+        let row = sqlx::query(NEXT).fetch_one(&mut *all).await?;
+        let terms = sqlx::query(ALL).bind(i64::try_from(MOST).unwrap_or(i64::MAX)).fetch_all(all).await?;
+        let terms: HashMap<String, i64> = terms.iter().map(|row| (row.get(0), row.get(1))).collect();
+        let (all_terms, next) = (terms.len() < MOST, row.get(0));
+        Ok(Self { next, next_term: row.get(1), terms, all_terms, all_sessions: next == 1, ..Self::default() })
     }
 
     fn forget(&mut self) {
@@ -148,6 +161,7 @@ impl Memory {
         }
         if self.terms.len() > MOST {
             self.terms.clear();
+            self.all_terms = false;
         }
         if self.people.len() > MOST {
             self.people.clear();
@@ -157,6 +171,7 @@ impl Memory {
         }
         if self.sessions.len() > MOST {
             self.sessions.clear();
+            self.all_sessions = false;
         }
     }
 
@@ -175,13 +190,13 @@ impl Memory {
             Some(What::Opened(opened)) => {
                 let n = self.number();
                 rows.leaf(n, at);
+                self.note(all, n, Some(opened.arrived), |terms| terms.opened(&opened), changes).await?;
                 let session = self.join(all, n, &opened, idle, changes).await?;
                 self.open.insert(id(&opened.exchange), (n, session));
-                let mut found_by = terms::opened(&opened);
                 if session.is_some_and(|(_, first)| first == n) {
-                    found_by.insert(terms::BEGINS.to_owned());
+                    let begins = self.term(all, terms::BEGINS, changes).await?;
+                    post(begins, n, true, changes);
                 }
-                self.note(all, n, Some(opened.arrived), &found_by, changes).await?;
                 if let Some(caller) = &opened.caller {
                     self.person(caller, changes);
                 }
@@ -196,7 +211,7 @@ impl Memory {
                 rows.leaf(n, at);
                 self.open.remove(&id(&sealed.exchange));
                 self.end(session, time, changes);
-                self.note(all, n, None, &terms::sealed(&sealed), changes).await?;
+                self.note(all, n, None, |terms| terms.sealed(&sealed), changes).await?;
                 let running = self.term(all, terms::RUNNING, changes).await?;
                 post(running, n, false, changes);
                 if let (Some(ear), Some(span)) = (&mut self.ear, &leaf.bodies) {
@@ -211,7 +226,7 @@ impl Memory {
             Some(What::Refused(refused)) => {
                 let n = self.number();
                 rows.leaf(n, at);
-                self.note(all, n, Some(refused.arrived), &terms::refused(&refused), changes).await?;
+                self.note(all, n, Some(refused.arrived), |terms| terms.refused(&refused), changes).await?;
                 if let Some(caller) = &refused.caller {
                     self.person(caller, changes);
                 }
@@ -238,7 +253,7 @@ impl Memory {
         &mut self,
         all: &mut SqliteConnection,
         exchange: &[u8],
-    ) -> Result<(i64, Option<(Id, i64)>), sqlx::Error> {
+    ) -> Result<(i64, Option<(Key, i64)>), sqlx::Error> {
         if let Some(known) = self.open.get(&id(exchange)) {
             return Ok(*known);
         }
@@ -247,7 +262,7 @@ impl Memory {
         let known = match row {
             Some(row) => {
                 let key: Option<Vec<u8>> = row.get(1);
-                (row.get(0), key.map(|key| id(&key)).zip(row.get(2)))
+                (row.get(0), key.and_then(|key| Key::try_from(key).ok()).zip(row.get(2)))
             }
             None => (self.number(), None),
         };
@@ -255,19 +270,25 @@ impl Memory {
         Ok(known)
     }
 
-    /// Remembers the properties of exchange `n`.
+    /// Remembers the properties of exchange `n`: the terms that `fill` tells.
     async fn note(
         &mut self,
         all: &mut SqliteConnection,
         n: i64,
         arrived: Option<i64>,
-        found_by: &BTreeSet<String>,
+        fill: impl FnOnce(&mut Terms),
         changes: &mut Changes,
     ) -> Result<(), sqlx::Error> {
-        for term in found_by {
+        let mut found_by = std::mem::take(&mut self.found_by);
+        found_by.clear();
+        fill(&mut found_by);
+        self.numbers.clear();
+        for term in found_by.iter() {
             let term = self.term(all, term, changes).await?;
+            self.numbers.push(term);
             post(term, n, true, changes);
         }
+        self.found_by = found_by;
         if let Some(arrived) = arrived {
             let (first, last) = changes.blocks.entry(n / BLOCK).or_insert((arrived, arrived));
             (*first, *last) = ((*first).min(arrived), (*last).max(arrived));
@@ -285,7 +306,9 @@ impl Memory {
         if let Some(t) = self.terms.get(term) {
             return Ok(*t);
         }
-        let row = sqlx::query("SELECT t FROM terms WHERE term = ?").bind(term).fetch_optional(all).await?;
+        const FIND: &str = "SELECT t FROM terms WHERE term = ?";
+        let row =
+            if self.all_terms { None } else { sqlx::query(FIND).bind(term).fetch_optional(all).await? };
         let t = match row {
             Some(row) => row.get(0),
             None => {
@@ -301,9 +324,9 @@ impl Memory {
 
     /// Remembers by which names a caller is asked for.
     fn person(&mut self, caller: &crate::opened::Caller, changes: &mut Changes) {
-        let whole = terms::caller_id(caller);
-        let Some(t) = self.terms.get(&Facet::Caller.term(&whole)).copied() else { return };
-        let names = self.people.entry(whole).or_default();
+        // Its term is the first one of the leaf.
+        let Some(t) = self.numbers.first().copied() else { return };
+        let names = self.people.entry(t).or_default();
         for name in [Some(&caller.subject), caller.email.as_ref()].into_iter().flatten() {
             if !names.contains(name) {
                 names.insert(name.clone());
@@ -321,10 +344,11 @@ impl Memory {
         opened: &Opened,
         idle: i64,
         changes: &mut Changes,
-    ) -> Result<Option<(Id, i64)>, sqlx::Error> {
-        let Some(key) = session_key(opened) else { return Ok(None) };
+    ) -> Result<Option<(Key, i64)>, sqlx::Error> {
+        let Some(key) = session_key(opened, &self.numbers) else { return Ok(None) };
         let known = match self.sessions.get(&key) {
             Some(session) => Some(session.clone()),
+            None if self.all_sessions => None,
             None => stored_session(all, &key).await?,
         };
         let said = !opened.session.is_empty();
@@ -348,7 +372,7 @@ impl Memory {
     }
 
     /// Something of a session ended: until then it was not idle.
-    fn end(&mut self, session: Option<(Id, i64)>, time: i64, changes: &mut Changes) {
+    fn end(&mut self, session: Option<(Key, i64)>, time: i64, changes: &mut Changes) {
         let Some((key, first)) = session else { return };
         match self.sessions.get_mut(&key).filter(|session| session.first == first) {
             Some(session) => {
@@ -384,10 +408,13 @@ impl Memory {
     async fn write_postings(
         &mut self,
         all: &mut SqliteConnection,
-        changed: BTreeMap<i64, Vec<(u16, bool)>>,
+        mut changed: Vec<(i64, u16, bool)>,
     ) -> Result<(), sqlx::Error> {
-        let missing: Vec<i64> =
-            changed.keys().copied().filter(|key| !self.postings.contains_key(key)).collect();
+        // What is said of one place later must come later still.
+        changed.sort_by_key(|(key, ..)| *key);
+        let one_posting = |one: &(i64, u16, bool), other: &(i64, u16, bool)| one.0 == other.0;
+        let keys = changed.chunk_by(one_posting).filter_map(|chunk| Some(chunk.first()?.0));
+        let missing: Vec<i64> = keys.filter(|key| !self.postings.contains_key(key)).collect();
         if !missing.is_empty() {
             const LOAD: &str = "SELECT key, bits FROM postings WHERE key IN (SELECT value FROM json_each(?))";
             let stored = sqlx::query(LOAD).bind(json!(missing).to_string()).fetch_all(&mut *all).await?;
@@ -397,21 +424,22 @@ impl Memory {
             }
         }
         let mut rows = Vec::new();
-        for (key, places) in changed {
-            let posting = self.postings.entry(key).or_default();
+        for places in changed.chunk_by(one_posting) {
+            let Some((key, ..)) = places.first() else { continue };
+            let posting = self.postings.entry(*key).or_default();
             let mut other = false;
-            for (at, there) in places {
-                other |= posting.put(at, there);
+            for (_, at, there) in places {
+                other |= posting.put(*at, *there);
             }
             if other {
-                rows.push(vec![count(key), Cell::Bytes(posting.encode())]);
+                rows.push(vec![count(*key), Cell::Bytes(posting.encode())]);
             }
         }
         enter(all, &POSTINGS, rows).await
     }
 }
 
-async fn stored_session(all: &mut SqliteConnection, key: &Id) -> Result<Option<Session>, sqlx::Error> {
+async fn stored_session(all: &mut SqliteConnection, key: &Key) -> Result<Option<Session>, sqlx::Error> {
     const FIND: &str =
         "SELECT first, last, count, ended, name FROM sessions WHERE key = ? ORDER BY first DESC LIMIT 1";
     let row = sqlx::query(FIND).bind(key.as_slice()).fetch_optional(all).await?;
@@ -426,7 +454,7 @@ async fn stored_session(all: &mut SqliteConnection, key: &Id) -> Result<Option<S
 
 fn post(term: i64, n: i64, there: bool, changes: &mut Changes) {
     let at = u16::try_from(n % BLOCK).unwrap_or_default();
-    changes.postings.entry(posting_key(term, n / BLOCK)).or_default().push((at, there));
+    changes.postings.push((posting_key(term, n / BLOCK), at, there));
 }
 
 /// Where the posting of a term in a block is stored.
@@ -434,18 +462,38 @@ pub(crate) fn posting_key(term: i64, block: i64) -> i64 {
     (term << BLOCK_BITS) | (block & ((1 << BLOCK_BITS) - 1))
 }
 
-/// What exchanges of one session have in common: who, on what, and the client's word for it or the token.
-/// Acts on Portcullis itself are no sessions.
-fn session_key(opened: &Opened) -> Option<Id> {
+/// What exchanges of one session have in common: who, on what, by the numbers of their terms, and the client's
+/// word for it or the token. Acts on Portcullis itself are no sessions.
+fn session_key(opened: &Opened, numbers: &[i64]) -> Option<Key> {
     let caller = opened.caller.as_ref()?;
-    let token = caller.token.as_ref().map(|token| token.digest.as_bytes()).unwrap_or_default();
-    let said: &[u8] = &opened.session;
-    if opened.resource.contains('/') || (said.is_empty() && token.is_empty()) {
+    let token = caller.token.as_ref().map(|token| token.digest.as_str()).unwrap_or_default();
+    let said = !opened.session.is_empty();
+    if opened.resource.contains('/') || (!said && token.is_empty()) {
         return None;
     }
-    let mark = if said.is_empty() { [b"token\0", token].concat() } else { [b"said\0\0", said].concat() };
-    let who = terms::caller_id(caller);
-    Some(id(&sha256(&[who.as_bytes(), b"\0", opened.resource.as_bytes(), b"\0", &mark].concat())))
+    let mark = if said { id(&opened.session) } else { half_of(token) };
+    // The caller's term comes first, then its groups' and the resource's.
+    let (who, what) = (numbers.first()?, numbers.get(caller.groups.len().saturating_add(1))?);
+    // A word of the client's never stands for a token.
+    let what = if said { -what } else { *what };
+    let mut key = Key::default();
+    let bytes = who.to_le_bytes().into_iter().chain(what.to_le_bytes()).chain(mark);
+    key.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
+    Some(key)
+}
+
+/// The first half of a digest in hex; what is none is digested.
+fn half_of(digest: &str) -> Id {
+    let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let mut half = Id::default();
+    let pairs = digest.as_bytes().chunks_exact(2);
+    for (to, pair) in half.iter_mut().zip(pairs) {
+        match (pair.first().and_then(digit), pair.last().and_then(digit)) {
+            (Some(high), Some(low)) => *to = (high << 4) | low,
+            _ => return id(&sha256(digest.as_bytes())),
+        }
+    }
+    if digest.len() < 32 { id(&sha256(digest.as_bytes())) } else { half }
 }
 
 /// The first sixteen bytes; an id that is none of ours is filled up.

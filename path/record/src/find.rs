@@ -19,6 +19,26 @@ use crate::posting::{BLOCK, Bits, Posting};
 use crate::terms::{self, Facet};
 use crate::{LedgerError, Reader, text};
 
+/// Rows with what else is told in a line, among some or all.
+macro_rules! select {
+    ($among:literal) => {
+        concat!(
+            "SELECT e.*, f.id AS session_id, s.count AS session_count, s.ended AS session_ended, ",
+            "s.name AS session_name ",
+            "FROM exchanges e LEFT JOIN exchanges f ON f.n = e.session LEFT JOIN sessions s ON s.first = e.n ",
+            "WHERE ",
+            $among,
+            "e.n >= ?1 AND e.n < ?2 AND e.arrived >= ?3 AND e.arrived < ?4 ",
+            "AND (?5 IS NULL OR ?5 IN (e.subject, e.email, e.caller)) ",
+            "AND (?6 IS NULL OR e.issuer = ?6) AND (?7 IS NULL OR e.subject = ?7) ",
+            "AND (?8 IS NULL OR e.session = ?8) ",
+            "AND (?9 IS NULL OR instr(coalesce(e.operations, ''), ' ' || ?9 || ' ') = 0) ",
+            "AND (?10 = 0 OR s.first IS NOT NULL) ",
+            "ORDER BY e.n DESC LIMIT ?11"
+        )
+    };
+}
+
 /// Blocks whose postings are read at once.
 const WINDOW: i64 = 64;
 /// The most rows read at once.
@@ -337,29 +357,8 @@ impl<'a> Search<'a> {
         numbers: Option<&[i64]>,
         found: &mut Vec<SqliteRow>,
     ) -> Result<(), sqlx::Error> {
-        const AMONG: &str =
-            "SELECT e.*, f.id AS session_id, s.count AS session_count, s.ended AS session_ended,
-              s.name AS session_name
-            FROM exchanges e LEFT JOIN exchanges f ON f.n = e.session LEFT JOIN sessions s ON s.first = e.n
-            WHERE e.n IN (SELECT value FROM json_each(?12))
-              AND e.n >= ?1 AND e.n < ?2 AND e.arrived >= ?3 AND e.arrived < ?4
-              AND (?5 IS NULL OR ?5 IN (e.subject, e.email, e.caller))
-              AND (?6 IS NULL OR e.issuer = ?6) AND (?7 IS NULL OR e.subject = ?7)
-              AND (?8 IS NULL OR e.session = ?8)
-              AND (?9 IS NULL OR instr(coalesce(e.operations, ''), ' ' || ?9 || ' ') = 0)
-              AND (?10 = 0 OR s.first IS NOT NULL)
-            ORDER BY e.n DESC LIMIT ?11";
-        const RANGE: &str =
-            "SELECT e.*, f.id AS session_id, s.count AS session_count, s.ended AS session_ended,
-              s.name AS session_name
-            FROM exchanges e LEFT JOIN exchanges f ON f.n = e.session LEFT JOIN sessions s ON s.first = e.n
-            WHERE e.n >= ?1 AND e.n < ?2 AND e.arrived >= ?3 AND e.arrived < ?4
-              AND (?5 IS NULL OR ?5 IN (e.subject, e.email, e.caller))
-              AND (?6 IS NULL OR e.issuer = ?6) AND (?7 IS NULL OR e.subject = ?7)
-              AND (?8 IS NULL OR e.session = ?8)
-              AND (?9 IS NULL OR instr(coalesce(e.operations, ''), ' ' || ?9 || ' ') = 0)
-              AND (?10 = 0 OR s.first IS NOT NULL)
-            ORDER BY e.n DESC LIMIT ?11";
+        const AMONG: &str = select!("e.n IN (SELECT value FROM json_each(?12)) AND ");
+        const RANGE: &str = select!("");
         let (since, until) = self.times();
         let exactly = self.filter.exactly.as_ref();
         let query = sqlx::query(if numbers.is_some() { AMONG } else { RANGE })

@@ -1,7 +1,5 @@
 //! By which words an exchange is found: one letter for what the word is, and the word.
 
-use std::collections::BTreeSet;
-
 use crate::leaf::{Finding, Refused, Sealed};
 use crate::opened::{Caller, Opened};
 
@@ -36,7 +34,11 @@ pub(crate) enum Facet {
 impl Facet {
     /// The word as the index has it.
     pub(crate) fn term(self, word: &str) -> String {
-        let letter = match self {
+        [self.letter(), word].concat()
+    }
+
+    fn letter(self) -> &'static str {
+        match self {
             Self::Caller => "c:",
             Self::Group => "g:",
             Self::Resource => "r:",
@@ -46,8 +48,7 @@ impl Facet {
             Self::Outcome => "o:",
             Self::Masked => "x:",
             Self::Revealed => "v:",
-        };
-        [letter, word].concat()
+        }
     }
 }
 
@@ -56,58 +57,99 @@ pub(crate) fn caller_id(caller: &Caller) -> String {
     [caller.issuer.as_str(), "#", &caller.subject].concat()
 }
 
-fn of_caller(caller: &Caller, into: &mut BTreeSet<String>) {
-    into.insert(Facet::Caller.term(&caller_id(caller)));
-    into.extend(caller.groups.iter().map(|group| Facet::Group.term(group)));
+/// The terms of one exchange, one behind the other: made for every leaf, so kept and filled anew.
+#[derive(Debug, Default)]
+pub(crate) struct Terms {
+    text: String,
+    ends: Vec<usize>,
 }
 
-fn of_findings(findings: &[Finding], into: &mut BTreeSet<String>) {
-    for finding in findings {
-        for (facet, count) in [(Facet::Masked, finding.masked), (Facet::Revealed, finding.revealed)] {
-            // Classes nest: whoever looks for `pii` means `pii.email` too.
-            let dots = finding.class.match_indices('.').map(|(at, _)| at).chain([finding.class.len()]);
-            let classes = dots.filter(|_| count > 0).filter_map(|end| finding.class.get(..end));
-            into.extend(classes.map(|class| facet.term(class)));
+impl Terms {
+    /// Forgets what is in it.
+    pub(crate) fn clear(&mut self) {
+        self.text.clear();
+        self.ends.clear();
+    }
+
+    /// Adds a term that is no word of a facet.
+    pub(crate) fn add(&mut self, term: &str) {
+        self.text.push_str(term);
+        self.ends.push(self.text.len());
+    }
+
+    /// Adds a word. The same one may come twice.
+    fn put(&mut self, facet: Facet, word: &str) {
+        self.text.push_str(facet.letter());
+        self.add(word);
+    }
+
+    /// Adds a caller's id.
+    fn put_caller(&mut self, caller: &Caller) {
+        for part in [Facet::Caller.letter(), &caller.issuer, "#", &caller.subject] {
+            self.text.push_str(part);
+        }
+        self.ends.push(self.text.len());
+    }
+
+    /// All of them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
+        let starts = std::iter::once(&0).chain(&self.ends);
+        starts.zip(&self.ends).filter_map(|(start, end)| self.text.get(*start..*end))
+    }
+
+    fn of_caller(&mut self, caller: &Caller) {
+        self.put_caller(caller);
+        caller.groups.iter().for_each(|group| self.put(Facet::Group, group));
+    }
+
+    fn of_findings(&mut self, findings: &[Finding]) {
+        for finding in findings {
+            for (facet, count) in [(Facet::Masked, finding.masked), (Facet::Revealed, finding.revealed)] {
+                // Classes nest: whoever looks for `pii` means `pii.email` too.
+                let dots = finding.class.match_indices('.').map(|(at, _)| at).chain([finding.class.len()]);
+                let classes = dots.filter(|_| count > 0).filter_map(|end| finding.class.get(..end));
+                classes.for_each(|class| self.put(facet, class));
+            }
         }
     }
-}
 
-/// What is known of an exchange when it is opened.
-pub(crate) fn opened(opened: &Opened) -> BTreeSet<String> {
-    let mut terms = BTreeSet::from([RUNNING.to_owned(), Facet::Resource.term(&opened.resource)]);
-    if let Some(caller) = &opened.caller {
-        of_caller(caller, &mut terms);
-    }
-    for operation in &opened.operations {
-        terms.insert(Facet::Class.term(&operation.class));
-        if !operation.model.is_empty() {
-            terms.insert(Facet::Model.term(&operation.model));
+    /// What is known of an exchange when it is opened: its caller first, if it has one, then its resource.
+    pub(crate) fn opened(&mut self, opened: &Opened) {
+        if let Some(caller) = &opened.caller {
+            self.of_caller(caller);
         }
+        self.put(Facet::Resource, &opened.resource);
+        self.add(RUNNING);
+        for operation in &opened.operations {
+            self.put(Facet::Class, &operation.class);
+            if !operation.model.is_empty() {
+                self.put(Facet::Model, &operation.model);
+            }
+        }
+        if let Some(decision) = &opened.decision {
+            self.put(Facet::Ruling, &decision.ruling);
+        }
+        self.of_findings(&opened.disclosed);
     }
-    terms.extend(opened.decision.as_ref().map(|decision| Facet::Ruling.term(&decision.ruling)));
-    of_findings(&opened.disclosed, &mut terms);
-    terms
-}
 
-/// What is known of it when it is sealed.
-pub(crate) fn sealed(sealed: &Sealed) -> BTreeSet<String> {
-    let mut terms = BTreeSet::from([Facet::Outcome.term(&sealed.outcome)]);
-    of_findings(&sealed.findings, &mut terms);
-    terms
+    /// What is known of it when it is sealed.
+    pub(crate) fn sealed(&mut self, sealed: &Sealed) {
+        self.put(Facet::Outcome, &sealed.outcome);
+        self.of_findings(&sealed.findings);
+    }
+
+    /// What is known of one that came no further than the door.
+    pub(crate) fn refused(&mut self, refused: &Refused) {
+        if let Some(caller) = &refused.caller {
+            self.of_caller(caller);
+        }
+        self.put(Facet::Outcome, at_the_door(refused));
+    }
 }
 
 /// How one ended that came no further than the door: not all that is said there is a refusal.
 pub(crate) fn at_the_door(refused: &Refused) -> &'static str {
     if refused.refusal.is_some() { "refused" } else { "completed" }
-}
-
-/// What is known of one that came no further than the door.
-pub(crate) fn refused(refused: &Refused) -> BTreeSet<String> {
-    let mut terms = BTreeSet::from([Facet::Outcome.term(at_the_door(refused))]);
-    if let Some(caller) = &refused.caller {
-        of_caller(caller, &mut terms);
-    }
-    terms
 }
 
 #[cfg(test)]
@@ -117,8 +159,9 @@ mod tests {
     #[test]
     fn a_data_class_is_found_by_what_it_is_in() {
         let finding = Finding { class: "pii.email.work".to_owned(), masked: 2, revealed: 0 };
-        let mut terms = BTreeSet::new();
-        of_findings(&[finding], &mut terms);
-        assert_eq!(terms.into_iter().collect::<Vec<_>>(), ["x:pii", "x:pii.email", "x:pii.email.work"]);
+        let mut terms = Terms::default();
+        terms.of_findings(&[finding]);
+        let terms: Vec<&str> = terms.iter().collect();
+        assert_eq!(terms, ["x:pii", "x:pii.email", "x:pii.email.work"]);
     }
 }
