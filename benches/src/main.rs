@@ -1,8 +1,8 @@
 //! Measures what standing in the path costs: the same requests to the same upstream directly, through
-//! nginx as a plain proxy, and through Portcullis with everything on, in one run. `cargo xtask bench`
+//! nginx as a plain proxy, a plain proxy of our own libraries, and Portcullis with everything on, in one run. `cargo xtask bench`
 //! builds and starts it.
 //!
-//! Everything shares one machine, so the figures are for comparing, not for quoting. The three take
+//! Everything shares one machine, so the figures are for comparing, not for quoting. The targets take
 //! turns in short slices, so that what else the machine does hits all of them.
 #![allow(
     clippy::disallowed_methods,
@@ -15,6 +15,7 @@
 
 mod figures;
 mod load;
+mod plain;
 mod targets;
 mod token;
 mod upstream;
@@ -33,7 +34,8 @@ const SCENARIOS: [Scenario; 3] = [
 /// Each target gets its time in so many slices.
 const SLICES: u32 = 3;
 const SECONDS: u32 = 6;
-const USAGE: &str = "usage: cargo xtask bench [--json] [--seconds N] [--targets direct,nginx,portcullis]";
+const USAGE: &str =
+    "usage: cargo xtask bench [--json] [--seconds N] [--targets direct,nginx,plain,portcullis]";
 
 struct Wanted {
     json: bool,
@@ -42,6 +44,10 @@ struct Wanted {
 }
 
 fn main() {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if let [plain::PROXY, listen, upstream] = words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        return plain::serve(listen, upstream);
+    }
     let wanted = wanted().unwrap_or_else(|| panic!("{USAGE}"));
     let figures = measure(&wanted);
     let text = if wanted.json { figures::json(&figures) } else { figures::table(&figures) };
@@ -49,7 +55,7 @@ fn main() {
 }
 
 fn wanted() -> Option<Wanted> {
-    let all = ["direct", "nginx", "portcullis"].map(str::to_owned).to_vec();
+    let all = ["direct", "nginx", "plain", "portcullis"].map(str::to_owned).to_vec();
     let mut wanted = Wanted { json: false, seconds: SECONDS, targets: all };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {

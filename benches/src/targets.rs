@@ -9,6 +9,7 @@ use e2e::process::{Part, free_address};
 use serde_json::json;
 use tempfile::TempDir;
 
+use crate::plain;
 use crate::upstream::Upstream;
 
 /// Where requests go, and with what.
@@ -23,6 +24,7 @@ pub(crate) struct Target {
 pub(crate) struct Targets {
     pub(crate) list: Vec<Target>,
     _nginx: Option<(Part, TempDir)>,
+    _plain: Option<Part>,
     _gateway: Option<Gateway>,
 }
 
@@ -72,13 +74,18 @@ http {
 impl Targets {
     /// Starts those that are named.
     pub(crate) async fn start(names: &[String], upstream: &Upstream) -> Self {
-        let mut targets = Self { list: Vec::new(), _nginx: None, _gateway: None };
+        let mut targets = Self { list: Vec::new(), _nginx: None, _plain: None, _gateway: None };
         for name in names {
             let (address, path) = match name.as_str() {
                 "direct" => (upstream.address, "/v1/chat/completions"),
                 "nginx" => {
                     let address = free_address();
                     targets._nginx = Some(nginx(address, upstream.address).await);
+                    (address, "/v1/chat/completions")
+                }
+                "plain" => {
+                    let (address, part) = plain::start(upstream.address).await;
+                    targets._plain = Some(part);
                     (address, "/v1/chat/completions")
                 }
                 "portcullis" => {

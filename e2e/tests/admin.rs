@@ -40,7 +40,7 @@ struct Documented {
     schema: Option<String>,
 }
 
-fn documented(document: &Value, session: &str, caller: &str) -> Vec<Documented> {
+fn documented(document: &Value, (session, hold): (&str, &str), caller: &str) -> Vec<Documented> {
     let mut calls = Vec::new();
     for (path, operations) in document["paths"].as_object().unwrap() {
         for (method, operation) in operations.as_object().unwrap() {
@@ -54,6 +54,7 @@ fn documented(document: &Value, session: &str, caller: &str) -> Vec<Documented> 
                     "session" => session.to_owned(),
                     "resource" => "llama".to_owned(),
                     "caller" => key(caller),
+                    "hold" => hold.to_owned(),
                     other => panic!("give `{other}` a value here"),
                 };
                 path = path.replace(&format!("{{{name}}}"), &value);
@@ -61,7 +62,8 @@ fn documented(document: &Value, session: &str, caller: &str) -> Vec<Documented> 
             let schema = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].as_str();
             let body = schema.map(|schema| match schema.rsplit('/').next().unwrap() {
                 "ProposedSet" => json!({ "files": [{ "name": "a.cedar", "text": "permit (principal, action, resource);" }] }),
-                "Reason" | "Ending" => json!({ "reason": "a test" }),
+                "NewHold" => json!({ "reason": "a test", "resource": "llama" }),
+                "Reason" | "Ending" | "Release" => json!({ "reason": "a test" }),
                 other => panic!("give a `{other}` here"),
             });
             let answer =
@@ -114,7 +116,11 @@ async fn every_call_is_closed_to_strangers_and_other_groups_and_leaves_one_seale
     let block = format!("/callers/{}/block", key(&somebody));
     let blocked = call(&gateway, Method::PUT, &block, Some(&alice), None).await;
     ids.insert(blocked.headers["x-request-id"].to_str().unwrap().to_owned(), "a block".to_owned());
-    let calls = documented(&document.json(), &session, &somebody);
+    let new = json!({ "reason": "a test", "caller": "nobody" });
+    let held = call(&gateway, Method::POST, "/holds", Some(&alice), Some(&new)).await;
+    ids.insert(held.headers["x-request-id"].to_str().unwrap().to_owned(), "a hold".to_owned());
+    let held = held.json()["id"].as_str().unwrap().to_owned();
+    let calls = documented(&document.json(), (&session, &held), &somebody);
     assert!(calls.len() >= 15, "{}", calls.len());
     let mut wanted: BTreeMap<String, (String, &str, Option<&str>)> = BTreeMap::new();
     let mut answers: Vec<Value> = Vec::new();

@@ -21,6 +21,7 @@ const PACKAGES: &[(&str, &str, &str)] = &[
     ("glewlwyd", "glewlwyd", "a second OpenID provider, of another make"),
     ("age", "age", "opens what an auditor was handed of a sealed recording"),
     ("nginx", "nginx", "what the benchmark measures Portcullis against"),
+    ("zstd", "zstd", "unpacks compressed segments for the verifier in Python"),
     ("chromium", "chromium", "the browser that people sign in with"),
 ];
 const NODE_AT_LEAST: u32 = 20;

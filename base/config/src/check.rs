@@ -8,6 +8,7 @@ mod fields;
 mod identity;
 mod login;
 mod resource;
+mod retention;
 mod seal;
 mod state;
 
@@ -18,7 +19,9 @@ use std::path::{Path, PathBuf};
 use crate::fault::{Gathered, shown};
 use crate::keys::FILE;
 use crate::reader::{Item, Mapping, WordOr};
-use crate::usable::{Config, DenyList, Durability, Ledger, Limits, Listener, Policies, Resource, Tls};
+use crate::usable::{
+    Config, DenyList, Durability, Finding, Ledger, Limits, Listener, Policies, Resource, Tls,
+};
 use crate::{value, yaml};
 
 pub use age::x25519::Recipient as AgeRecipient;
@@ -226,9 +229,23 @@ fn ledger(file: &Mapping<'_>, base: &Base) -> Option<Ledger> {
     let queue = section.number("queue");
     let write_timeout = section.duration("write_timeout");
     let dir = dir?;
+    let retention = retention::retention(&section)?;
     let checkpoints = checkpoints::checkpoints(&section, &dir, base)?;
+    let finding =
+        Finding { session_idle: section.duration("session_idle"), full_text: section.flag("full_text") };
     let seal_to = seal::seal_to(&section);
-    Some(Ledger { dir, durability, segment_bytes, queue, write_timeout, reserve_bytes, checkpoints, seal_to })
+    Some(Ledger {
+        dir,
+        durability,
+        segment_bytes,
+        queue,
+        write_timeout,
+        reserve_bytes,
+        checkpoints,
+        finding,
+        retention,
+        seal_to,
+    })
 }
 
 fn limits(section: &Mapping<'_>) -> Limits {

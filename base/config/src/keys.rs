@@ -8,6 +8,7 @@ mod fields;
 mod identity;
 mod login;
 mod resource;
+mod retention;
 mod seal;
 mod state;
 
@@ -16,6 +17,7 @@ use checkpoints::CHECKPOINTS;
 use console::CONSOLE;
 use identity::ISSUER;
 use resource::RESOURCE;
+use retention::RETENTION;
 use state::STATE;
 
 use crate::table::{Absent, Key, Kind, Section, Shape, Word};
@@ -102,6 +104,25 @@ pub(crate) const FILE: Section = Section {
     ],
 };
 
+/// How a listener is secured.
+const SECURED: Key = Key {
+    name: "tls",
+    shape: Shape::WordOr(
+        &[("local", "a certificate authority of the gateway's own, made on first start")],
+        &TLS,
+    ),
+    absent: Absent::Nothing("plain HTTP"),
+    doc: "How it is secured. Plain HTTP is for loopback only, unless `plain: allowed`.",
+};
+
+/// Whether a listener may do without TLS where others can reach it.
+const PLAIN: Key = Key {
+    name: "plain",
+    shape: Shape::Choice(ALLOWED),
+    absent: Absent::Nothing("refused beyond loopback"),
+    doc: "Allows plain HTTP on an address that others can reach: tokens travel readable.",
+};
+
 const LISTENER: Section = Section {
     name: "listener",
     doc: "One address to listen on. May be written as the address alone.",
@@ -112,21 +133,8 @@ const LISTENER: Section = Section {
             absent: Absent::Fault,
             doc: "The address. Port 0 lets the system choose.",
         },
-        Key {
-            name: "tls",
-            shape: Shape::WordOr(
-                &[("local", "a certificate authority of the gateway's own, made on first start")],
-                &TLS,
-            ),
-            absent: Absent::Nothing("plain HTTP"),
-            doc: "How it is secured. Plain HTTP is for loopback only, unless `plain: allowed`.",
-        },
-        Key {
-            name: "plain",
-            shape: Shape::Choice(ALLOWED),
-            absent: Absent::Nothing("refused beyond loopback"),
-            doc: "Allows plain HTTP on an address that others can reach: tokens travel readable.",
-        },
+        SECURED,
+        PLAIN,
     ],
 };
 
@@ -238,10 +246,28 @@ const LEDGER: Section = Section {
             doc: "Kept free for seals, so that what was begun can be closed when the disk is full.",
         },
         Key {
+            name: "session_idle",
+            shape: Shape::Duration("1m", "24h"),
+            absent: Absent::Is("30m"),
+            doc: "Exchanges of one token on one resource are one session until it is silent for so long. A client that sends the header `x-portcullis-session` says itself what belongs together. Changed, the index is made anew at the next start.",
+        },
+        Key {
+            name: "full_text",
+            shape: Shape::Flag,
+            absent: Absent::Is("false"),
+            doc: "Whether words of requests and answers are indexed, for `sessions list --text`. What any masking rule finds in them is left out, for everybody, and so are sealed bodies. Whoever reads the file `index.sqlite` reads the words. Changed, the index is made anew at the next start.",
+        },
+        Key {
             name: "checkpoints",
             shape: Shape::Section(&CHECKPOINTS),
             absent: Absent::Is("{}"),
             doc: "Proof that the record is not changed later.",
+        },
+        Key {
+            name: "retention",
+            shape: Shape::Section(&RETENTION),
+            absent: Absent::Is("{}"),
+            doc: "How long bodies are kept.",
         },
         seal::SEAL_TO,
     ],

@@ -33,14 +33,15 @@ pub use reference::reference_markdown;
 pub use schema::json_schema;
 pub use secret::{MAX_SECRET_BYTES, SecretError, SecretRef};
 pub use starter::{StarterAnswers, StarterFiles, starter};
-pub use usable::{Admin, BackchannelLogout, Checkpoints, ClientAuth, Introspection, Userinfo};
+pub use usable::{Admin, BackchannelLogout, Checkpoints, ClientAuth, Finding, Introspection, Userinfo};
 pub use usable::{
-    ClaimRule, ClaimTest, Config, Credential, DenyList, Disclose, Durability, Field, FieldPlace, GroupRule,
-    Groups, HiddenField, Issuer, IssuerKind, IssuerLogin, LOGIN_METADATA_PATH, Ledger, Limits, Listener, Mfa,
+    ClaimRule, ClaimTest, Config, Credential, DenyList, Disclose, Durability, FieldPlace, FieldRule,
+    GroupRule, Groups, Issuer, IssuerKind, IssuerLogin, LOGIN_METADATA_PATH, Ledger, Limits, Listener, Mfa,
     OnTokenExpiry, Policies, Resource, ResourceKind, Route, ServerKind, State, Timeouts, Tls, UnknownStreams,
     UpstreamTls,
 };
 pub use usable::{Console, Session, SignIn};
+pub use usable::{Keep, Retention};
 pub use watch::Watched;
 
 /// The largest file, in bytes.

@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn what_it_writes_is_read_back() {
         let name = ResourceName::new("llama").unwrap();
-        for server in ServerKind::MODELS {
+        for server in ServerKind::models() {
             let files = starter(&StarterAnswers { credential: Some("env:KEY"), ..answers(&name, server) });
             let config = read(&files).unwrap();
             assert!(files.yaml.lines().count() <= 15);

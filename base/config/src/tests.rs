@@ -10,6 +10,7 @@ mod faults;
 mod fields;
 mod hostile;
 mod login;
+mod retention;
 mod seal;
 
 use std::path::{Path, PathBuf};

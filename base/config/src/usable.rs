@@ -6,9 +6,11 @@ mod asked;
 mod checkpoints;
 mod console;
 mod fields;
+mod finding;
 mod identity;
 mod login;
 mod resource;
+mod retention;
 mod state;
 
 use std::collections::BTreeMap;
@@ -20,13 +22,13 @@ pub use admin::Admin;
 pub use asked::{BackchannelLogout, ClientAuth, Introspection, Userinfo};
 pub use checkpoints::Checkpoints;
 pub use console::{Console, Session, SignIn};
-pub use fields::{Disclose, Field, FieldPlace, HiddenField};
+pub use fields::Disclose;
+pub use finding::Finding;
 pub use identity::{ClaimRule, ClaimTest, GroupRule, Groups, Issuer, IssuerKind, Mfa};
 pub use login::{IssuerLogin, LOGIN_METADATA_PATH};
-pub use resource::{
-    Credential, OnTokenExpiry, Resource, ResourceKind, Route, ServerKind, Timeouts, UnknownStreams,
-    UpstreamTls,
-};
+pub use model::{Durability, FieldPlace, FieldRule, ServerKind, UnknownStreams};
+pub use resource::{Credential, OnTokenExpiry, Resource, ResourceKind, Route, Timeouts, UpstreamTls};
+pub use retention::{Keep, Retention};
 pub use state::State;
 
 /// Everything one file says.
@@ -118,6 +120,10 @@ pub struct Ledger {
     pub reserve_bytes: u64,
     /// Signed checkpoints of it.
     pub checkpoints: Checkpoints,
+    /// How it is made findable.
+    pub finding: Finding,
+    /// How long bodies are kept.
+    pub retention: Retention,
     /// The age recipients who alone can read what was said. None: it is recorded in the clear.
     pub seal_to: Vec<age::x25519::Recipient>,
 }
@@ -134,18 +140,11 @@ impl Ledger {
             queue: 4096,
             write_timeout: Duration::from_secs(5),
             reserve_bytes: 16 << 20,
+            finding: Finding::default(),
+            retention: Retention::default(),
             seal_to: Vec::new(),
         }
     }
-}
-
-/// What an acknowledged write survives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Durability {
-    /// The death of the process, by `kill -9` too.
-    Process,
-    /// The death of the machine: each group of writes ends in `fdatasync`.
-    Disk,
 }
 
 /// What one gateway takes on at once.

@@ -1,5 +1,6 @@
 //! One small document, read whole: discovery, keys, a token endpoint's answer.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,6 +49,18 @@ impl Fetcher {
     /// A fetcher for plain HTTP on this machine alone: it needs no certificates, and refuses `https`.
     pub fn loopback(timeout: Duration) -> Self {
         Self { tls: None, timeout }
+    }
+
+    /// A fetcher for what lies at `plain` HTTP on this machine, or else behind TLS. `ca_file` holds
+    /// certificates to trust instead of the system's; with one, `https` is never refused.
+    ///
+    /// # Errors
+    /// As [`Fetcher::new`].
+    pub fn choose(plain: bool, ca_file: Option<&Path>, timeout: Duration) -> Result<Self, DialError> {
+        match ca_file {
+            None if plain => Ok(Self::loopback(timeout)),
+            ca_file => Self::new(&Trust::of(ca_file), timeout),
+        }
     }
 
     /// Reads the document at `url`, at most `limit` bytes of it.

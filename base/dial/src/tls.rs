@@ -18,6 +18,13 @@ pub enum Trust {
     File(PathBuf),
 }
 
+impl Trust {
+    /// The certificates in `file` if one is given, else the system's.
+    pub fn of(file: Option<&Path>) -> Self {
+        file.map_or(Self::System, |file| Self::File(file.to_owned()))
+    }
+}
+
 /// TLS settings for connections out: TLS 1.2 and 1.3, server names always checked.
 ///
 /// `identity` is a certificate chain and its private key, both PEM files, for servers that ask who we

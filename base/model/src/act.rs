@@ -19,12 +19,22 @@ pub enum Act {
     Revoke,
     /// Keep a caller out, or let it in again.
     Block,
+    /// Keep recordings past their retention, or let them go.
+    Hold,
 }
 
 impl Act {
     /// Every act, in the order above.
-    pub const ALL: [Self; 7] =
-        [Self::View, Self::Replay, Self::Reload, Self::Rotate, Self::Invite, Self::Revoke, Self::Block];
+    pub const ALL: [Self; 8] = [
+        Self::View,
+        Self::Replay,
+        Self::Reload,
+        Self::Rotate,
+        Self::Invite,
+        Self::Revoke,
+        Self::Block,
+        Self::Hold,
+    ];
 
     /// The action's name in policies.
     pub fn as_str(self) -> &'static str {
@@ -36,6 +46,7 @@ impl Act {
             Self::Invite => "invite",
             Self::Revoke => "revoke",
             Self::Block => "block",
+            Self::Hold => "hold",
         }
     }
 }

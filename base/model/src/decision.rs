@@ -11,7 +11,7 @@ pub struct PolicySetHash(pub [u8; 32]);
 
 impl fmt::Display for PolicySetHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&crate::hex(&self.0))
     }
 }
 

@@ -6,28 +6,34 @@
 
 mod act;
 mod adapter;
+mod bytes;
 mod class;
 mod clock;
 mod decision;
 mod exchange;
+mod field;
 mod identity;
 mod layout;
 mod operation;
 mod outcome;
 mod question;
 mod refusal;
+mod server;
 mod understood;
 
 pub use act::{Act, Area};
 pub use adapter::{Adapter, MaySee, Reveal, Usable};
+pub use bytes::{from_hex, hex, same};
 pub use class::{DataClass, DataClassError};
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use decision::{Decision, Judgement, PolicyReason, PolicySetHash, Ruling};
 pub use exchange::{ExchangeId, ResourceName};
+pub use field::{FieldPlace, FieldRule};
 pub use identity::{CallerKind, GroupName, Identity, TokenFacts};
 pub use layout::{Encoding, HeaderField, Lane, Layout, LayoutFault, Piece, Unmasked};
 pub use operation::{Class, Facts, Operation};
-pub use outcome::{Findings, Outcome, Usage};
+pub use outcome::{Durability, Findings, Outcome, Usage};
 pub use question::{AnswerHead, Question, QuestionParts};
 pub use refusal::{Code, Fault, Refusal};
+pub use server::{ServerKind, UnknownStreams};
 pub use understood::{AskedText, Understood};

@@ -1,4 +1,4 @@
-//! How an exchange ended, and what was found in it.
+//! How an exchange ended, what was found in it, and what keeping its record promises.
 
 use std::collections::BTreeMap;
 
@@ -63,4 +63,24 @@ pub struct Findings {
     pub masked: BTreeMap<DataClass, u64>,
     /// Revealed, by class.
     pub revealed: BTreeMap<DataClass, u64>,
+}
+
+impl Findings {
+    /// Counts what was found elsewhere too.
+    pub fn add(&mut self, more: &Self) {
+        for (all, more) in [(&mut self.masked, &more.masked), (&mut self.revealed, &more.revealed)] {
+            for (class, count) in more {
+                *all.entry(class.clone()).or_default() += count;
+            }
+        }
+    }
+}
+
+/// What an acknowledged write to the ledger survives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// The death of the process, by `kill -9` too: the kernel has it. Not a power cut.
+    Process,
+    /// The death of the machine: each group of writes ends in `fdatasync`.
+    Disk,
 }

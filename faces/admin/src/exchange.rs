@@ -20,8 +20,8 @@ use hyper::body::Incoming;
 use jiff::Timestamp;
 use mask::{Masked, Masker, Part};
 use model::{
-    AnswerHead, Clock, Code, ExchangeId, Facts, Identity, Outcome, Question, QuestionParts, Refusal, Reveal,
-    Unmasked,
+    AnswerHead, Clock, Code, Decision, ExchangeId, Facts, Identity, Outcome, Question, QuestionParts,
+    Refusal, Reveal, Unmasked,
 };
 use record::{Administering, LedgerError, Record};
 use resolve::NormalPath;
@@ -34,7 +34,7 @@ use crate::input::Query;
 use crate::recall::Recall;
 use crate::refuse::{self, Turned};
 use crate::table::{self, Call, Found, Route};
-use crate::{Admin, SMALL, callers, input, me, openapi, policies, resources, sessions};
+use crate::{Admin, SMALL, callers, holds, input, me, openapi, policies, resources, sessions};
 
 /// How long a caller may read nothing of an answer that waits for it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -48,6 +48,29 @@ pub(crate) struct Came {
     pub(crate) listener: SocketAddr,
     /// The call's name, once it is known.
     pub(crate) call: &'static str,
+}
+
+impl Came {
+    /// What the record of a known caller's call opens with.
+    pub(crate) fn opening<'a>(
+        &self,
+        route: &'a Route,
+        identity: &'a Identity,
+        decision: &'a Decision,
+        question: &'a Question,
+    ) -> Administering<'a> {
+        Administering {
+            arrived: self.at,
+            client: self.client,
+            identity,
+            area: route.area,
+            act: route.act,
+            name: route.name,
+            decision,
+            question,
+            bodies: route.keeps_bodies,
+        }
+    }
 }
 
 /// A request that has arrived, nothing yet known of it.
@@ -234,17 +257,7 @@ async fn call(
         Ok(permit) => (permit.identity(), permit.decision()),
         Err(denied) => (denied.identity(), denied.decision()),
     };
-    let act = Administering {
-        arrived: came.at,
-        client: came.client,
-        identity,
-        area: route.area,
-        act: route.act,
-        name: route.name,
-        decision,
-        question,
-        bodies: route.keeps_bodies,
-    };
+    let act = came.opening(route, identity, decision, question);
     let mut record = match admin.gateway.ledger().open_act(act).await {
         Ok(record) => record,
         Err(fault) => return refuse::unrecorded(admin, came, &fault, reply).await,
@@ -294,6 +307,7 @@ async fn look(admin: &Admin, asked: &Asked, identity: &Identity) -> Result<Ready
         Call::Resources(call) => Ok(resources::look(admin, call, asked)),
         Call::Policies(_) => Ok(policies::look()),
         Call::Callers(call) => callers::look(admin, call, asked, identity).await,
+        Call::Holds(_) => Ok(holds::look()),
     }
 }
 
@@ -313,6 +327,7 @@ async fn act_on(
         Call::Resources(call) => resources::act(admin, call, asked),
         Call::Policies(call) => policies::act(admin, call, asked, sight).await,
         Call::Callers(call) => callers::act(admin, call, asked, sight).await,
+        Call::Holds(call) => holds::act(admin, call, asked, sight).await,
     }
 }
 

@@ -8,6 +8,7 @@
 mod callers;
 mod document;
 mod exchange;
+mod holds;
 mod input;
 mod me;
 mod openapi;
@@ -38,6 +39,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 
+pub use holds::shown as shown_hold;
 pub use openapi::document as openapi_document;
 
 pub use serve::Running;

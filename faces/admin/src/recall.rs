@@ -46,15 +46,18 @@ impl Recall {
         let Self::Found(recalled) = self else {
             return Object::Session { id: asked.to_owned(), resource: None, model: None, caller: None };
         };
-        let (exchange, id) = (&recalled.exchange, recalled.id.to_string());
-        let caller = caller(exchange).map(person);
-        let Some(opened) = &exchange.opened else {
-            return Object::Session { id, resource: None, model: None, caller };
-        };
-        let model =
-            opened.operations.iter().map(|operation| &operation.model).find(|model| !model.is_empty());
-        Object::Session { id, resource: resource(&opened.resource, gateway), model: model.cloned(), caller }
+        object(recalled.id, &recalled.exchange, gateway)
     }
+}
+
+/// What a recorded exchange is to a policy.
+pub(crate) fn object(id: ExchangeId, exchange: &Exchange, gateway: &Gateway) -> Object {
+    let (id, caller) = (id.to_string(), caller(exchange).map(person));
+    let Some(opened) = &exchange.opened else {
+        return Object::Session { id, resource: None, model: None, caller };
+    };
+    let model = opened.operations.iter().map(|operation| &operation.model).find(|model| !model.is_empty());
+    Object::Session { id, resource: resource(&opened.resource, gateway), model: model.cloned(), caller }
 }
 
 /// A resource by its recorded name, with the kind it has now; none for what is no resource.

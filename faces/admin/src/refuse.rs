@@ -7,7 +7,7 @@ use gateway::reply::Reply;
 use http::Method;
 use http::request::Parts;
 use model::{Code, Decision, Findings, Identity, Outcome, Question, Refusal, Ruling};
-use record::{Administering, LedgerError, Record, Sealing, Spoken, Stranger, Words};
+use record::{LedgerError, Record, Sealing, Spoken, Stranger, Words};
 
 use crate::exchange::Came;
 use crate::table::Route;
@@ -69,17 +69,7 @@ pub(crate) async fn unjudged(
 ) {
     let policy_set = admin.gateway.authorizer().current().hash();
     let decision = Decision { ruling: Ruling::Denied, judgements: Vec::new(), policy_set };
-    let act = Administering {
-        arrived: came.at,
-        client: came.client,
-        identity,
-        area: route.area,
-        act: route.act,
-        name: route.name,
-        decision: &decision,
-        question,
-        bodies: route.keeps_bodies,
-    };
+    let act = came.opening(route, identity, &decision, question);
     match admin.gateway.ledger().open_act(act).await {
         Ok(record) => caller(admin, record, came, refusal, reply).await,
         Err(fault) => unrecorded(admin, came, &fault, reply).await,

@@ -137,12 +137,17 @@ impl Remask {
                 let mut all = self.end(time);
                 let text = String::from_utf8_lossy(&frame.data);
                 let (text, findings) = mask::mask_text(&self.rules, &*self.viewer, &text);
-                self.count(&findings);
+                self.findings.add(&findings);
                 all.push(seen(time, Kind::SpokenData, Bytes::from(text)));
                 all
             }
             Kind::Unspecified => Vec::new(),
         }
+    }
+
+    /// It is known by now how the answer ended.
+    pub(crate) fn ends(&mut self, ended: Ended) {
+        self.ended = ended;
     }
 
     /// The frames are over: gives what was held.
@@ -167,7 +172,7 @@ impl Remask {
         let bytes = self.request.split().freeze();
         let pushed = masker.push(Unmasked { exchange: self.exchange, bytes });
         let whole = pushed.and_then(|first| Ok((first, masker.finish()?)));
-        self.count(masker.findings());
+        self.findings.add(masker.findings());
         match whole {
             Ok((first, rest)) => (joined([first, rest]), self.request_cut),
             // Cut JSON is no JSON; what can't be read is not shown.
@@ -178,15 +183,6 @@ impl Remask {
     /// What was masked for this reader, and what was revealed to it.
     pub(crate) fn findings(&self) -> &Findings {
         &self.findings
-    }
-
-    fn count(&mut self, more: &Findings) {
-        for (class, count) in &more.masked {
-            *self.findings.masked.entry(class.clone()).or_default() += count;
-        }
-        for (class, count) in &more.revealed {
-            *self.findings.revealed.entry(class.clone()).or_default() += count;
-        }
     }
 
     fn sees(&self) -> MaySee {
@@ -221,8 +217,7 @@ impl Remask {
         match masker.push(Unmasked { exchange: self.exchange, bytes }) {
             Ok(masked) => some(time, joined([masked])),
             Err(_) => {
-                let findings = masker.findings().clone();
-                self.count(&findings);
+                self.findings.add(masker.findings());
                 self.answer = Answer::Lost;
                 vec![hidden(time, length)]
             }
@@ -253,8 +248,7 @@ impl Remask {
             (Ended::Whole, Ok(rest)) => joined([rest]),
             _ => Bytes::new(),
         };
-        let findings = masker.findings().clone();
-        self.count(&findings);
+        self.findings.add(masker.findings());
         self.answer = Answer::Lost;
         some(time, rest)
     }

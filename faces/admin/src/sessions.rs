@@ -1,116 +1,195 @@
 //! Sessions: what was recorded, masked again for whoever reads it.
 
+mod export;
+mod follow;
+mod listed;
 mod played;
+mod schemas;
 
 use authorize::{Object, Person};
 use http::Method;
 use model::{Act, Area, Code, Identity, Outcome, Refusal};
-use record::{Cursor, Filter};
-use serde_json::{Value, json};
 
 use crate::exchange::{Answer, Asked, Ready, Sight};
 use crate::recall::{self, Recall};
 use crate::table::{CURSOR, Call, Kind, LIMIT, Param, Route, Shape};
-use crate::{Admin, openapi, paging, views};
+use crate::{Admin, views};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sessions {
     List,
+    Search,
+    Grouped,
+    Export,
+    FollowNext,
     Show,
     Replay,
+    Follow,
     Why,
+}
+
+impl Sessions {
+    /// Whether it is asked of many at once.
+    fn is_of_many(self) -> bool {
+        matches!(self, Self::List | Self::Search | Self::Grouped | Self::Export | Self::FollowNext)
+    }
 }
 
 const ONE: &str = "the `Session`, which is in `Area::\"sessions\"`, its resource and its model";
 
-/// Every parameter of a list, as `record::Filter` has them.
-const FILTERS: &[Param] = &[
+const MANY: &str = "`Session::\"list\"`, in `Area::\"sessions\"` and, as far as it is narrowed, in a resource and of a \
+                    caller";
+const MANY_EACH: &str = "`Session::\"list\"`, as `sessions.list` is, and then on each `Session`: what you may not replay is \
+                         left out";
+
+/// One parameter of a list of exchanges, by its name and meaning.
+const fn text(name: &'static str, doc: &'static str) -> Param {
+    Param { name, shape: Shape::Text, doc }
+}
+
+const CALLER: Param = text(
+    "caller",
+    "Only this caller's: `issuer#subject`, `me`, a subject or an e-mail address. Only the first two narrow the list for a \
+     policy.",
+);
+const GROUP: Param = text("group", "Only of callers who were in this group.");
+const RESOURCE: Param = text("resource", "Only on this resource.");
+const SINCE: Param = Param { name: "since", shape: Shape::Time, doc: "Arrived at this time or later." };
+const UNTIL: Param = Param { name: "until", shape: Shape::Time, doc: "Arrived before this time." };
+
+/// What narrows exchanges, as `record::Filter` has it; `text` comes last.
+const FILTERS: &[Param; 14] = &[
     LIMIT,
     CURSOR,
-    Param {
-        name: "caller",
-        shape: Shape::Text,
-        doc: "Only this caller's: `issuer#subject`, `me`, a subject or an e-mail address. \
-              Only the first two narrow the list for a policy.",
-    },
-    Param { name: "resource", shape: Shape::Text, doc: "Only on this resource." },
-    Param { name: "model", shape: Shape::Text, doc: "Only for this model." },
-    Param { name: "class", shape: Shape::Text, doc: "Only with an operation or act of this class." },
+    CALLER,
+    GROUP,
+    RESOURCE,
+    SINCE,
+    UNTIL,
+    text("session", "Only of this session, as `s-…`."),
+    text("model", "Only for this model."),
+    text("class", "Only with an operation or act of this class."),
     Param {
         name: "ruling",
         shape: Shape::Word(&["allowed", "needs-approvals", "denied"]),
         doc: "Only with this ruling.",
     },
-    Param { name: "outcome", shape: Shape::Word(&OUTCOMES), doc: "Only with this outcome." },
-    Param { name: "since", shape: Shape::Time, doc: "Arrived at this time or later." },
-    Param { name: "until", shape: Shape::Time, doc: "Arrived before this time." },
+    Param {
+        name: "outcome",
+        shape: Shape::Word(&OUTCOMES),
+        doc: "Only with this outcome, or running still.",
+    },
+    text(
+        "masked",
+        "Only where a value of this data class was masked, or of one in it, in request or answer.",
+    ),
+    text("revealed", "Only where a value of this data class was let through, or of one in it."),
 ];
 
-const OUTCOMES: [&str; 6] = ["completed", "refused", "caller-gone", "upstream-lost", "cut", "interrupted"];
+const SEARCH: &[Param] = &with_text();
+
+const fn with_text() -> [Param; 15] {
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n] = *FILTERS;
+    let words = "Only where these words were said in request or answer; words in quotes are a phrase.";
+    [a, b, c, d, e, f, g, h, i, j, k, l, m, n, text("text", words)]
+}
+
+const GROUPED: &[Param] = &[LIMIT, CURSOR, CALLER, GROUP, RESOURCE, SINCE, UNTIL];
+
+const OUTCOMES: [&str; 7] =
+    ["completed", "refused", "caller-gone", "upstream-lost", "cut", "interrupted", "running"];
 // The words stand above because a table can't call; this holds them to the vocabulary.
-const _: () = assert!(OUTCOMES.len() == Outcome::ALL.len());
+const _: () = assert!(OUTCOMES.len() == Outcome::ALL.len() + 1);
+
+/// A call that reads.
+const fn read(
+    (path, name, call): (&'static str, &'static str, Sessions),
+    (act, on): (Act, &'static str),
+    summary: &'static str,
+    answer: Kind,
+    (query, faults): (&'static [Param], &'static [Code]),
+) -> Route {
+    Route {
+        method: Method::GET,
+        path,
+        name,
+        call: Call::Sessions(call),
+        area: Area::Sessions,
+        act,
+        on,
+        summary,
+        query,
+        body: None,
+        answer,
+        faults,
+        keeps_bodies: false,
+    }
+}
 
 pub(crate) const ROUTES: &[Route] = &[
-    Route {
-        method: Method::GET,
-        path: "/sessions",
-        name: "sessions.list",
-        call: Call::Sessions(Sessions::List),
-        area: Area::Sessions,
-        act: Act::View,
-        on: "`Session::\"list\"`, in `Area::\"sessions\"` and, as far as it is narrowed, in a resource and of a caller",
-        summary: "List exchanges, newest first, without what was said in them.",
-        query: FILTERS,
-        body: None,
-        answer: Kind::Json("SessionList"),
-        faults: &[],
-        keeps_bodies: false,
-    },
-    Route {
-        method: Method::GET,
-        path: "/sessions/{session}",
-        name: "sessions.show",
-        call: Call::Sessions(Sessions::Show),
-        area: Area::Sessions,
-        act: Act::Replay,
-        on: ONE,
-        summary: "Show everything recorded of one exchange, masked again by what you may see.",
-        query: &[],
-        body: None,
-        answer: Kind::Json("Session"),
-        faults: &[Code::NotFound],
-        keeps_bodies: false,
-    },
-    Route {
-        method: Method::GET,
-        path: "/sessions/{session}/replay",
-        name: "sessions.replay",
-        call: Call::Sessions(Sessions::Replay),
-        area: Area::Sessions,
-        act: Act::Replay,
-        on: ONE,
-        summary: "The recorded answer, piece by piece with its times, masked again by what you may see.",
-        query: &[],
-        body: None,
-        answer: Kind::Lines("Frame"),
-        faults: &[Code::NotFound, Code::RecordingSealed],
-        keeps_bodies: false,
-    },
-    Route {
-        method: Method::GET,
-        path: "/sessions/{session}/why",
-        name: "sessions.why",
-        call: Call::Sessions(Sessions::Why),
-        area: Area::Sessions,
-        act: Act::View,
-        on: ONE,
-        summary: "Why an exchange was allowed or refused, and what would allow it.",
-        query: &[],
-        body: None,
-        answer: Kind::Json("Why"),
-        faults: &[Code::NotFound],
-        keeps_bodies: false,
-    },
+    read(
+        ("/sessions", "sessions.list", Sessions::List),
+        (Act::View, MANY),
+        "List exchanges, the last recorded first, without what was said in them.",
+        Kind::Json("SessionList"),
+        (FILTERS, &[]),
+    ),
+    read(
+        ("/sessions/search", "sessions.search", Sessions::Search),
+        (Act::Replay, MANY_EACH),
+        "List exchanges by words that were said in them, where words are indexed.",
+        Kind::Json("SessionList"),
+        (SEARCH, &[Code::NotSupported]),
+    ),
+    read(
+        ("/sessions/grouped", "sessions.grouped", Sessions::Grouped),
+        (Act::View, MANY),
+        "List sessions: exchanges of one caller on one resource that belong together. Filters are of the first.",
+        Kind::Json("GroupedList"),
+        (GROUPED, &[]),
+    ),
+    read(
+        ("/sessions/export", "sessions.export", Sessions::Export),
+        (Act::Replay, MANY_EACH),
+        "Everything recorded of exchanges, each a line, masked again by what you may see. `limit` does not bound it.",
+        Kind::Lines("Session"),
+        (SEARCH, &[]),
+    ),
+    read(
+        ("/sessions/follow", "sessions.follow_next", Sessions::FollowNext),
+        (Act::Replay, MANY_EACH),
+        "Follow the newest exchange that fits and runs, or wait for one.",
+        Kind::Lines("Frame"),
+        (FILTERS, &[]),
+    ),
+    read(
+        ("/sessions/{session}", "sessions.show", Sessions::Show),
+        (Act::Replay, ONE),
+        "Show everything recorded of one exchange, masked again by what you may see.",
+        Kind::Json("Session"),
+        (&[], &[Code::NotFound]),
+    ),
+    read(
+        ("/sessions/{session}/replay", "sessions.replay", Sessions::Replay),
+        (Act::Replay, ONE),
+        "The recorded answer, piece by piece with its times, masked again by what you may see.",
+        Kind::Lines("Frame"),
+        (&[], &[Code::NotFound, Code::RecordingSealed]),
+    ),
+    read(
+        ("/sessions/{session}/follow", "sessions.follow", Sessions::Follow),
+        (Act::Replay, ONE),
+        "The same while it runs, until it is sealed.",
+        Kind::Lines("Frame"),
+        (&[], &[Code::NotFound, Code::RecordingSealed]),
+    ),
+    read(
+        ("/sessions/{session}/why", "sessions.why", Sessions::Why),
+        (Act::View, ONE),
+        "Why an exchange was allowed or refused, and what would allow it.",
+        Kind::Json("Why"),
+        (&[], &[Code::NotFound]),
+    ),
 ];
 
 pub(crate) async fn look(
@@ -119,7 +198,7 @@ pub(crate) async fn look(
     asked: &Asked,
     identity: &Identity,
 ) -> Result<Ready, Refusal> {
-    if call == Sessions::List {
+    if call.is_of_many() {
         return Ok(Ready::on(list_object(admin, asked, identity)));
     }
     let recalled = recall::recall(&admin.gateway, asked.segment()).await?;
@@ -156,50 +235,16 @@ pub(crate) async fn act(
     sight: &Sight,
 ) -> Result<Answer, Refusal> {
     match call {
-        Sessions::List => list(admin, asked, sight).await,
+        Sessions::List => listed::list(admin, asked, sight).await,
+        Sessions::Search => listed::search(admin, asked, sight).await,
+        Sessions::Grouped => listed::grouped(admin, asked, sight).await,
+        Sessions::Export => export::export(admin, asked, sight).await,
+        Sessions::FollowNext => follow::next(admin, asked, sight).await,
         Sessions::Show => played::show(admin, ready.recalled.found()?, sight).await,
-        Sessions::Replay => played::replay(admin, ready.recalled.found()?, sight),
+        Sessions::Replay => played::replay(admin, ready.recalled.found()?, sight).await,
+        Sessions::Follow => follow::one(admin, ready.recalled.found()?, sight),
         Sessions::Why => why(ready.recalled).await,
     }
-}
-
-async fn list(admin: &Admin, asked: &Asked, sight: &Sight) -> Result<Answer, Refusal> {
-    let query = &asked.query;
-    let text = |name: &str| query.text(name).map(str::to_owned);
-    let narrowed = narrowed(asked, &sight.identity);
-    let cursor = match query.text("cursor") {
-        Some(cursor) => Some(place(cursor)?),
-        None => None,
-    };
-    let filter = Filter {
-        caller: narrowed.as_ref().map(|(issuer, subject)| format!("{issuer}#{subject}")).or(text("caller")),
-        resource: text("resource"),
-        model: text("model"),
-        class: text("class"),
-        ruling: text("ruling"),
-        outcome: text("outcome"),
-        since: query.time("since"),
-        until: query.time("until"),
-        limit: Some(query.count(&LIMIT)),
-        cursor,
-    };
-    let reader = recall::reader(&admin.gateway).await?;
-    let page = reader.list(&filter).await.map_err(|fault| recall::unreadable(&fault))?;
-    // A subject may be spelt like another caller's id: whose it is decides, not how it is spelt.
-    let theirs = |listed: &&record::Listed| match &narrowed {
-        Some((issuer, subject)) => {
-            listed.issuer.as_deref() == Some(issuer) && listed.subject.as_deref() == Some(subject)
-        }
-        None => true,
-    };
-    let sessions: Vec<Value> = page.exchanges.iter().filter(theirs).map(views::listed).collect();
-    let next = page.next.map(|next| paging::cursor("sessions", &next.to_string()));
-    Ok(Answer::Json(json!({ "sessions": sessions, "next": next })))
-}
-
-fn place(cursor: &str) -> Result<Cursor, Refusal> {
-    let place = paging::place("sessions", cursor)?;
-    Cursor::parse(&place).ok_or_else(|| Refusal::new(Code::RequestMalformed).because("The cursor is broken."))
 }
 
 async fn why(recalled: Recall) -> Result<Answer, Refusal> {
@@ -215,79 +260,7 @@ fn began(recalled: &recall::Recalled) -> i64 {
     recalled.exchange.opened.as_ref().map_or(0, |opened| opened.arrived)
 }
 
-/// The documentation of a time in nanoseconds.
-fn nanoseconds() -> Value {
-    json!({ "type": ["integer", "null"], "minimum": 0 })
-}
-
-pub(crate) fn schemas() -> Vec<(&'static str, Value)> {
-    let maybe = || json!({ "type": ["string", "null"] });
-    let texts = || json!({ "type": "array", "items": { "type": "string" } });
-    let counts = || json!({ "type": "object", "additionalProperties": { "type": "integer" } });
-    let count = || json!({ "type": ["integer", "null"] });
-    let listed = json!({
-        "type": "object",
-        "required": ["exchange", "arrived", "ruling", "outcome", "masked", "revealed"],
-        "properties": {
-            "exchange": { "type": "string", "description": "The request id." },
-            "arrived": { "type": "string", "format": "date-time" },
-            "client": maybe(), "issuer": maybe(), "subject": maybe(), "email": maybe(), "kind": maybe(),
-            "groups": texts(), "resource": maybe(), "model": maybe(), "classes": texts(), "operations": texts(),
-            "method": maybe(), "path": maybe(), "ruling": maybe(), "policies": texts(),
-            "outcome": { "type": ["string", "null"], "description": "None while it runs." },
-            "code": maybe(), "status": count(), "first_byte_ns": nanoseconds(), "total_ns": nanoseconds(),
-            "input_tokens": count(), "output_tokens": count(), "masked": counts(), "revealed": counts(),
-        },
-    });
-    let session = json!({
-        "type": "object",
-        "required": ["exchange", "open", "judgements", "response", "frames", "cut", "encrypted"],
-        "properties": {
-            "exchange": { "type": "string" }, "open": { "type": "boolean" },
-            "caller": { "type": ["object", "null"] }, "resource": maybe(),
-            "operations": { "type": ["array", "null"], "items": { "type": "object" } },
-            "judgements": { "type": "array", "items": { "type": "object" } },
-            "request": { "type": ["object", "null"] }, "response": { "type": "object" },
-            "cut": { "type": "boolean", "description": "Whether a part of the bodies is not shown." },
-            "encrypted": {
-                "type": "boolean",
-                "description": "Whether what was said is sealed to its auditors: then it is not shown, nor are the query and headers.",
-            },
-            "disclosed": { "type": ["array", "null"], "items": { "type": "object" } },
-            "outcome": maybe(), "refusal": { "type": ["object", "null"] }, "usage": { "type": ["object", "null"] },
-            "findings": { "type": ["array", "null"], "items": { "type": "object" } },
-            "masked_again": counts(), "first_byte_ns": nanoseconds(), "total_ns": nanoseconds(),
-            "frames": { "type": "integer" }, "note": maybe(),
-        },
-    });
-    let frame = json!({
-        "type": "object",
-        "required": ["after_ns", "kind", "status", "data", "opaque"],
-        "properties": {
-            "after_ns": { "type": "integer", "description": "Since the request arrived." },
-            "kind": { "enum": ["head", "data", "trailers", "spokenhead", "spokendata", "opaque", "withheld"] },
-            "status": { "type": ["integer", "null"] },
-            "data": { "type": "string" },
-            "opaque": { "type": ["object", "null"], "description": "What is kept as a digest, or not shown." },
-        },
-    });
-    let why = json!({
-        "type": "object",
-        "required": ["exchange", "explanations", "refusal"],
-        "properties": {
-            "exchange": { "type": "string" },
-            "explanations": { "type": "array", "items": { "type": "object" } },
-            "refusal": { "type": ["object", "null"] },
-        },
-    });
-    vec![
-        ("ListedSession", listed),
-        ("SessionList", openapi::page("sessions", "ListedSession")),
-        ("Session", session),
-        ("Frame", frame),
-        ("Why", why),
-    ]
-}
+pub(crate) use schemas::schemas;
 
 #[cfg(test)]
 mod tests {
@@ -295,6 +268,6 @@ mod tests {
 
     #[test]
     fn the_outcomes_are_those_of_the_vocabulary() {
-        assert_eq!(OUTCOMES.to_vec(), Outcome::ALL.map(Outcome::as_str).to_vec());
+        assert_eq!(OUTCOMES[..6], Outcome::ALL.map(Outcome::as_str));
     }
 }

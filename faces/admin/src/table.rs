@@ -4,7 +4,7 @@ use http::Method;
 use model::{Act, Area, Code};
 use serde_json::Value;
 
-use crate::{callers, me, openapi, policies, resources, sessions};
+use crate::{callers, holds, me, openapi, policies, resources, sessions};
 
 /// Below this everything lies.
 pub const ROOT: &str = "/api/v1";
@@ -54,9 +54,12 @@ pub(crate) enum Call {
     Policies(policies::Policies),
     /// Of callers.
     Callers(callers::Callers),
+    /// Of holds.
+    Holds(holds::Holds),
 }
 
 /// One parameter of a query.
+#[derive(Clone, Copy)]
 pub(crate) struct Param {
     /// As it is written.
     pub(crate) name: &'static str,
@@ -102,6 +105,7 @@ pub(crate) enum Kind {
 
 /// The parameters that paths hold, with what they mean.
 pub(crate) const SEGMENTS: &[(&str, &str)] = &[
+    ("hold", "The hold's `id`, as `GET /holds` tells it."),
     ("session", "The request id, as `x-request-id` told it, or enough of its beginning."),
     ("resource", "The resource's name, as configured."),
     (
@@ -122,9 +126,17 @@ pub(crate) const CURSOR: Param = Param {
 
 /// Every call, by noun.
 pub(crate) fn routes() -> impl Iterator<Item = &'static Route> {
-    [me::ROUTES, openapi::ROUTES, sessions::ROUTES, resources::ROUTES, policies::ROUTES, callers::ROUTES]
-        .into_iter()
-        .flatten()
+    [
+        me::ROUTES,
+        openapi::ROUTES,
+        sessions::ROUTES,
+        resources::ROUTES,
+        policies::ROUTES,
+        callers::ROUTES,
+        holds::ROUTES,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// Every schema, by name.
@@ -135,6 +147,7 @@ pub(crate) fn schemas() -> Vec<(&'static str, Value)> {
         resources::schemas(),
         policies::schemas(),
         callers::schemas(),
+        holds::schemas(),
         vec![("Problem", crate::problem::schema())],
     ]
     .into_iter()

@@ -1,5 +1,8 @@
 //! What was recorded, as JSON: the same for the API and for an operator's direct look at the files.
 
+use std::borrow::Cow;
+
+use jiff::Timestamp;
 use model::ExchangeId;
 use record::body::{Body, Kind};
 use record::{Exchange, Listed, Reader};
@@ -12,12 +15,50 @@ pub struct Bodies {
     pub request: Vec<u8>,
     /// The answer's.
     pub response: Vec<u8>,
+    /// The answer's headers.
+    pub headers: Vec<(String, String)>,
     /// How many frames there are.
     pub frames: u64,
     /// Whether a part of them is not shown.
     pub cut: bool,
+    /// What is not there any more, in sentences.
+    pub gone: Vec<String>,
     /// Whether they are sealed, and nothing of them is shown.
     pub encrypted: bool,
+}
+
+/// How a session is spelt: it is named by its first exchange.
+fn session(first: ExchangeId) -> String {
+    format!("s-{first}")
+}
+
+/// The first exchange of a session that is spelt so.
+pub fn session_named(text: &str) -> Option<ExchangeId> {
+    ExchangeId::parse(text.strip_prefix("s-")?)
+}
+
+/// One line of a list of sessions: told by the exchange it begins with.
+pub fn begun(listed: &Listed) -> Value {
+    let begins = listed.begins.as_ref();
+    json!({
+        "session": session(listed.exchange),
+        "began": listed.arrived.to_string(),
+        "ended": begins.map(|begins| begins.ended.to_string()),
+        "exchanges": begins.map(|begins| begins.exchanges),
+        "session_name": begins.and_then(|begins| begins.name.as_ref()),
+        "client": listed.client,
+        "issuer": listed.issuer,
+        "subject": listed.subject,
+        "email": listed.email,
+        "kind": listed.kind,
+        "groups": listed.groups,
+        "resource": listed.resource,
+        "model": listed.model,
+    })
+}
+
+fn headers<'a>(all: impl Iterator<Item = (&'a str, Cow<'a, str>)>) -> Value {
+    all.map(|(name, value)| json!({ "name": name, "value": value })).collect()
 }
 
 /// One line of a list.
@@ -27,6 +68,7 @@ pub fn listed(listed: &Listed) -> Value {
     };
     json!({
         "exchange": listed.exchange.to_string(),
+        "session": listed.session.map(session),
         "arrived": listed.arrived.to_string(),
         "client": listed.client,
         "issuer": listed.issuer,
@@ -61,6 +103,11 @@ pub fn frame(began: i64, frame: &Body) -> Value {
     shown_frame(frame.time.saturating_sub(began), frame.kind(), frame.status, &text, opaque)
 }
 
+/// The first line of a replay whose bodies are not all there any more.
+pub fn gone_frame(gone: &str) -> Value {
+    json!({ "after_ns": 0, "kind": "gone", "status": Value::Null, "data": gone, "opaque": Value::Null })
+}
+
 /// The same from its parts.
 pub(crate) fn shown_frame(
     after: i64,
@@ -86,6 +133,9 @@ pub fn shown(id: ExchangeId, exchange: &Exchange, bodies: &Bodies) -> Value {
     let head = exchange.opened.as_ref().and_then(|opened| opened.request.as_ref());
     json!({
         "exchange": id.to_string(),
+        "arrived": arrived(exchange).map(|at| at.to_string()),
+        "client": exchange.opened.as_ref().map(|opened| &opened.client).or(refused.map(|refused| &refused.client)),
+        "session_name": exchange.opened.as_ref().map(|opened| &opened.session_name).filter(|name| !name.is_empty()),
         "open": sealed.is_none() && refused.is_none(),
         "caller": crate::recall::caller(exchange).map(|caller| json!({
             "issuer": caller.issuer, "subject": caller.subject, "kind": caller.kind, "groups": caller.groups,
@@ -99,13 +149,18 @@ pub fn shown(id: ExchangeId, exchange: &Exchange, bodies: &Bodies) -> Value {
         "judgements": exchange.judgements(),
         "request": head.map(|head| json!({
             "method": head.method, "path": head.path, "query": head.query,
+            "headers": headers(head.headers.iter().map(|header| {
+                (header.name.as_str(), String::from_utf8_lossy(&header.value))
+            })),
             "body": String::from_utf8_lossy(&bodies.request),
         })),
         "response": {
             "status": sealed.map(|sealed| sealed.status).or(refused.map(|refused| refused.status)),
+            "headers": headers(bodies.headers.iter().map(|(name, value)| (name.as_str(), value.into()))),
             "body": String::from_utf8_lossy(&bodies.response),
         },
         "cut": bodies.cut,
+        "gone": bodies.gone,
         "encrypted": bodies.encrypted,
         "disclosed": exchange.opened.as_ref().map(|opened| opened.disclosed.iter().map(|finding| json!({
             "class": finding.class, "masked": finding.masked, "revealed": finding.revealed,
@@ -123,6 +178,13 @@ pub fn shown(id: ExchangeId, exchange: &Exchange, bodies: &Bodies) -> Value {
         "frames": bodies.frames,
         "note": sealed.map(|sealed| sealed.note.clone()).filter(|note| !note.is_empty()),
     })
+}
+
+/// When it arrived.
+fn arrived(exchange: &Exchange) -> Option<Timestamp> {
+    let opened = exchange.opened.as_ref().map(|opened| opened.arrived);
+    let at = opened.or(exchange.refused.as_ref().map(|refused| refused.arrived))?;
+    Timestamp::from_nanosecond(i128::from(at)).ok()
 }
 
 /// How an exchange ended that came no further than the door: not all that is said there is a refusal.

@@ -2,7 +2,9 @@
 //!
 //! Reads files alone: works on a copy, on another machine, and beside a running gateway.
 
+mod page;
 mod prove;
+mod report;
 mod verify;
 
 use std::fs::File;
@@ -23,6 +25,8 @@ use crate::out::{Out, Tone};
 pub(crate) enum AuditVerb {
     /// Check everything: frames, digests, tree, checkpoints; names the first bad place
     Verify(verify::Verify),
+    /// Write what happened in a stretch of time, on one page
+    Report(report::ReportVerb),
     /// Print the newest checkpoint
     Checkpoint(Checkpoint),
     /// Print the keys that sign checkpoints, the newest last
@@ -86,6 +90,7 @@ impl AuditVerb {
     pub(crate) fn run(self, out: &mut Out) -> Result<ExitCode, Failure> {
         match self {
             Self::Verify(verb) => verb.run(out),
+            Self::Report(verb) => verb.run(out),
             Self::Checkpoint(verb) => verb.run(out),
             Self::Key(verb) => verb.run(out),
             Self::Prove(verb) => verb.run(out),

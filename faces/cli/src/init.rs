@@ -63,7 +63,7 @@ impl Init {
             issuer: &issuer,
             audience: &self.audience,
             resource: &self.name,
-            server: server.unwrap_or(ServerKind::Openai),
+            server: server.unwrap_or(ServerKind::OpenAi),
             upstream: &self.base(),
             credential: self.upstream_key.as_deref(),
             group: self.group.as_deref(),

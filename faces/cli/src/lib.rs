@@ -5,12 +5,14 @@
 
 mod access;
 mod audit;
+mod bar;
 mod callers;
 mod completions;
 mod config_verb;
 mod demo_verb;
 mod failure;
 mod init;
+mod ledger;
 mod log;
 mod login_verb;
 mod out;
@@ -72,6 +74,9 @@ enum Verb {
     /// Verify the record, and prove what is in it
     #[command(subcommand)]
     Audit(audit::AuditVerb),
+    /// Keep recordings past their retention
+    #[command(subcommand)]
+    Ledger(ledger::LedgerVerb),
     /// See what is protected, and how it stands
     #[command(subcommand)]
     Resources(resources::ResourcesVerb),
@@ -111,6 +116,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Proxy(verb) => verb.run(&mut out),
         Verb::Sessions(verb) => verb.run(&mut out),
         Verb::Audit(verb) => verb.run(&mut out),
+        Verb::Ledger(verb) => verb.run(&mut out),
         Verb::Resources(verb) => verb.run(&mut out),
         Verb::Access(verb) => verb.run(&mut out),
         Verb::Callers(verb) => verb.run(&mut out),

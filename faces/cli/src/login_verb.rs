@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use login::{Folder, GatewayLogins, Kept, Loopback, Presented, Profile, Provider, Tokens};
+use login::{Folder, GatewayLogins, Kept, Loopback, Offer, Presented, Profile, Provider, Tokens};
 use model::{Clock, SystemClock};
 use serde_json::json;
 
@@ -87,7 +87,7 @@ impl Login {
         let (name, profile) = self.plan(&folder).await?;
         // Before anybody logs in: whether it could be kept at all.
         folder.read(&name)?;
-        let provider = Provider::discover(&profile.issuer, profile.issuer_ca_file.as_deref()).await?;
+        let provider = Provider::discover(&profile.offer.issuer, profile.issuer_ca_file.as_deref()).await?;
         let tokens = match self.device {
             true => self.by_device(&provider, &profile, &clock, out).await?,
             false => self.by_browser(&provider, &profile, &clock, out).await?,
@@ -150,7 +150,7 @@ impl Login {
                     self.as_the_gateway_says(&gateway, self.ca_file.clone().or(ca_file)).await?
                 }
                 (None, Some(profile))
-                    if self.issuer.as_ref().is_none_or(|issuer| *issuer == profile.issuer) =>
+                    if self.issuer.as_ref().is_none_or(|issuer| *issuer == profile.offer.issuer) =>
                 {
                     profile
                 }
@@ -172,7 +172,7 @@ impl Login {
         }
         profile.issuer_ca_file = absolute(profile.issuer_ca_file)?;
         profile.ca_file = absolute(profile.ca_file)?;
-        let place = profile.gateway.as_deref().unwrap_or(&profile.issuer);
+        let place = profile.gateway.as_deref().unwrap_or(&profile.offer.issuer);
         let name = named.unwrap_or_else(|| name_of(place));
         Ok((name, profile))
     }
@@ -180,19 +180,7 @@ impl Login {
     async fn as_the_gateway_says(&self, gateway: &str, ca_file: Option<PathBuf>) -> Result<Profile, Failure> {
         let logins = GatewayLogins::ask(gateway, ca_file.as_deref()).await?;
         let offer = logins.choose(self.issuer.as_deref())?.clone();
-        Ok(Profile {
-            gateway: Some(logins.gateway),
-            issuer: offer.issuer,
-            client_id: offer.client_id,
-            scopes: offer.scopes,
-            resource: offer.resource,
-            audience: offer.audience,
-            token: offer.token,
-            prompt: offer.prompt,
-            redirect_uri: offer.redirect_uri,
-            issuer_ca_file: None,
-            ca_file,
-        })
+        Ok(Profile { gateway: Some(logins.gateway), offer, issuer_ca_file: None, ca_file })
     }
 
     fn by_hand(&self, issuer: &str, client_id: &str) -> Result<Profile, Failure> {
@@ -200,8 +188,7 @@ impl Login {
             [] => SCOPES.map(str::to_owned).to_vec(),
             given => given.iter().flat_map(|words| words.split_whitespace().map(str::to_owned)).collect(),
         };
-        Ok(Profile {
-            gateway: self.gateway.as_deref().map(login::origin).transpose()?,
+        let offer = Offer {
             issuer: issuer.to_owned(),
             client_id: client_id.to_owned(),
             scopes,
@@ -213,9 +200,9 @@ impl Login {
             },
             prompt: self.prompt.clone(),
             redirect_uri: self.redirect_uri.clone(),
-            issuer_ca_file: None,
-            ca_file: self.ca_file.clone(),
-        })
+        };
+        let gateway = self.gateway.as_deref().map(login::origin).transpose()?;
+        Ok(Profile { gateway, offer, issuer_ca_file: None, ca_file: self.ca_file.clone() })
     }
 
     async fn by_browser(
@@ -226,8 +213,8 @@ impl Login {
         out: &mut Out,
     ) -> Result<Tokens, Failure> {
         let client = profile.client();
-        let loopback = Loopback::bind(profile.redirect_uri.as_deref().unwrap_or(REDIRECT)).await?;
-        let prompt: Vec<_> = profile.prompt.iter().map(|prompt| ("prompt", prompt.as_str())).collect();
+        let loopback = Loopback::bind(profile.offer.redirect_uri.as_deref().unwrap_or(REDIRECT)).await?;
+        let prompt: Vec<_> = profile.offer.prompt.iter().map(|prompt| ("prompt", prompt.as_str())).collect();
         let (url, pending) = login::code::begin(provider, &client, loopback.redirect_uri(), &prompt)?;
         let opened = !self.no_browser && login::open_browser(&url);
         if self.json {
@@ -284,7 +271,7 @@ impl Login {
         }
         let who = kept.display.as_deref().or(kept.subject.as_deref()).unwrap_or("somebody");
         let good = out.tone(Tone::Good, "logged in");
-        out.line(format_args!("{good} as {who} ({}), kept as `{name}`", kept.profile.issuer))?;
+        out.line(format_args!("{good} as {who} ({}), kept as `{name}`", kept.profile.offer.issuer))?;
         if !renewed {
             let note = out.tone(Tone::Caution, "note:");
             out.line(format_args!(

@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style};
 
 /// Where a verb writes.
 pub(crate) struct Out {
-    to: Box<dyn Write>,
+    to: Box<dyn Write + Send>,
     colour: bool,
 }
 

@@ -1,5 +1,7 @@
 //! `portcullis policy`: whether policies are good, which ones decide, and reading them again.
 
+mod replay;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -20,6 +22,8 @@ use crate::told::Told;
 pub(crate) enum PolicyVerb {
     /// Parse and validate a folder of policies; warnings count as faults
     Check(Check),
+    /// Judge again what was recorded, by a proposed set: what would have come out otherwise
+    Replay(replay::Replay),
     /// Show the set that decides on a gateway now
     Show(Asked),
     /// Make a gateway read its configuration and policies again
@@ -59,6 +63,7 @@ impl PolicyVerb {
     pub(crate) fn run(self, out: &mut Out) -> Result<ExitCode, Failure> {
         match self {
             Self::Check(check) => check.run(out),
+            Self::Replay(replay) => replay.run(out),
             Self::Show(asked) => serve::runtime()?.block_on(asked.show(out)),
             Self::Reload(asked) => serve::runtime()?.block_on(asked.reload(out)),
         }

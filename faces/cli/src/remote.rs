@@ -116,7 +116,6 @@ impl Remote {
     }
 
     fn at(&self, config: &Path) -> Result<At, RemoteError> {
-        let trust = |ca: Option<&PathBuf>| ca.map_or(dial::Trust::System, |ca| dial::Trust::File(ca.clone()));
         if let Some(text) = &self.admin {
             if let Some(path) = text.strip_prefix("unix:") {
                 return Ok(At::Socket(PathBuf::from(path)));
@@ -129,7 +128,7 @@ impl Remote {
                     Some("http") => dial::is_loopback(&url),
                     _ => false,
                 };
-            let at = At::Url(url, trust(self.admin_ca.as_ref()));
+            let at = At::Url(url, dial::Trust::of(self.admin_ca.as_deref()));
             return if fits { Ok(at) } else { Err(RemoteError::Address(text.clone())) };
         }
         let admin = config::load(config).ok().and_then(|config| config.admin).ok_or(RemoteError::Nowhere)?;
@@ -144,7 +143,7 @@ impl Remote {
         };
         let url = format!("{scheme}://{}", listener.address);
         let url = url.parse().map_err(|_| RemoteError::Address(url))?;
-        Ok(At::Url(url, trust(self.admin_ca.as_ref().or(ca.as_ref()))))
+        Ok(At::Url(url, dial::Trust::of(self.admin_ca.as_deref().or(ca.as_deref()))))
     }
 }
 

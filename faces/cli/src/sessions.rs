@@ -1,11 +1,18 @@
-//! `portcullis sessions`: list, show and replay what was recorded.
+//! `portcullis sessions`: find, show, replay, follow and export what was recorded.
 //!
 //! Asks the gateway, which judges, masks again and records the asking. `--local` reads the ledger's files
 //! here instead, beside a running gateway or on a copy.
 
 mod body;
 mod describe;
+mod export;
+mod har;
 mod identity;
+mod index;
+mod keys;
+mod narrow;
+mod ocsf;
+mod pace;
 mod replay;
 mod source;
 
@@ -13,7 +20,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use comfy_table::Table;
-use jiff::{Span, Timestamp};
+use jiff::Timestamp;
+use model::ExchangeId;
 use record::Filter;
 use serde_json::{Value, json};
 
@@ -22,6 +30,10 @@ use crate::out::{Out, Tone};
 use crate::serve;
 use crate::told::Told;
 
+use narrow::{Narrow, or_dash};
+use source::Source;
+
+pub(crate) use narrow::{When, when};
 pub(crate) use source::Where;
 
 #[derive(Subcommand)]
@@ -32,6 +44,12 @@ pub(crate) enum SessionsVerb {
     Show(Show),
     /// Play an answer again, at the pace it came
     Replay(replay::Replay),
+    /// Watch an answer while it runs
+    Follow(Box<replay::Follow>),
+    /// Write exchanges for other tools: HAR, JSON Lines, OCSF
+    Export(Box<export::Export>),
+    /// Make the index of the record anew
+    Index(index::Index),
     /// Write one body to a file that the stock `age` tool opens
     Body(Box<body::BodyOf>),
 }
@@ -40,27 +58,12 @@ pub(crate) enum SessionsVerb {
 pub(crate) struct List {
     #[command(flatten)]
     at: Where,
-    /// Only this caller's: a subject, an e-mail address, or issuer#subject
+    #[command(flatten)]
+    narrow: Narrow,
+    /// Sessions instead of exchanges: what one caller asked of one resource in one go. Narrowed by caller, group,
+    /// resource and time
     #[arg(long)]
-    caller: Option<String>,
-    /// Only on this resource
-    #[arg(long)]
-    resource: Option<String>,
-    /// Only for this model
-    #[arg(long)]
-    model: Option<String>,
-    /// Only with an operation of this class, such as infer
-    #[arg(long)]
-    class: Option<String>,
-    /// Only with this ruling: allowed, needs-approvals, denied
-    #[arg(long)]
-    ruling: Option<String>,
-    /// Only with this outcome: completed, refused, caller-gone, upstream-lost, cut, interrupted
-    #[arg(long)]
-    outcome: Option<String>,
-    /// Only as old as this: a time span such as 90m or 7d, or a time
-    #[arg(long, value_parser = since)]
-    since: Option<Since>,
+    grouped: bool,
     /// How many
     #[arg(long, short = 'n', default_value_t = 50)]
     limit: u32,
@@ -78,26 +81,11 @@ pub(crate) struct Show {
     at: Where,
     #[command(flatten)]
     auditor: identity::Auditor,
-    /// The exchange: its request id, or enough of its beginning
+    /// The exchange: its request id, or enough of its beginning; or a session, as s-â¦
     exchange: String,
     /// Print JSON
     #[arg(long)]
     json: bool,
-}
-
-/// A point in time, as people say it.
-#[derive(Clone, Debug)]
-enum Since {
-    Ago(Span),
-    At(Timestamp),
-}
-
-fn since(text: &str) -> Result<Since, String> {
-    match (text.parse::<Span>(), text.parse::<Timestamp>()) {
-        (Ok(span), _) => Ok(Since::Ago(span.abs())),
-        (_, Ok(at)) => Ok(Since::At(at)),
-        _ => Err("write a time span such as 90m or 7d, or a time such as 2026-01-31T12:00:00Z".to_owned()),
-    }
 }
 
 impl SessionsVerb {
@@ -107,6 +95,9 @@ impl SessionsVerb {
                 Self::List(list) => list.run(out).await,
                 Self::Show(show) => show.run(out).await,
                 Self::Replay(replay) => replay.run(out).await,
+                Self::Follow(follow) => follow.run(out).await,
+                Self::Export(export) => export.run(out).await,
+                Self::Index(index) => index.run(out).await,
                 Self::Body(body) => body.run(out).await,
             }
         })
@@ -116,40 +107,17 @@ impl SessionsVerb {
 impl List {
     async fn run(self, out: &mut Out) -> Result<ExitCode, Failure> {
         let source = self.at.open(out).await?;
-        let since = self.since.map(|since| from_now(&since, &model::SystemClock::default())).transpose()?;
-        let filter = Filter {
-            caller: self.caller,
-            resource: self.resource,
-            model: self.model,
-            class: self.class,
-            ruling: self.ruling,
-            outcome: self.outcome,
-            since,
-            until: None,
-            limit: Some(self.limit),
-            cursor: None,
-        };
+        let filter = Filter { limit: Some(self.limit), begins: self.grouped, ..self.narrow.filter()? };
         let page = source.list(&filter, self.cursor.as_deref()).await?;
         if self.json {
-            out.json(&json!({ "exchanges": page.at("exchanges"), "next": page.at("next") }))?;
+            out.json(&page)?;
             return Ok(ExitCode::SUCCESS);
         }
-        let mut table = Table::new();
-        table.load_style(comfy_table::presets::NOTHING);
-        table.set_header([
-            "arrived",
-            "request",
-            "caller",
-            "resource",
-            "operation",
-            "ruling",
-            "outcome",
-            "masked",
-        ]);
-        for exchange in page.list("exchanges") {
-            table.add_row(row(exchange, out));
+        if self.grouped {
+            grouped(out, &page)?
+        } else {
+            listed(out, &page)?
         }
-        out.line(table)?;
         if let Some(next) = page.at("next").as_str() {
             out.line(out.tone(Tone::Faint, format_args!("more: --cursor {next}")))?;
         }
@@ -157,9 +125,47 @@ impl List {
     }
 }
 
+fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    table.set_header(header);
+    table
+}
+
+fn listed(out: &mut Out, page: &Value) -> Result<(), Failure> {
+    let header = ["arrived", "request", "caller", "resource", "operation", "ruling", "outcome", "masked"];
+    let mut table = table(&header);
+    for exchange in page.list("exchanges") {
+        table.add_row(row(exchange, out));
+    }
+    Ok(out.line(table)?)
+}
+
+fn grouped(out: &mut Out, page: &Value) -> Result<(), Failure> {
+    let mut table = table(&["began", "ended", "session", "caller", "resource", "exchanges", "name"]);
+    for session in page.list("sessions") {
+        let text = |key: &str| session.at(key).as_str();
+        table.add_row([
+            moment(text("began")),
+            moment(text("ended")),
+            or_dash(session, "session"),
+            text("email").or(text("subject")).unwrap_or("-").to_owned(),
+            or_dash(session, "resource"),
+            session.at("exchanges").to_string(),
+            or_dash(session, "session_name"),
+        ]);
+    }
+    Ok(out.line(table)?)
+}
+
+fn moment(time: Option<&str>) -> String {
+    let time = time.and_then(|at| at.parse::<Timestamp>().ok());
+    time.map_or_else(|| "-".to_owned(), |at| at.strftime("%Y-%m-%d %H:%M:%S").to_string())
+}
+
 fn row(exchange: &Value, out: &Out) -> [String; 8] {
     let text = |key: &str| exchange.at(key).as_str();
-    let or_dash = |key: &str| text(key).unwrap_or("-").to_owned();
+    let or_dash = |key: &str| or_dash(exchange, key);
     let masked: u64 = exchange
         .at("masked")
         .as_object()
@@ -172,10 +178,9 @@ fn row(exchange: &Value, out: &Out) -> [String; 8] {
         _ => Tone::Caution,
     };
     let outcome = text("code").map_or(outcome.clone(), |code| format!("{outcome} ({code})"));
-    let arrived = text("arrived").and_then(|at| at.parse::<Timestamp>().ok());
     let operations: Vec<&str> = exchange.list("operations").iter().filter_map(Value::as_str).collect();
     [
-        arrived.map_or_else(|| "-".to_owned(), |at| at.strftime("%Y-%m-%d %H:%M:%S").to_string()),
+        moment(text("arrived")),
         or_dash("exchange"),
         text("email").or(text("subject")).unwrap_or("-").to_owned(),
         or_dash("resource"),
@@ -186,25 +191,44 @@ fn row(exchange: &Value, out: &Out) -> [String; 8] {
     ]
 }
 
-fn from_now(since: &Since, clock: &dyn model::Clock) -> Result<Timestamp, Failure> {
-    match since {
-        Since::At(at) => Ok(*at),
-        Since::Ago(span) => {
-            let ago = clock.now().to_zoned(jiff::tz::TimeZone::UTC).checked_sub(*span);
-            ago.map(|at| at.timestamp()).map_err(|fault| Failure::Said(format!("--since: {fault}")))
-        }
-    }
-}
-
 impl Show {
     async fn run(self, out: &mut Out) -> Result<ExitCode, Failure> {
         let identities = self.auditor.identities()?;
-        let shown = self.at.open_with(out, identities).await?.show(&self.exchange).await?;
+        let source = self.at.open_with(out, identities).await?;
+        if let Some(first) = admin::views::session_named(&self.exchange) {
+            return self.session(&source, first, out).await;
+        }
+        let shown = source.show(&self.exchange).await?;
         if self.json {
             out.json(&shown)?;
         } else {
             describe::print(out, &shown)?;
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// The exchanges of a session, the first first.
+    async fn session(&self, source: &Source, first: ExchangeId, out: &mut Out) -> Result<ExitCode, Failure> {
+        let filter = Filter { session: Some(first), limit: Some(1000), ..Filter::default() };
+        let (mut all, mut cursor) = (Vec::new(), None::<String>);
+        loop {
+            let page = source.list(&filter, cursor.as_deref()).await?;
+            all.extend(page.list("exchanges").iter().cloned());
+            cursor = page.at("next").as_str().map(str::to_owned);
+            if cursor.is_none() {
+                break;
+            }
+        }
+        all.reverse();
+        let found = !all.is_empty();
+        let page = json!({ "session": self.exchange, "exchanges": all });
+        if self.json {
+            out.json(&page)?;
+        } else if found {
+            listed(out, &page)?;
+        } else {
+            out.line("no session has this id")?;
+        }
+        Ok(if found { ExitCode::SUCCESS } else { ExitCode::from(1) })
     }
 }

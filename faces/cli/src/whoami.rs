@@ -86,11 +86,11 @@ pub(crate) fn described(name: &str, kept: &Kept) -> Value {
         "logged_in": true,
         "profile": name,
         "gateway": kept.profile.gateway,
-        "issuer": kept.profile.issuer,
+        "issuer": kept.profile.offer.issuer,
         "subject": kept.subject.as_deref().or_else(|| claims.get("sub").and_then(Value::as_str)),
         "name": kept.display,
         "groups": claims.get("groups"),
-        "token": match kept.profile.token { Presented::Access => "access", Presented::Id => "id" },
+        "token": match kept.profile.offer.token { Presented::Access => "access", Presented::Id => "id" },
         "ends": kept.ends.to_string(),
         "refreshed": kept.refresh().is_some(),
     })

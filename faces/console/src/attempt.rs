@@ -10,9 +10,10 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
+use model::same;
 
 use crate::ConsoleError;
-use crate::secret::{Secret, same};
+use crate::secret::Secret;
 
 /// How long a person may take at their issuer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10 * 60);

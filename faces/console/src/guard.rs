@@ -2,9 +2,7 @@
 
 use http::request::Parts;
 use http::{HeaderMap, Method, header};
-use model::{Code, Refusal};
-
-use crate::secret::same;
+use model::{Code, Refusal, same};
 
 /// The field of every form that holds its token.
 pub(crate) const FORM_TOKEN: &str = "token";

@@ -5,12 +5,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use config::{Issuer, SignIn};
-use dial::{Fetcher, Trust, is_loopback};
-use form_urlencoded::{Serializer, byte_serialize};
+use dial::{Fetcher, is_loopback};
+use form_urlencoded::Serializer;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use model::{Clock, Code, Refusal};
 use secrecy::{ExposeSecret, SecretString};
@@ -137,13 +135,9 @@ async fn discover(issuer: &Issuer) -> Result<Endpoints, String> {
         format!("{}/.well-known/openid-configuration", issuer.issuer.trim_end_matches('/'))
     });
     let uri: Uri = at.parse().map_err(|_| format!("{at} is no URL"))?;
-    let fetcher = match &issuer.ca_file {
-        None if uri.scheme_str() == Some("http") => Fetcher::loopback(TIMEOUT),
-        file => {
-            let trust = file.clone().map_or(Trust::System, Trust::File);
-            Fetcher::new(&trust, TIMEOUT).map_err(|fault| fault.to_string())?
-        }
-    };
+    let plain = uri.scheme_str() == Some("http");
+    let fetcher =
+        Fetcher::choose(plain, issuer.ca_file.as_deref(), TIMEOUT).map_err(|fault| fault.to_string())?;
     let document = fetcher.get(&uri, &accept_json(), MOST).await.map_err(|fault| fault.to_string())?;
     if document.status != StatusCode::OK {
         return Err(format!("{at} answered {}", document.status));
@@ -234,12 +228,8 @@ impl Endpoints {
             form.append_pair("client_secret", secret.expose_secret());
             return Ok(());
         }
-        // Both are encoded as in a form first (RFC 6749, section 2.3.1).
-        let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
-        let pair = format!("{}:{}", encoded(&client.client_id), encoded(secret.expose_secret()));
-        let mut value = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(pair)))
-            .map_err(|_| wrong("no header can hold it".to_owned()))?;
-        value.set_sensitive(true);
+        let value = dial::basic(&client.client_id, &secret)
+            .ok_or_else(|| wrong("no header can hold it".to_owned()))?;
         headers.insert(header::AUTHORIZATION, value);
         Ok(())
     }

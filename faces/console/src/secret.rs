@@ -1,10 +1,10 @@
 //! Unguessable values, and what follows from one for a purpose.
 
-use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::{hmac, rand};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use model::hex;
 
 use crate::ConsoleError;
 
@@ -53,11 +53,6 @@ impl Secret {
     }
 }
 
-/// Whether two texts are the same, without telling by the time it takes where they differ.
-pub(crate) fn same(one: &str, other: &str) -> bool {
-    verify_slices_are_equal(one.as_bytes(), other.as_bytes()).is_ok()
-}
-
 /// SHA-256 of a text, in hex.
 pub(crate) fn hash(text: &str) -> String {
     hex(digest(&SHA256, text.as_bytes()).as_ref())
@@ -66,14 +61,6 @@ pub(crate) fn hash(text: &str) -> String {
 /// SHA-256 of a text, in base64url: a code challenge (RFC 7636, section 4.2).
 pub(crate) fn challenge(verifier: &str) -> String {
     URL_SAFE_NO_PAD.encode(digest(&SHA256, verifier.as_bytes()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        use std::fmt::Write as _;
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

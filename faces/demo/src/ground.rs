@@ -1,11 +1,10 @@
 //! What the scenes stand on: a folder with a configuration and policies, an issuer, a model, a gateway.
 
-use std::fmt::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use model::SystemClock;
+use model::{SystemClock, hex};
 use tempfile::TempDir;
 
 use crate::Options;
@@ -192,11 +191,7 @@ fn random_key() -> Result<String, DemoError> {
     let mut bytes = [0_u8; 16];
     aws_lc_rs::rand::fill(&mut bytes)
         .map_err(|fault| DemoError::new("making a key for the demo's model", fault))?;
-    Ok(bytes.iter().fold(String::from("demo-"), |mut key, byte| {
-        // Writing to a string can't fail.
-        let _ = write!(key, "{byte:02x}");
-        key
-    }))
+    Ok(format!("demo-{}", hex(&bytes)))
 }
 
 fn configuration(

@@ -7,8 +7,6 @@ use adapt_http::Dialect;
 use jiff::Timestamp;
 use model::ExchangeId;
 
-use crate::session::Arrival;
-
 /// When, from where and in whose dialect a request came.
 #[derive(Clone, Copy)]
 pub(crate) struct Came {
@@ -23,19 +21,4 @@ pub(crate) struct Came {
     pub(crate) secure: bool,
     /// Whose error shape a refusal takes.
     pub(crate) dialect: Dialect,
-}
-
-impl From<&Arrival> for Came {
-    fn from(arrival: &Arrival) -> Self {
-        let Arrival { exchange, at, began, client, listener, secure, dialect, .. } = arrival;
-        Self {
-            exchange: *exchange,
-            at: *at,
-            began: *began,
-            client: *client,
-            listener: *listener,
-            secure: *secure,
-            dialect: *dialect,
-        }
-    }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use config::Checkpoints;
-use dial::{Fetcher, Trust};
+use dial::Fetcher;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Uri};
 use record::Ledger;
@@ -84,10 +84,7 @@ async fn to_stdout(mut shown: Shown) {
 }
 
 async fn to_url(url: Uri, mut shown: Shown) {
-    let fetcher = match url.scheme_str() {
-        Some("http") => Ok(Fetcher::loopback(PATIENCE)),
-        _ => Fetcher::new(&Trust::System, PATIENCE),
-    };
+    let fetcher = Fetcher::choose(url.scheme_str() == Some("http"), None, PATIENCE);
     let fetcher = match fetcher {
         Ok(fetcher) => fetcher,
         Err(fault) => return tracing::error!(%fault, %url, "checkpoints cannot be sent there"),

@@ -52,12 +52,7 @@ pub(crate) fn disclose(
     let mut fixed = None;
     for part in [&found, &query].into_iter().flatten() {
         fixed = fixed.or(part.fixed.clone());
-        for (class, count) in &part.findings.masked {
-            *findings.masked.entry(class.clone()).or_default() += count;
-        }
-        for (class, count) in &part.findings.revealed {
-            *findings.revealed.entry(class.clone()).or_default() += count;
-        }
+        findings.add(&part.findings);
     }
     for (class, count) in &findings.masked {
         let class = class.as_str().to_owned();

@@ -19,11 +19,11 @@ use crate::seal::{Ending, seal};
 use crate::session::{self, Arrival, Entered, Heard, Turned};
 use crate::setup::{Place, Setup};
 use crate::stream::Sight;
-use crate::{disclose, metadata, refuse, stream};
+use crate::{disclose, metadata, refuse, ride, stream};
 
 /// Carries one request from its arrival to its seal.
 pub(crate) async fn carry(gateway: Arc<Gateway>, arrival: Arrival, reply: Reply) {
-    let came = Came::from(&arrival);
+    let came = arrival.came;
     let setup = gateway.setup();
     let Some(_room) = gateway.room_for_one() else {
         let turned = Turned { refusal: refuse::overloaded(), identity: None };
@@ -33,23 +33,17 @@ pub(crate) async fn carry(gateway: Arc<Gateway>, arrival: Arrival, reply: Reply)
         return Box::pin(metadata::answer(&gateway, &came, &arrival.head, reply)).await;
     }
     match session::enter(&setup, &arrival).await {
-        Ok(entered) => hear(&gateway, &setup, entered, came, arrival, reply).await,
+        Ok(entered) => hear(&gateway, &setup, entered, arrival, reply).await,
         Err(turned) => refuse::stranger(&gateway, &came, &arrival.head, &turned, reply).await,
     }
 }
 
-async fn hear(
-    gateway: &Gateway,
-    setup: &Setup,
-    entered: Entered,
-    came: Came,
-    arrival: Arrival,
-    reply: Reply,
-) {
+async fn hear(gateway: &Gateway, setup: &Setup, entered: Entered, arrival: Arrival, reply: Reply) {
+    let came = arrival.came;
     let Entered { caller, place, path } = entered;
     match session::hear(setup, &gateway.memory, &place, path, arrival).await {
-        Ok(Heard { question, memory: _memory }) => {
-            Box::pin(exchange(gateway, &place, caller, &question, &came, reply)).await;
+        Ok(Heard { question, session, memory: _memory }) => {
+            Box::pin(exchange(gateway, &place, caller, (&question, &session), &came, reply)).await;
         }
         Err(no) => {
             let asked = Unjudged { place: &place, caller: &caller, question: &no.question };
@@ -63,7 +57,7 @@ async fn exchange(
     gateway: &Gateway,
     place: &Place,
     caller: authenticate::Caller,
-    question: &Question,
+    (question, session): (&Question, &str),
     came: &Came,
     mut reply: Reply,
 ) {
@@ -119,24 +113,24 @@ async fn exchange(
         question,
         disclosed: disclosed.as_ref().map_or(&disclose::NOTHING, |disclosed| &disclosed.findings),
         bodies: place.record_bodies,
+        session,
     };
     let mut record = match gateway.ledger.open_exchange(opening).await {
         Ok(record) => record,
         Err(fault) => return refuse::unrecorded(gateway, came, &fault, reply).await,
     };
-    if let Some(refusal) =
-        disclosed.as_ref().filter(|disclosed| disclosed.fixed).and_then(|d| d.refusal.as_ref())
-    {
-        return refuse::caller(gateway, record, came, refusal, reply).await;
-    }
-    let permit = match decided {
-        Ok(permit) => permit,
-        Err(denied) => return refuse::caller(gateway, record, came, &denied.refusal(), reply).await,
+    let refused = disclosed.as_ref().and_then(|disclosed| disclosed.refusal.as_ref());
+    let permitted = match (decided, refused) {
+        // What policy said of such a request must not be told: the value is in what it was asked about.
+        (_, Some(refused)) if bare.is_some() => Err(refused.clone()),
+        (Err(denied), _) => Err(denied.refusal()),
+        (Ok(_), Some(refused)) => Err(refused.clone()),
+        (Ok(permit), None) => Ok(permit),
     };
-
-    if let Some(refusal) = disclosed.as_ref().and_then(|disclosed| disclosed.refusal.as_ref()) {
-        return refuse::caller(gateway, record, came, refusal, reply).await;
-    }
+    let permit = match permitted {
+        Ok(permit) => permit,
+        Err(refusal) => return refuse::caller(gateway, record, came, &refusal, reply).await,
+    };
 
     // approve
     let mut sight = Sight::of(&permit, place, live);
@@ -163,5 +157,6 @@ async fn exchange(
 
     // mask → record → respond, chunk by chunk; then seal
     let ending = stream::carry(gateway, place, question, &mut sight, answer, &mut record, came, reply).await;
+    ride::step_aside().await;
     seal(gateway, record, came, ending).await;
 }

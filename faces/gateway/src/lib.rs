@@ -16,6 +16,7 @@ mod refuse;
 mod reload;
 pub mod reply;
 mod ride;
+mod said;
 mod seal;
 mod serve;
 mod session;

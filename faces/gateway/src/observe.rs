@@ -108,11 +108,24 @@ fn readiness(gateway: &Gateway) -> (bool, Value) {
     let report = json!({
         "ready": missing.is_empty(),
         "missing": missing,
+        "ledger": { "condition": ledger.condition.to_string(), "stored": ledger.stock.iter().map(stock).collect::<Vec<_>>() },
         "policies": gateway.authorizer.current().hash().to_string(),
         "issuers": issuers,
         "upstreams": upstreams,
     });
     (missing.is_empty(), report)
+}
+
+/// What one series of the ledger takes.
+fn stock(stock: &record::ClassStock) -> Value {
+    json!({
+        "class": stock.class,
+        "segments": stock.segments,
+        "compressed": stock.compressed,
+        "bytes": stock.bytes,
+        "oldest": stock.oldest,
+        "last_drop": stock.last_drop,
+    })
 }
 
 fn upstream(health: &forward::UpstreamHealth) -> Value {

@@ -104,6 +104,7 @@ pub(crate) async fn unjudged(
         question,
         disclosed: &disclose::NOTHING,
         bodies: place.record_bodies,
+        session: "",
     };
     match gateway.ledger.open_exchange(opening).await {
         Ok(record) => self::caller(gateway, record, came, refusal, reply).await,

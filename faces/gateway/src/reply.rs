@@ -212,6 +212,7 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
+    use crate::ride;
 
     async fn whole(mut body: ReplyBody) -> (Vec<u8>, Result<(), CutShort>) {
         let mut bytes = Vec::new();
@@ -254,6 +255,21 @@ mod tests {
         writer.await.unwrap();
         assert_eq!(bytes.len(), WAITING_PARTS + 2);
         assert!(end.is_err(), "it never said it was complete");
+    }
+
+    #[tokio::test]
+    async fn an_answer_leaves_before_its_exchange_is_sealed() {
+        let (mut reply, answered) = channel();
+        let (seal, mut sealed) = oneshot::channel::<()>();
+        let exchange = async move {
+            reply.head(StatusCode::OK, HeaderMap::new()).unwrap();
+            reply.end().await.unwrap();
+            ride::step_aside().await;
+            seal.send(()).unwrap();
+        };
+        assert!(ride::Ride::begin(exchange, answered).await.is_some());
+        assert!(sealed.try_recv().is_err(), "not yet");
+        sealed.await.unwrap();
     }
 
     #[tokio::test]

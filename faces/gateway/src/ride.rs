@@ -3,7 +3,7 @@
 //! Most answers are short: one task does all of it, and nobody has to be woken in between. An exchange
 //! that goes on after its head is out, and one whose caller leaves (hyper drops a service's future then),
 //! moves to a task of its own: it must be sealed however it ends, and its deadlines must pass though
-//! nobody reads.
+//! nobody reads. So does one that steps aside when all is said: its caller need not wait for the seal.
 
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -55,6 +55,19 @@ impl<F: Future<Output = ()> + Send + 'static> Drop for Ride<F> {
             runtime.spawn(accept::eagerly(exchange));
         }
     }
+}
+
+/// Gives way once, so that what was said leaves before the exchange goes on.
+pub(crate) async fn step_aside() {
+    let mut aside = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut aside, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 #[cfg(test)]

@@ -10,7 +10,6 @@ use hyper::body::Incoming;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::came::Came;
 use crate::reply::{self, ReplyBody};
 use crate::ride::Ride;
 use crate::session::Arrival;
@@ -117,7 +116,7 @@ async fn answer(gateway: Arc<Gateway>, request: Request<Incoming>, peer: Peer) -
         return Box::pin(logout::answer(&gateway, request)).await;
     }
     let arrival = Arrival::new(request, &peer, &*gateway.clock);
-    let came = Came::from(&arrival);
+    let came = arrival.came;
     let (reply, answered) = reply::channel();
     let ride = Ride::begin(exchange::carry(Arc::clone(&gateway), arrival, reply), answered);
     tokio::select! {

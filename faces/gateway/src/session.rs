@@ -3,7 +3,6 @@
 //! What comes out is an [`Entered`]: a verified caller at a known resource. What fails is a refusal to
 //! a stranger, recorded without a body.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,28 +13,19 @@ use bytes::{Bytes, BytesMut};
 use http::request::Parts;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
-use jiff::Timestamp;
 use model::{Code, ExchangeId, Identity, Question, QuestionParts, Refusal};
 use resolve::NormalPath;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::came::Came;
+use crate::said;
 use crate::setup::{Place, Setup};
 
 /// A request that has arrived, nothing yet known of it.
 pub(crate) struct Arrival {
-    pub(crate) exchange: ExchangeId,
-    pub(crate) at: Timestamp,
-    /// On the clock that never steps backward.
-    pub(crate) began: Duration,
-    pub(crate) client: SocketAddr,
-    /// Where it came in.
-    pub(crate) listener: SocketAddr,
-    /// Whether by TLS.
-    pub(crate) secure: bool,
+    pub(crate) came: Came,
     pub(crate) head: Parts,
     pub(crate) body: Incoming,
-    /// Whose error shape a refusal takes.
-    pub(crate) dialect: Dialect,
 }
 
 impl Arrival {
@@ -43,17 +33,16 @@ impl Arrival {
         let at = clock.now();
         let (head, body) = request.into_parts();
         let dialect = Dialect::of(head.uri.path(), &head.headers);
-        Self {
+        let came = Came {
             exchange: ExchangeId::at(at),
             at,
             began: clock.elapsed(),
             client: peer.address,
             listener: peer.listener,
             secure: peer.secure,
-            head,
-            body,
             dialect,
-        }
+        };
+        Self { came, head, body }
     }
 }
 
@@ -78,7 +67,7 @@ pub(crate) struct Turned {
 pub(crate) async fn enter(setup: &Setup, arrival: &Arrival) -> Result<Entered, Turned> {
     let nobody = |refusal| Turned { refusal, identity: None };
     accept::framing(&arrival.head).map_err(nobody)?;
-    let caller = setup.authenticator.caller(arrival.exchange, &arrival.head.headers).await;
+    let caller = setup.authenticator.caller(arrival.came.exchange, &arrival.head.headers).await;
     let caller = caller.map_err(|fault| nobody(fault.refusal()))?;
     match resolve(setup, &arrival.head) {
         Ok((place, path)) => Ok(Entered { caller, place, path }),
@@ -117,6 +106,8 @@ pub(crate) fn host(head: &Parts) -> Option<&str> {
 /// The request read whole, and the share of the gateway's memory it takes until it is dropped.
 pub(crate) struct Heard {
     pub(crate) question: Question,
+    /// The session its client says it belongs to; empty if it says none.
+    pub(crate) session: String,
     pub(crate) memory: Option<OwnedSemaphorePermit>,
 }
 
@@ -137,9 +128,9 @@ pub(crate) async fn hear(
     path: String,
     arrival: Arrival,
 ) -> Result<Heard, Box<Unheard>> {
-    let Arrival { exchange, head, body, .. } = arrival;
+    let Arrival { came, head, body } = arrival;
     let mut parts = QuestionParts {
-        exchange,
+        exchange: came.exchange,
         method: head.method,
         path,
         query: head.uri.query().map(str::to_owned),
@@ -148,12 +139,14 @@ pub(crate) async fn hear(
     };
     let read = async {
         parts.headers = adapt_http::request_headers(&head.headers, &place.forward_headers)?;
-        read_body(body, place.max_request_bytes, memory, setup.config.limits.body_timeout).await
+        let session = said::session(&head.headers)?;
+        let read = read_body(body, place.max_request_bytes, memory, setup.config.limits.body_timeout).await;
+        read.map(|read| (read, session))
     };
     match read.await {
-        Ok((bytes, permit)) => {
+        Ok(((bytes, permit), session)) => {
             parts.body = bytes;
-            Ok(Heard { question: Question::new(parts), memory: permit })
+            Ok(Heard { question: Question::new(parts), session, memory: permit })
         }
         Err(refusal) => Err(Box::new(Unheard { refusal, question: Question::new(parts) })),
     }

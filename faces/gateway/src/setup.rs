@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapt_http::{AdapterSpec, FieldPlace, FieldRule, HttpAdapter, Patterns, RouteSpec, UnknownStreams};
+use adapt_http::{AdapterSpec, HttpAdapter, Patterns, RouteSpec};
 use authenticate::{Authenticator, Standing};
 use authorize::{Authorizer, PolicySet, Target};
 use config::Config;
@@ -105,7 +105,7 @@ impl Gateway {
     /// [`SetupError`] names the part that can't be built and why.
     pub async fn build(config: Config, clock: Arc<dyn Clock>) -> Result<Arc<Self>, SetupError> {
         let policies = PolicySet::load(&config.policies.dir)?;
-        let ledger = Ledger::open(ledger_settings(&config.ledger), Arc::clone(&clock))?;
+        let ledger = Ledger::open(ledger_settings(&config), Arc::clone(&clock))?;
         ledger.policy_set(policies.hash(), policies.text(), "start").await?;
         let state = State::open(&config.state, &clock).await?;
         let limits = &config.limits;
@@ -208,17 +208,6 @@ impl Place {
 }
 
 fn adapter_spec(resource: &config::Resource, patterns: &Arc<Patterns>) -> AdapterSpec {
-    let server = match resource.server {
-        config::ServerKind::Openai => adapt_http::ServerKind::OpenAi,
-        config::ServerKind::Vllm => adapt_http::ServerKind::Vllm,
-        config::ServerKind::LlamaCpp => adapt_http::ServerKind::LlamaCpp,
-        config::ServerKind::Ollama => adapt_http::ServerKind::Ollama,
-        config::ServerKind::Tgi => adapt_http::ServerKind::Tgi,
-        config::ServerKind::Sglang => adapt_http::ServerKind::Sglang,
-        config::ServerKind::Kserve => adapt_http::ServerKind::Kserve,
-        config::ServerKind::Triton => adapt_http::ServerKind::Triton,
-        config::ServerKind::Plain => adapt_http::ServerKind::Plain,
-    };
     let routes = resource.routes.iter().map(|route| RouteSpec {
         methods: route.methods.clone(),
         // The file writes `{rest...}`, as people do; the catalogue writes `{rest*}`.
@@ -230,23 +219,9 @@ fn adapter_spec(resource: &config::Resource, patterns: &Arc<Patterns>) -> Adapte
         routes: routes.collect(),
         patterns: Arc::clone(patterns),
         max_held_answer_bytes: resource.max_held_answer_bytes,
-        unknown_streams: match resource.unknown_streams {
-            config::UnknownStreams::Hold => UnknownStreams::Hold,
-            config::UnknownStreams::Refuse => UnknownStreams::Refuse,
-        },
-        fields: resource.fields.iter().map(field_rule).collect(),
-        ..AdapterSpec::new(server)
-    }
-}
-
-fn field_rule(field: &config::Field) -> FieldRule {
-    FieldRule {
-        place: match &field.place {
-            config::FieldPlace::Body(steps) => FieldPlace::Body(steps.clone()),
-            config::FieldPlace::Header(name) => FieldPlace::Header(name.clone()),
-        },
-        class: field.class.clone(),
-        dropped: field.hidden == config::HiddenField::Dropped,
+        unknown_streams: resource.unknown_streams,
+        fields: resource.fields.clone(),
+        ..AdapterSpec::new(resource.server)
     }
 }
 
@@ -260,13 +235,11 @@ fn deny_lists(config: &Config) -> Result<Patterns, SetupError> {
 }
 
 /// The digest key lies beside the ledger's folder, never in it: a copy of the ledger must not carry it.
-fn ledger_settings(ledger: &config::Ledger) -> record::Settings {
+fn ledger_settings(config: &Config) -> record::Settings {
+    let ledger = &config.ledger;
     let digest_key = ledger.dir.with_extension("digest-key");
     record::Settings {
-        durability: match ledger.durability {
-            config::Durability::Process => record::Durability::Process,
-            config::Durability::Disk => record::Durability::Disk,
-        },
+        durability: ledger.durability,
         segment_bytes: ledger.segment_bytes,
         queue: ledger.queue,
         write_timeout: ledger.write_timeout,
@@ -274,7 +247,27 @@ fn ledger_settings(ledger: &config::Ledger) -> record::Settings {
         signing_key: ledger.checkpoints.key.clone(),
         checkpoint_every: ledger.checkpoints.every,
         checkpoint_leaves: ledger.checkpoints.leaves,
+        indexing: record::Indexing {
+            session_idle: ledger.finding.session_idle,
+            full_text: ledger.finding.full_text,
+        },
+        retention: retention(config),
         seal_to: ledger.seal_to.clone(),
         ..record::Settings::new(&ledger.dir, digest_key)
+    }
+}
+
+/// How long bodies are kept: the ledger's rule, and those of resources that have their own.
+fn retention(config: &Config) -> record::Retention {
+    let policy = |keep: &config::Keep| record::Policy { age: keep.age, size: keep.size };
+    let own = |resource: &config::Resource| {
+        resource.retention.as_ref().map(|keep| (resource.name.as_str().to_owned(), policy(keep)))
+    };
+    let kept = &config.ledger.retention;
+    record::Retention {
+        default: policy(&kept.keep),
+        resources: config.resources.iter().filter_map(own).collect(),
+        compress_after: kept.compress_after,
+        pace: kept.pace,
     }
 }

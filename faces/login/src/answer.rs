@@ -4,7 +4,7 @@ use bytes::Bytes;
 use dial::{Fetched, Fetcher};
 use http::header::ACCEPT;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde_json::{Map, Value};
 
 use crate::LoginError;
@@ -108,15 +108,4 @@ impl Answered {
 pub(crate) fn shown(text: &str) -> String {
     let clipped: String = text.chars().take(SHOWN).collect();
     clipped.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
-}
-
-/// `secret` as a header of credentials (RFC 6749, section 2.3.1).
-pub(crate) fn basic(id: &str, secret: &SecretString) -> Option<HeaderValue> {
-    use base64::Engine;
-    let part = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-    let pair = format!("{}:{}", part(id), part(secret.expose_secret()));
-    let text = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair));
-    let mut value = HeaderValue::try_from(text).ok()?;
-    value.set_sensitive(true);
-    Some(value)
 }

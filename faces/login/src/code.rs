@@ -8,11 +8,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use model::Clock;
+use model::{Clock, same};
 use secrecy::ExposeSecret;
 
 use crate::answer::{encoded, shown};
-use crate::pkce::same;
 use crate::{Client, LoginError, Pkce, Provider, Tokens, random};
 
 /// The longest answer by a browser that is read, in bytes.

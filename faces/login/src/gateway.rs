@@ -5,10 +5,10 @@ use std::path::Path;
 use dial::is_loopback;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{LoginError, Presented, answer, provider};
+use crate::{LoginError, answer, provider};
 
 /// The path of the document, below the gateway's host (RFC 9728, section 3).
 const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
@@ -17,8 +17,19 @@ const ANSWER: usize = 64 << 10;
 /// The member of it that is ours.
 const MEMBER: &str = "portcullis_logins";
 
-/// How the people of one issuer log in, as the gateway's configuration has it.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+/// Which token the gateway is shown. Some providers put groups in one of them only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Presented {
+    /// The access token.
+    #[default]
+    Access,
+    /// The ID token.
+    Id,
+}
+
+/// How the people of one issuer log in: as the gateway's configuration has it, and as a login is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offer {
     /// The issuer.
     pub issuer: String,
@@ -36,7 +47,7 @@ pub struct Offer {
     /// Which token the gateway wants.
     #[serde(default)]
     pub token: Presented,
-    /// What the provider shall ask each time.
+    /// What the provider shall ask each time, such as `consent`.
     #[serde(default)]
     pub prompt: Option<String>,
     /// Where the browser may come back to, when that is not the usual place.
@@ -182,8 +193,22 @@ impl GatewayLogins {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// A login with `issuer` that asks for little.
+    pub(crate) fn offer(issuer: &str) -> Offer {
+        Offer {
+            issuer: issuer.to_owned(),
+            client_id: "cli".to_owned(),
+            scopes: vec!["openid".to_owned()],
+            resource: None,
+            audience: None,
+            token: Presented::Access,
+            prompt: None,
+            redirect_uri: None,
+        }
+    }
 
     #[test]
     fn a_gateway_is_its_origin() {
@@ -205,16 +230,6 @@ mod tests {
 
     #[test]
     fn one_login_needs_no_choice() {
-        let offer = |issuer: &str| Offer {
-            issuer: issuer.to_owned(),
-            client_id: "cli".to_owned(),
-            scopes: Vec::new(),
-            resource: None,
-            audience: None,
-            token: Presented::Access,
-            prompt: None,
-            redirect_uri: None,
-        };
         let one = GatewayLogins { gateway: "g".to_owned(), offers: vec![offer("https://a")] };
         assert_eq!(one.choose(None).unwrap().issuer, "https://a");
         assert!(one.choose(Some("https://b")).is_err());

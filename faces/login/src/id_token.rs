@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use authenticate::{Authenticator, Standing, Verdict};
-use model::Clock;
+use model::{Clock, same};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use crate::pkce::same;
 use crate::{Client, LoginError, Provider};
 
 /// A verified ID token.

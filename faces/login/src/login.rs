@@ -148,7 +148,7 @@ impl Login {
         self.folder.remove(name)?;
         let Some(refresh) = kept.refresh() else { return Ok(false) };
         let profile = &kept.profile;
-        let provider = Provider::discover(&profile.issuer, profile.issuer_ca_file.as_deref()).await?;
+        let provider = Provider::discover(&profile.offer.issuer, profile.issuer_ca_file.as_deref()).await?;
         provider.revoke(&profile.client(), refresh).await
     }
 }
@@ -253,7 +253,7 @@ impl Refresh {
                     .to_owned(),
             });
         };
-        let provider = Provider::discover(&profile.issuer, profile.issuer_ca_file.as_deref()).await?;
+        let provider = Provider::discover(&profile.offer.issuer, profile.issuer_ca_file.as_deref()).await?;
         let answer = provider.refresh(&client, refresh, &self.clock).await?;
         if let Some(new) = answer.refresh() {
             kept = kept.with_refresh(Some(new.clone()));
@@ -270,6 +270,7 @@ mod tests {
     use secrecy::ExposeSecret;
 
     use super::*;
+    use crate::gateway::tests::offer;
     use crate::profile::tests::{profile, tokens};
 
     fn at(second: i64) -> Timestamp {
@@ -283,11 +284,8 @@ mod tests {
     }
 
     fn keep(folder: &Folder, name: &str, gateway: &str, refresh: Option<&str>) {
-        let profile = Profile {
-            gateway: Some(gateway.to_owned()),
-            issuer: "https://127.0.0.1:1".to_owned(),
-            ..profile()
-        };
+        let profile =
+            Profile { gateway: Some(gateway.to_owned()), offer: offer("https://127.0.0.1:1"), ..profile() };
         folder.write(name, &Kept::new(profile, tokens(name, refresh, at(0), 600)).unwrap()).unwrap();
     }
 
@@ -378,7 +376,7 @@ mod tests {
     #[tokio::test]
     async fn what_fails_after_a_refresh_token_is_spent_does_not_lose_the_new_one() {
         let (_place, folder, clock) = world();
-        let profile = Profile { issuer: broken_provider().await, ..profile() };
+        let profile = Profile { offer: offer(&broken_provider().await), ..profile() };
         folder.write("one", &Kept::new(profile, tokens("old", Some("r"), at(0), 600)).unwrap()).unwrap();
         clock.set(at(601));
         let fault = Login::of(folder.clone(), "one", clock).token().await.unwrap_err();

@@ -9,21 +9,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::fresh::{claims, is_fresh, life};
-use crate::{Client, LoginError, Tokens};
+use crate::{Client, LoginError, Offer, Presented, Tokens};
 
 /// How long a token counts as fresh whose life nobody states.
 const UNKNOWN_LIFE: Duration = Duration::from_secs(5 * 60);
-
-/// Which token the gateway is shown. Some providers put groups in one of them only.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Presented {
-    /// The access token.
-    #[default]
-    Access,
-    /// The ID token.
-    Id,
-}
 
 /// Where and how somebody logs in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,27 +20,9 @@ pub struct Profile {
     /// The gateway the token is for: scheme, host and port. None for a login made by `--issuer` alone.
     #[serde(default)]
     pub gateway: Option<String>,
-    /// The provider.
-    pub issuer: String,
-    /// This program's registration there.
-    pub client_id: String,
-    /// The scopes that were asked for.
-    pub scopes: Vec<String>,
-    /// The resource that is named (RFC 8707).
-    #[serde(default)]
-    pub resource: Option<String>,
-    /// The audience that is named.
-    #[serde(default)]
-    pub audience: Option<String>,
-    /// Which token is shown.
-    #[serde(default)]
-    pub token: Presented,
-    /// What the provider shall ask each time, such as `consent`.
-    #[serde(default)]
-    pub prompt: Option<String>,
-    /// Where the browser comes back to, when that is not the usual place.
-    #[serde(default)]
-    pub redirect_uri: Option<String>,
+    /// How people log in there.
+    #[serde(flatten)]
+    pub offer: Offer,
     /// Certificates to trust for the provider instead of the system's.
     #[serde(default)]
     pub issuer_ca_file: Option<PathBuf>,
@@ -64,11 +35,11 @@ impl Profile {
     /// This program, as the provider knows it.
     pub fn client(&self) -> Client {
         Client {
-            id: self.client_id.clone(),
+            id: self.offer.client_id.clone(),
             secret: None,
-            scopes: self.scopes.clone(),
-            resource: self.resource.clone(),
-            audience: self.audience.clone(),
+            scopes: self.offer.scopes.clone(),
+            resource: self.offer.resource.clone(),
+            audience: self.offer.audience.clone(),
         }
     }
 }
@@ -170,7 +141,7 @@ impl Kept {
 
 /// The token to show, and how long it lives.
 fn shown(profile: &Profile, tokens: &Tokens) -> Result<(SecretString, Duration), LoginError> {
-    match (profile.token, &tokens.id) {
+    match (profile.offer.token, &tokens.id) {
         (Presented::Access, _) => {
             let lives = tokens.lives.or_else(|| life(&tokens.access));
             Ok((tokens.access.clone(), lives.unwrap_or(UNKNOWN_LIFE)))
@@ -220,18 +191,12 @@ pub(crate) mod tests {
     use secrecy::ExposeSecret;
 
     use super::*;
+    use crate::gateway::tests::offer;
 
     pub(crate) fn profile() -> Profile {
         Profile {
             gateway: Some("https://gateway.example.test".to_owned()),
-            issuer: "https://login.example.test".to_owned(),
-            client_id: "cli".to_owned(),
-            scopes: vec!["openid".to_owned()],
-            resource: None,
-            audience: None,
-            token: Presented::Access,
-            prompt: None,
-            redirect_uri: None,
+            offer: offer("https://login.example.test"),
             issuer_ca_file: None,
             ca_file: None,
         }
@@ -284,9 +249,33 @@ pub(crate) mod tests {
         assert!(!format!("{kept:?}").contains(secret));
     }
 
+    /// Files of logins outlive the program that wrote them.
+    #[test]
+    fn the_members_of_a_written_profile_stay_what_they_are() {
+        let offer = Offer {
+            scopes: vec!["openid".to_owned(), "groups".to_owned()],
+            resource: Some("r".to_owned()),
+            token: Presented::Id,
+            ..offer("https://login.example.test")
+        };
+        let profile = Profile { ca_file: Some("/ca.pem".into()), offer, ..profile() };
+        let text = concat!(
+            r#"{"gateway":"https://gateway.example.test","issuer":"https://login.example.test","client_id":"cli","#,
+            r#""scopes":["openid","groups"],"resource":"r","audience":null,"token":"id","prompt":null,"#,
+            r#""redirect_uri":null,"issuer_ca_file":null,"ca_file":"/ca.pem"}"#,
+        );
+        assert_eq!(serde_json::to_string(&profile).unwrap(), text);
+        assert_eq!(serde_json::from_str::<Profile>(text).unwrap(), profile);
+        let least = r#"{"issuer":"https://login.example.test","client_id":"cli","scopes":["openid"]}"#;
+        let read: Profile = serde_json::from_str(least).unwrap();
+        assert_eq!((read.gateway, read.offer.token, read.offer.scopes.len()), (None, Presented::Access, 1));
+        assert!(serde_json::from_str::<Profile>(r#"{"issuer":"https://login.example.test"}"#).is_err());
+    }
+
     #[test]
     fn an_id_token_that_is_not_there_is_not_shown() {
-        let profile = Profile { token: Presented::Id, ..profile() };
+        let offer = Offer { token: Presented::Id, ..profile().offer };
+        let profile = Profile { offer, ..profile() };
         assert!(matches!(Kept::new(profile, tokens("a", None, at(0), 60)), Err(LoginError::IdToken(_))));
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dial::{Fetcher, Trust, is_loopback};
+use dial::{Fetcher, is_loopback};
 use http::{HeaderMap, Uri, header};
 use model::Clock;
 use secrecy::{ExposeSecret, SecretString};
@@ -278,7 +278,7 @@ impl Provider {
                 form.extend([("client_id", client.id.as_str()), ("client_secret", secret.expose_secret())]);
             }
             Some(secret) => {
-                let value = answer::basic(&client.id, secret).ok_or_else(|| LoginError::Answer {
+                let value = dial::basic(&client.id, secret).ok_or_else(|| LoginError::Answer {
                     what: "the client's secret".to_owned(),
                     why: "no header can hold it".to_owned(),
                 })?;
@@ -295,13 +295,8 @@ impl Provider {
 
 /// What reads documents below `base`, trusting `ca_file` or the system.
 pub(crate) fn fetcher(base: &Uri, ca_file: Option<&Path>, what: &str) -> Result<Fetcher, LoginError> {
-    match ca_file {
-        None if base.scheme_str() == Some("http") => Ok(Fetcher::loopback(TIMEOUT)),
-        ca_file => {
-            let trust = ca_file.map_or(Trust::System, |file| Trust::File(file.to_owned()));
-            Fetcher::new(&trust, TIMEOUT).map_err(|source| LoginError::Dial { what: what.to_owned(), source })
-        }
-    }
+    Fetcher::choose(base.scheme_str() == Some("http"), ca_file, TIMEOUT)
+        .map_err(|source| LoginError::Dial { what: what.to_owned(), source })
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 use http::request::Parts;
 use http::{HeaderMap, StatusCode, header};
 use login::random;
+use model::same;
 use secrecy::{ExposeSecret, SecretString};
 
 /// Where tools put their key.
@@ -134,11 +135,6 @@ impl Guard {
         }
         found.then_some(()).ok_or(No::Key)
     }
-}
-
-/// Whether two keys are one, in a time that does not tell where they differ.
-fn same(one: &str, other: &str) -> bool {
-    aws_lc_rs::constant_time::verify_slices_are_equal(one.as_bytes(), other.as_bytes()).is_ok()
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ pub(crate) struct Relay {
 impl Relay {
     pub(crate) fn new(target: &Target, source: Source) -> Result<Self, ProxyError> {
         let tls = if target.gateway.starts_with("https://") {
-            let trust = target.ca_file.clone().map_or(dial::Trust::System, dial::Trust::File);
+            let trust = dial::Trust::of(target.ca_file.as_deref());
             Some(dial::client_tls(&trust, None, &[b"http/1.1"])?)
         } else {
             None

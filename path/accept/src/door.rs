@@ -4,6 +4,7 @@ use std::error::Error;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::task::Context;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,20 +14,17 @@ use hyper::body::Incoming;
 use model::Clock;
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{interval, sleep, timeout};
+use tokio::time::{interval, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::AcceptError;
 use crate::serve::{Server, Signals};
+use crate::taking::take_until_drained;
 use crate::tls::{Certificates, LOOK_AGAIN};
 
 /// Connections the system holds ready while the door is busy.
 const BACKLOG: u32 = 1024;
-/// How long the door rests when the system gives it no connection, as when descriptors run out.
-const REST: Duration = Duration::from_millis(50);
 
 /// The far end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,45 +95,16 @@ impl Door {
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         let Self { listener, address, tls, limits, clock } = self;
-        let cut = CancellationToken::new();
-        let _cut_with_me = cut.clone().drop_guard();
-        let signals = Signals { drain: drain.clone(), cut: cut.clone() };
+        let signals = Signals { drain, cut: CancellationToken::new() };
         let acceptor = tls.map(|(certificates, server)| {
-            tokio::spawn(keep_fresh(certificates, clock, cut.clone()));
+            tokio::spawn(keep_fresh(certificates, clock, signals.cut.clone()));
             TlsAcceptor::from(server)
         });
-        let places = Arc::new(Semaphore::new(limits.connections));
-        let server = Server::new(&limits, handler, signals);
-        let tracker = TaskTracker::new();
+        let server = Server::new(&limits, handler, signals.clone());
         let door = Doorway { address, acceptor, header_timeout: limits.header_timeout };
-        loop {
-            let accepted = tokio::select! {
-                biased;
-                () = drain.cancelled() => break,
-                accepted = listener.accept() => accepted,
-            };
-            let (stream, from) = match accepted {
-                Ok(accepted) => accepted,
-                Err(cause) => {
-                    tracing::warn!(%cause, "no connection could be taken");
-                    sleep(REST).await;
-                    continue;
-                }
-            };
-            let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-                metrics::counter!("portcullis_accept_refused_total", "cause" => "full").increment(1);
-                continue;
-            };
-            metrics::counter!("portcullis_accept_connections_total").increment(1);
-            tracker.spawn(door.clone().admit(stream, from, server.clone(), place));
-        }
-        drop(listener);
-        tracker.close();
-        if timeout(limits.drain, tracker.wait()).await.is_err() {
-            tracing::warn!(connections = tracker.len(), "cut what had not ended within the drain time");
-            cut.cancel();
-            tracker.wait().await;
-        }
+        let take = move |cx: &mut Context<'_>| listener.poll_accept(cx);
+        let admit = |(stream, from)| door.clone().admit(stream, from, server.clone());
+        take_until_drained(&limits, signals, take, admit).await;
     }
 }
 
@@ -154,14 +123,9 @@ struct Doorway {
 }
 
 impl Doorway {
-    /// One connection, from its handshake to its end. Its place is free again when this returns.
-    async fn admit<H, F, B>(
-        self,
-        stream: TcpStream,
-        from: SocketAddr,
-        server: Server<H>,
-        _place: OwnedSemaphorePermit,
-    ) where
+    /// One connection, from its handshake to its end.
+    async fn admit<H, F, B>(self, stream: TcpStream, from: SocketAddr, server: Server<H>)
+    where
         H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<B>> + Send + 'static,
         B: Body<Data = Bytes> + Send + 'static,

@@ -15,6 +15,7 @@ mod local;
 mod outgoing;
 mod serve;
 mod socket;
+mod taking;
 mod tls;
 mod wire;
 

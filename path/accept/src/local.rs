@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
-use model::Clock;
+use model::{Clock, hex};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
     KeyPair, KeyUsagePurpose, PublicKeyData,
@@ -87,7 +87,8 @@ impl Authority {
 /// trust store are told apart, and is the same at each start.
 fn authority_params(key: &KeyPair, clock: &dyn Clock) -> Result<CertificateParams, rcgen::Error> {
     let mut params = CertificateParams::new(Vec::new())?;
-    let id: String = params.key_identifier(key).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    let id = params.key_identifier(key);
+    let id = hex(id.get(..4).unwrap_or_default());
     params.distinguished_name = named(&format!("Portcullis local authority {id}"));
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];

@@ -6,20 +6,17 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
-use tokio::net::{UnixListener, UnixSocket};
-use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
+use tokio::net::{UnixListener, UnixSocket, UnixStream};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::serve::{Server, Signals};
+use crate::taking::take_until_drained;
 use crate::{AcceptError, Peer};
 
 /// What a peer's address and its listener are said to be: a socket has neither, and is on this machine.
@@ -27,15 +24,25 @@ pub const SOCKET_PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHO
 
 /// Connections the system holds ready while the door is busy.
 const BACKLOG: u32 = 128;
-/// How long the door rests when the system gives it no connection.
-const REST: Duration = Duration::from_millis(50);
 
 /// An open door on a Unix socket. The file goes with it.
 #[derive(Debug)]
 pub struct SocketDoor {
+    gate: Gate,
+    limits: config::Limits,
+}
+
+/// What goes as soon as no more connections are taken.
+#[derive(Debug)]
+struct Gate {
     listener: UnixListener,
     place: Place,
-    limits: config::Limits,
+}
+
+impl Gate {
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<io::Result<UnixStream>> {
+        self.listener.poll_accept(cx).map_ok(|(stream, _)| stream)
+    }
 }
 
 /// The socket's file, removed when the door is closed, unless another took its place.
@@ -70,15 +77,15 @@ impl SocketDoor {
             fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
             let meta = fs::symlink_metadata(path)?;
             let place = Place { path: path.to_owned(), node: (meta.dev(), meta.ino()) };
-            Ok((socket.listen(BACKLOG)?, place))
+            Ok(Gate { listener: socket.listen(BACKLOG)?, place })
         };
-        let (listener, place) = open().map_err(fault)?;
-        Ok(Self { listener, place, limits: limits.clone() })
+        let gate = open().map_err(fault)?;
+        Ok(Self { gate, limits: limits.clone() })
     }
 
     /// Where it lies.
     pub fn path(&self) -> &Path {
-        &self.place.path
+        &self.gate.place.path
     }
 
     /// Serves each request with `handler` until `drain` is cancelled, as [`crate::Door::serve`].
@@ -89,41 +96,12 @@ impl SocketDoor {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        let Self { listener, place, limits } = self;
-        let cut = CancellationToken::new();
-        let _cut_with_me = cut.clone().drop_guard();
-        let places = Arc::new(Semaphore::new(limits.connections));
-        let server = Server::new(&limits, handler, Signals { drain: drain.clone(), cut: cut.clone() });
+        let Self { gate, limits } = self;
+        let signals = Signals { drain, cut: CancellationToken::new() };
+        let server = Server::new(&limits, handler, signals.clone());
         let peer = Peer { address: SOCKET_PEER, secure: true, listener: SOCKET_PEER };
-        let tracker = TaskTracker::new();
-        loop {
-            let accepted = tokio::select! {
-                biased;
-                () = drain.cancelled() => break,
-                accepted = listener.accept() => accepted,
-            };
-            let stream = match accepted {
-                Ok((stream, _)) => stream,
-                Err(cause) => {
-                    tracing::warn!(%cause, "no connection could be taken at the socket");
-                    sleep(REST).await;
-                    continue;
-                }
-            };
-            let Ok(permit) = Arc::clone(&places).try_acquire_owned() else { continue };
-            let server = server.clone();
-            tracker.spawn(async move {
-                server.serve(stream, peer).await;
-                drop(permit);
-            });
-        }
-        drop(listener);
-        drop(place);
-        tracker.close();
-        if timeout(limits.drain, tracker.wait()).await.is_err() {
-            cut.cancel();
-            tracker.wait().await;
-        }
+        let take = move |cx: &mut Context<'_>| gate.poll(cx);
+        take_until_drained(&limits, signals, take, |stream| server.clone().serve(stream, peer)).await;
     }
 }
 

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
-use model::{Clock, ExchangeId, Identity};
+use model::{Clock, ExchangeId, Identity, hex};
 use serde_json::{Map, Value};
 
 use crate::cache::{Cache, Verified};
 use crate::compact::{self, Compact};
-use crate::digest::{self, Digest, hex};
+use crate::digest::{self, Digest};
 use crate::error::quote;
 use crate::inspect::{Inspection, Reading};
 use crate::issuer::Issuer;

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::DecodePaddingMode;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 use config::{ClientAuth, Introspection};
+use dial::{basic, form_encoded};
 use http::header::{ACCEPT, AUTHORIZATION};
 use http::{HeaderMap, HeaderValue, Uri};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
@@ -23,10 +23,6 @@ use crate::error::quote;
 use crate::inspect::Reading;
 use crate::issuer::Issuer;
 use crate::{AuthenticateError, Check};
-
-/// What a form escapes (WHATWG URL, section 5.2). No more: not every issuer reads back what need not have
-/// been escaped in a client's name.
-const FORM: &AsciiSet = &NON_ALPHANUMERIC.remove(b'*').remove(b'-').remove(b'.').remove(b'_');
 
 /// The longest opaque token, in bytes.
 const MAX_BYTES: usize = 8 << 10;
@@ -151,23 +147,18 @@ async fn place(issuer: &Issuer, configured: Option<&str>) -> Result<Uri, String>
     }
 }
 
-/// RFC 7662, section 2.1, with the client's credentials as RFC 6749, section 2.3.1 says: both are
-/// form-encoded before they are put together.
+/// RFC 7662, section 2.1, with the client's credentials as RFC 6749, section 2.3.1 says.
 fn request(settings: &Introspection, secret: &SecretString, token: &str) -> (HeaderMap, Bytes) {
-    let encode = |text: &str| utf8_percent_encode(text, FORM).to_string();
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-    let mut form = format!("token={}&token_type_hint=access_token", encode(token));
-    let (id, secret) = (encode(&settings.client_id), encode(secret.expose_secret()));
+    let mut form = format!("token={}&token_type_hint=access_token", form_encoded(token));
+    let id = &settings.client_id;
     match settings.client_auth {
-        ClientAuth::Basic => {
-            let basic = format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")));
-            if let Ok(mut value) = HeaderValue::from_str(&basic) {
-                value.set_sensitive(true);
-                headers.insert(AUTHORIZATION, value);
-            }
+        ClientAuth::Basic => headers.extend(basic(id, secret).map(|value| (AUTHORIZATION, value))),
+        ClientAuth::Post => {
+            let (id, secret) = (form_encoded(id), form_encoded(secret.expose_secret()));
+            form.push_str(&format!("&client_id={id}&client_secret={secret}"));
         }
-        ClientAuth::Post => form.push_str(&format!("&client_id={id}&client_secret={secret}")),
     }
     (headers, Bytes::from(form))
 }

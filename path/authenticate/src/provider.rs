@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use dial::{Fetcher, Trust};
+use dial::Fetcher;
 use http::header::ACCEPT;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use jiff::Timestamp;
@@ -143,14 +143,8 @@ impl Provider {
         ];
         let secure = |url: &str| url.starts_with("https:");
         let plain = first.scheme_str() == Some("http") && !asked.into_iter().flatten().any(secure);
-        let fetcher = match &settings.ca_file {
-            None if plain => Fetcher::loopback(TIMEOUT),
-            ca_file => {
-                let trust = ca_file.clone().map_or(Trust::System, Trust::File);
-                Fetcher::new(&trust, TIMEOUT)
-                    .map_err(|source| AuthenticateError::Dial { issuer: settings.name.clone(), source })?
-            }
-        };
+        let fetcher = Fetcher::choose(plain, settings.ca_file.as_deref(), TIMEOUT)
+            .map_err(|source| AuthenticateError::Dial { issuer: settings.name.clone(), source })?;
         Ok(Self {
             name: settings.name.clone(),
             issuer: settings.issuer.clone(),

@@ -10,12 +10,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{Algorithm as Hash, SHA256, SHA384, SHA512, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
-use model::{ExchangeId, Identity};
+use model::{ExchangeId, Identity, hex, same};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -121,7 +120,7 @@ impl Authenticator {
             issuer: &issuer.url,
             issuer_name: &issuer.name,
             subject: &subject,
-            digest: digests::hex(&digests::of(id_token)),
+            digest: hex(&digests::of(id_token)),
             audiences,
             times: &times,
         };
@@ -231,8 +230,4 @@ fn session(claims: &Value) -> Option<String> {
     let sid = claims.get("sid")?.as_str()?;
     let fits = (1..=MAX_SESSION_BYTES).contains(&sid.len()) && !sid.chars().any(char::is_control);
     fits.then(|| sid.to_owned())
-}
-
-fn same(one: &str, other: &str) -> bool {
-    verify_slices_are_equal(one.as_bytes(), other.as_bytes()).is_ok()
 }

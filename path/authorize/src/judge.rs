@@ -305,8 +305,9 @@ impl Inquiry {
     /// The ruling: allowed without consent, or with the fewest that some policy asks for, or not. Any
     /// error on the way denies.
     pub(crate) fn rule(&self, set: &PolicySet) -> Ruled {
-        let candidates = self.candidates(set);
-        let reads = candidates.iter().any(|at| set.policy(*at).is_some_and(|p| p.reads_approvals));
+        let memory = &self.players.memory;
+        let candidates = memory.candidates(set.hash(), &self.action, || self.candidates(set));
+        let reads = candidates.iter().any(|at| set.policy(*at).is_some_and(|p| p.reads_approvals()));
         let most = if reads { MAX_APPROVALS } else { 0 };
         let mut forbids = Vec::new();
         for approvals in 0..=most {

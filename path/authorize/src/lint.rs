@@ -33,25 +33,6 @@ pub(crate) fn body(clause: &Clause) -> &Expr {
     }
 }
 
-/// Whether the policy's conditions may depend on `context.approvals`: they name it, or use the
-/// context as a whole.
-pub(crate) fn reads_approvals(policy: &Template) -> bool {
-    let mut contexts = 0_usize;
-    let mut other_attributes = 0_usize;
-    for clause in policy.clauses() {
-        walk(body(clause), &mut |expr| match expr {
-            Expr::Var(Var::Context) => contexts += 1,
-            Expr::GetAttr { expr, attr }
-                if matches!(**expr, Expr::Var(Var::Context)) && attr != "approvals" =>
-            {
-                other_attributes += 1;
-            }
-            _ => {}
-        });
-    }
-    contexts > other_attributes
-}
-
 /// Whether the policy's scope names `Action::"unknown"` itself, not a group it is in.
 pub(crate) fn names_unknown(policy: &cedar_policy::Policy) -> bool {
     let unknown = |uid: &cedar_policy::EntityUid| uid.id().unescaped() == "unknown";

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use authenticate::Caller;
 use cedar_policy::EntityUid;
 use model::{
-    Act, Area, Class, Code, Decision, Facts, Identity, Judgement, Operation, Refusal, ResourceName, Ruling,
+    Act, Area, Class, Code, Decision, Facts, Identity, Judgement, Operation, Refusal, ResourceName, Reveal,
+    Ruling,
 };
 
 use crate::authorizer::{Authorizer, Surroundings, Target};
@@ -19,6 +20,7 @@ use crate::players::{Other, Players};
 use crate::proof::{self, Denied, Permit};
 use crate::schema::{Vocabulary, vocabulary};
 use crate::set::PolicySet;
+use crate::viewer::{Question, Viewer};
 
 /// The resource that acts on none are said to be on, where a permit must name one.
 const PORTCULLIS: &str = "portcullis";
@@ -152,6 +154,23 @@ impl Authorizer {
                 Err(Denied::worded(caller, decision, refusal))
             }
         }
+    }
+
+    /// What the caller would see of `object`, if it might do an act on it too without any consent: for what is
+    /// asked of many at once. The call it is asked in was decided as an act of its own.
+    pub fn also(
+        self: &Arc<Self>,
+        identity: &Arc<Identity>,
+        act: Act,
+        object: &Object,
+        (facts, surroundings): (&Facts, Surroundings),
+    ) -> Option<Arc<dyn Reveal>> {
+        let set = self.current();
+        let judged = self.judge_act(&set, identity, act, object, (facts, surroundings)).ok()?;
+        let (name, kind) = object.target().ok()?;
+        let identity = Arc::clone(identity);
+        let viewer = || Viewer::new(Question::Reveal, Arc::clone(self), set, identity, name, kind);
+        (judged.ruling == Ruling::Allowed).then(viewer).map(|viewer| Arc::new(viewer) as Arc<dyn Reveal>)
     }
 
     /// The judgement on an act. It is not counted in `recent`.

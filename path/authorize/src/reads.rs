@@ -4,7 +4,7 @@
 //! the action, and the fields of the context it names. So Cedar is given those fields alone, and what it
 //! said is remembered for as long as they are the same.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cedar_policy::pst::{Expr, Template, Var};
 use cedar_policy::{Context, EntityUid, RestrictedExpression};
@@ -18,6 +18,13 @@ use crate::lint::body;
 pub(crate) struct Field {
     name: String,
     part: Option<String>,
+}
+
+impl Field {
+    /// Whether this is the field `name`, or a part of it.
+    pub(crate) fn is_in(&self, name: &str) -> bool {
+        self.name == name
+    }
 }
 
 /// The fields a policy reads, in order. `None` if it uses the context as a whole, or in a way that is
@@ -129,7 +136,19 @@ pub(crate) struct Memory(Mutex<Said>);
 struct Said {
     /// The set that the places are of.
     set: Option<PolicySetHash>,
+    /// The places of those that may have a say, by action.
+    candidates: Vec<(EntityUid, Arc<[usize]>)>,
     policies: Vec<Remembered>,
+}
+
+impl Said {
+    /// What was said by `set`; of another, nothing is known.
+    fn by(&mut self, set: PolicySetHash) -> &mut Self {
+        if self.set != Some(set) {
+            *self = Self { set: Some(set), ..Self::default() };
+        }
+        self
+    }
 }
 
 struct Remembered {
@@ -140,6 +159,24 @@ struct Remembered {
 }
 
 impl Memory {
+    /// The places of the policies of `set` that may have a say about `action`. There are no more actions
+    /// than the schema names.
+    pub(crate) fn candidates(
+        &self,
+        set: PolicySetHash,
+        action: &EntityUid,
+        find: impl FnOnce() -> Vec<usize>,
+    ) -> Arc<[usize]> {
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let said = said.by(set);
+        if let Some((_, known)) = said.candidates.iter().find(|(known, _)| known == action) {
+            return Arc::clone(known);
+        }
+        let found: Arc<[usize]> = find().into();
+        said.candidates.push((action.clone(), Arc::clone(&found)));
+        found
+    }
+
     /// Whether the policy at `place` of `set` holds, if it saw the same when it was last asked.
     pub(crate) fn recall(
         &self,
@@ -168,9 +205,7 @@ impl Memory {
     ) {
         let saw = sees.values().map(Option::<&Value>::cloned).collect();
         let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if said.set != Some(set) {
-            *said = Said { set: Some(set), policies: Vec::new() };
-        }
+        let said = said.by(set);
         let room = said.policies.len() < MOST;
         let known = said.policies.iter_mut().find(|known| known.place == place && known.action == *action);
         match known {
@@ -223,6 +258,35 @@ mod tests {
     fn a_record_read_whole_is_read_whole() {
         assert_eq!(fields("context.token.mfa && context.token == context.token"), these(&["token"]));
         assert_eq!(fields("context == context"), None);
+    }
+
+    #[test]
+    fn candidates_are_those_of_the_action_and_the_set() {
+        let memory = Memory::default();
+        let action = |name: &str| format!("Action::\"{name}\"").parse::<EntityUid>().unwrap();
+        let (one, two) = (PolicySetHash([1; 32]), PolicySetHash([2; 32]));
+        let found = |set, name, places: &[usize]| memory.candidates(set, &action(name), || places.to_vec());
+        assert_eq!(found(one, "infer", &[1, 2])[..], [1, 2]);
+        assert_eq!(found(one, "infer", &[3])[..], [1, 2]);
+        assert_eq!(found(one, "train", &[3])[..], [3]);
+        assert_eq!(found(two, "infer", &[4])[..], [4]);
+    }
+
+    #[test]
+    fn who_may_read_approvals_is_asked_with_them() {
+        for (condition, reads) in [
+            ("context.approvals >= 1", true),
+            ("context has approvals", true),
+            ("principal.kind == \"human\" && (context.stream || 0 < context.approvals)", true),
+            ("context == context", true),
+            ("context.batch < 3 && context has stream", false),
+            ("principal.kind == \"human\"", false),
+        ] {
+            let policy = format!(
+                "permit(principal, action in Action::\"operation\", resource) when {{ {condition} }};"
+            );
+            assert_eq!(sample::set(&policy).policies[0].reads_approvals(), reads, "{condition}");
+        }
     }
 
     #[test]

@@ -34,14 +34,19 @@ pub(crate) struct Policy {
     pub(crate) cedar: cedar_policy::Policy,
     /// The policy as a set of its own, for Cedar's authorizer.
     pub(crate) alone: cedar_policy::PolicySet,
-    /// Whether its conditions may depend on `context.approvals`.
-    pub(crate) reads_approvals: bool,
     /// The fields of the context it reads; `None` for all.
     pub(crate) reads: Option<Vec<Field>>,
     /// Whether its scope names `Action::"unknown"` itself.
     pub(crate) names_unknown: bool,
     /// Whether its scope names an action, or a group of them.
     pub(crate) names_action: bool,
+}
+
+impl Policy {
+    /// Whether what it says may depend on `context.approvals`.
+    pub(crate) fn reads_approvals(&self) -> bool {
+        self.reads.as_ref().is_none_or(|fields| fields.iter().any(|field| field.is_in("approvals")))
+    }
 }
 
 impl Policy {
@@ -122,7 +127,6 @@ impl PolicySet {
             let mut alone = cedar_policy::PolicySet::new();
             alone.add(found.cedar.clone()).map_err(|e| PolicyFaults::of(&found.file, e.to_string(), None))?;
             policies.push(Policy {
-                reads_approvals: lint::reads_approvals(&found.body),
                 reads: reads::reads(&found.body),
                 names_unknown: lint::names_unknown(&found.cedar),
                 names_action: lint::names_action(&found.cedar),

@@ -1,6 +1,8 @@
 //! What a caller may see in answers and send in requests, and which models it may use.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,6 +19,34 @@ use crate::set::PolicySet;
 
 /// How many answers one exchange keeps: data classes seen, or models listed.
 const MEMO: usize = 4_096;
+
+/// What was decided in one exchange, so that it is decided once.
+struct Memo<K>(Mutex<HashMap<K, bool>>);
+
+impl<K> Default for Memo<K> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: Eq + Hash> Memo<K> {
+    /// What is known of `name`, or else what `decide` says. Nothing is locked meanwhile.
+    fn of<N>(&self, name: &N, decide: impl FnOnce() -> bool) -> bool
+    where
+        K: Borrow<N>,
+        N: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+    {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied();
+        known.unwrap_or_else(|| {
+            let decided = decide();
+            let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if known.len() < MEMO {
+                known.insert(name.to_owned(), decided);
+            }
+            decided
+        })
+    }
+}
 
 /// One reveal decision's name. The token's digest tells the facts it was made from; the identity is
 /// compared as well.
@@ -65,7 +95,7 @@ pub(crate) struct Viewer {
     identity: Arc<Identity>,
     resource: ResourceName,
     kind: String,
-    seen: Mutex<HashMap<DataClass, bool>>,
+    seen: Memo<DataClass>,
 }
 
 impl Viewer {
@@ -77,7 +107,7 @@ impl Viewer {
         resource: ResourceName,
         kind: String,
     ) -> Self {
-        Self { question, authorizer, set, identity, resource, kind, seen: Mutex::default() }
+        Self { question, authorizer, set, identity, resource, kind, seen: Memo::default() }
     }
 
     /// The decision itself. Only a plain permit reveals: nobody can be asked in mid-answer.
@@ -129,15 +159,7 @@ impl Viewer {
 
 impl Reveal for Viewer {
     fn reveals(&self, class: &DataClass) -> bool {
-        let known = self.seen.lock().unwrap_or_else(PoisonError::into_inner).get(class).copied();
-        known.unwrap_or_else(|| {
-            let reveals = self.shared(class);
-            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            if seen.len() < MEMO {
-                seen.insert(class.clone(), reveals);
-            }
-            reveals
-        })
+        self.seen.of(class, || self.shared(class))
     }
 }
 
@@ -149,7 +171,7 @@ pub(crate) struct Chooser {
     resource: ResourceName,
     kind: String,
     scene: Scene,
-    known: Mutex<HashMap<String, bool>>,
+    known: Memo<String>,
 }
 
 impl Chooser {
@@ -160,7 +182,7 @@ impl Chooser {
         kind: String,
         scene: Scene,
     ) -> Self {
-        Self { set, identity, resource, kind, scene, known: Mutex::default() }
+        Self { set, identity, resource, kind, scene, known: Memo::default() }
     }
 
     fn decide(&self, model: &str) -> bool {
@@ -178,17 +200,6 @@ impl Chooser {
 
 impl Usable for Chooser {
     fn may_use(&self, model: &str) -> bool {
-        if model.is_empty() {
-            return false;
-        }
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(model).copied();
-        known.unwrap_or_else(|| {
-            let usable = self.decide(model);
-            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            if known.len() < MEMO {
-                known.insert(model.to_owned(), usable);
-            }
-            usable
-        })
+        !model.is_empty() && self.known.of(model, || self.decide(model))
     }
 }

@@ -3,6 +3,8 @@
 use std::pin::Pin;
 use std::time::Duration;
 
+use bytes::BytesMut;
+use futures_util::FutureExt;
 use http::{HeaderMap, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Bytes, Incoming};
@@ -25,6 +27,9 @@ pub struct Answer {
     /// Its body.
     pub body: AnswerBody,
 }
+
+/// How much of what has arrived is taken at once, in bytes.
+const ARMFUL: usize = 64 << 10;
 
 /// A piece of an answer.
 #[derive(Debug)]
@@ -52,6 +57,10 @@ pub struct AnswerBody {
     exchange: ExchangeId,
     deadline: Deadline,
     open: Option<Open>,
+    /// What came right behind bytes and is none.
+    behind: Option<Result<Arrived, ForwardError>>,
+    /// Bytes of it have come.
+    begun: bool,
 }
 
 /// What is gone once the body has ended. Dropped, it closes.
@@ -95,7 +104,7 @@ impl Answer {
         // Answers to HEAD, and those with status 204 and 304, only say how a body would be packed.
         let decoder = if incoming.is_end_stream() { None } else { Decoder::for_answer(&mut headers)? };
         let open = Open { incoming, decoder, echo, trailers: None, ended: false, line, busy };
-        let body = AnswerBody { exchange, deadline, open: Some(open) };
+        let body = AnswerBody { exchange, deadline, open: Some(open), behind: None, begun: false };
         Ok(Self { head: AnswerHead { status, headers }, body })
     }
 }
@@ -103,15 +112,62 @@ impl Answer {
 impl AnswerBody {
     /// The next piece; nothing after the end or after an error. Waits for the upstream, within the
     /// resource's times. May be dropped and called again without losing anything.
+    ///
+    /// Pieces that are there already come as one, up to 64 KiB and the last of them: what comes fast is
+    /// then judged, recorded and written in few steps, and what comes slowly does not wait. The first
+    /// comes alone: it is the one that people wait for.
     pub async fn next(&mut self) -> Option<Result<Arrived, ForwardError>> {
-        let open = self.open.as_mut()?;
-        let next = tokio::select! {
-            biased;
-            next = open.next(self.exchange, self.deadline.idle) => next,
-            () = self.deadline.end.as_mut() => {
-                Err(ForwardError::ExchangeTimeout(self.deadline.exchange))
+        if let Some(behind) = self.behind.take() {
+            return Some(behind);
+        }
+        let next = {
+            let open = self.open.as_mut()?;
+            let idle = self.deadline.idle;
+            tokio::select! {
+                biased;
+                next = open.next(self.exchange, Some(idle)) => next,
+                () = self.deadline.end.as_mut() => {
+                    Err(ForwardError::ExchangeTimeout(self.deadline.exchange))
+                }
             }
         };
+        match self.taken(next)? {
+            Ok(Arrived::Bytes(first)) if std::mem::replace(&mut self.begun, true) => {
+                Some(Ok(Arrived::Bytes(self.with_what_is_there(first))))
+            }
+            other => Some(other),
+        }
+    }
+
+    /// Adds to `first` the pieces that came with it.
+    fn with_what_is_there(&mut self, first: Unmasked) -> Unmasked {
+        let exchange = first.exchange;
+        let (mut one, mut several) = (first.bytes, BytesMut::new());
+        while one.len().saturating_add(several.len()) < ARMFUL {
+            let Some(next) = self.open.as_mut().filter(|open| !open.incoming.is_end_stream()) else { break };
+            let Some(next) = next.next(exchange, None).now_or_never() else { break };
+            match self.taken(next) {
+                Some(Ok(Arrived::Bytes(more))) => {
+                    several.extend_from_slice(&std::mem::replace(&mut one, more.bytes));
+                }
+                other => {
+                    self.behind = other;
+                    break;
+                }
+            }
+        }
+        if several.is_empty() {
+            return Unmasked { exchange, bytes: one };
+        }
+        several.extend_from_slice(&one);
+        Unmasked { exchange, bytes: several.freeze() }
+    }
+
+    /// What came, after which the body may be over.
+    fn taken(
+        &mut self,
+        next: Result<Option<Arrived>, ForwardError>,
+    ) -> Option<Result<Arrived, ForwardError>> {
         match next {
             Ok(Some(arrived)) => Some(Ok(arrived)),
             Ok(None) => {
@@ -131,7 +187,12 @@ impl AnswerBody {
 }
 
 impl Open {
-    async fn next(&mut self, exchange: ExchangeId, idle: Duration) -> Result<Option<Arrived>, ForwardError> {
+    /// The next piece. Each frame has to come within `idle`; without it nobody is going to wait.
+    async fn next(
+        &mut self,
+        exchange: ExchangeId,
+        idle: Option<Duration>,
+    ) -> Result<Option<Arrived>, ForwardError> {
         let bytes = |bytes: Bytes| Ok(Some(Arrived::Bytes(Unmasked { exchange, bytes })));
         loop {
             if let Some(decoder) = &mut self.decoder
@@ -148,9 +209,11 @@ impl Open {
                 }
                 return Ok(self.trailers.take().map(Arrived::Trailers));
             }
-            let frame = timeout(idle, self.line.during(self.incoming.frame()))
-                .await
-                .map_err(|_| ForwardError::IdleTimeout(idle))?;
+            let frame = self.line.during(self.incoming.frame());
+            let frame = match idle {
+                Some(idle) => timeout(idle, frame).await.map_err(|_| ForwardError::IdleTimeout(idle))?,
+                None => frame.await,
+            };
             let Some(frame) = frame else {
                 self.end();
                 continue;

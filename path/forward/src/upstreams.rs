@@ -275,7 +275,7 @@ impl Upstream {
 
 fn tls(resource: &Resource) -> Result<Arc<ClientConfig>, ForwardError> {
     let settings = &resource.upstream_tls;
-    let trust = settings.ca_file.clone().map_or(Trust::System, Trust::File);
+    let trust = Trust::of(settings.ca_file.as_deref());
     let identity = settings.client_certificate.as_deref().zip(settings.client_key.as_deref());
     Ok(dial::client_tls(&trust, identity, &[b"h2", b"http/1.1"])?)
 }

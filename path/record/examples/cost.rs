@@ -112,6 +112,7 @@ async fn open(ledger: &Ledger, clock: &dyn Clock) -> Result<Record, Box<dyn Erro
         arrived,
         client: ([192, 0, 2, 7], 4000).into(),
         identity: &identity,
+        session: "",
         resource: &resource,
         operations: &operations,
         decision: &decision,

@@ -54,6 +54,7 @@ impl Ledger {
             disclosed: Vec::new(),
             session: Vec::new(),
             wrapped_keys: Vec::new(),
+            session_name: String::new(),
         })
         .await
     }

@@ -11,8 +11,9 @@ use prost::Message;
 
 use crate::digest::Chain;
 use crate::frame::{self, FrameReader};
-use crate::leaf::Digest;
-use crate::segment::Position;
+use crate::leaf::{self, Digest};
+use crate::retention::Standing;
+use crate::segment::{DEFAULT_CLASS, Position};
 use crate::table::{Entry, Table};
 use crate::tree::Tree;
 
@@ -32,6 +33,22 @@ struct Stored {
     /// The public keys of checkpoints recorded so far.
     #[prost(bytes = "vec", repeated, tag = "6")]
     keys: Vec<Vec<u8>>,
+    /// Where the other retention classes end.
+    #[prost(message, repeated, tag = "7")]
+    classes: Vec<ClassEnd>,
+    /// What decides what may be dropped.
+    #[prost(message, optional, tag = "8")]
+    retention: Option<leaf::Retention>,
+    #[prost(message, repeated, tag = "9")]
+    holds: Vec<leaf::Hold>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct ClassEnd {
+    #[prost(string, tag = "1")]
+    class: String,
+    #[prost(message, optional, tag = "2")]
+    end: Option<Place>,
 }
 
 #[derive(Clone, Copy, PartialEq, Message)]
@@ -56,6 +73,9 @@ struct Open {
     status: u32,
     #[prost(uint64, tag = "6")]
     parts: u64,
+    /// Empty for the default class.
+    #[prost(string, tag = "7")]
+    class: String,
 }
 
 impl From<Position> for Place {
@@ -75,13 +95,20 @@ impl From<Place> for Position {
 pub(crate) struct Bookmark {
     pub(crate) leaves: Position,
     pub(crate) tree: Tree,
-    pub(crate) bodies: Position,
+    /// The ends of the bodies, by retention class.
+    pub(crate) bodies: Vec<(String, Position)>,
+    pub(crate) standing: Standing,
     pub(crate) open: Table,
     /// The public keys of checkpoints recorded so far, in order.
     pub(crate) keys: Vec<Vec<u8>>,
 }
 
 impl Bookmark {
+    /// Where the bodies of `class` end; their beginning, if they are not known.
+    pub(crate) fn end(&self, class: &str) -> Position {
+        self.bodies.iter().find(|(name, _)| name == class).map_or_else(Position::default, |(_, end)| *end)
+    }
+
     /// Replaces the bookmark at `path` whole.
     pub(crate) fn write(&self, path: &Path, durable: bool) -> io::Result<()> {
         let open = self.open.iter().map(|(exchange, entry)| Open {
@@ -91,14 +118,21 @@ impl Bookmark {
             first: Some(entry.first.into()),
             status: entry.status,
             parts: entry.parts,
+            class: entry.class.as_deref().unwrap_or_default().to_owned(),
         });
+        let others = self.bodies.iter().filter(|(class, _)| class != DEFAULT_CLASS);
         let stored = Stored {
             leaves: Some(self.leaves.into()),
             leaf_count: self.tree.size(),
-            bodies: Some(self.bodies.into()),
+            bodies: Some(self.end(DEFAULT_CLASS).into()),
             open: open.collect(),
             peaks: self.tree.peaks().iter().map(|peak| peak.to_vec()).collect(),
             keys: self.keys.clone(),
+            classes: others
+                .map(|(class, end)| ClassEnd { class: class.clone(), end: Some((*end).into()) })
+                .collect(),
+            retention: self.standing.retention.clone(),
+            holds: self.standing.holds.clone(),
         };
         let mut bytes = Vec::new();
         frame::put(&mut bytes, &stored);
@@ -126,15 +160,21 @@ impl Bookmark {
                 first: kept.first?.into(),
                 status: kept.status,
                 parts: kept.parts,
+                class: (!kept.class.is_empty()).then(|| kept.class.into()),
                 ..Entry::default()
             };
             open.insert(exchange, entry);
         }
         let peaks: Option<Vec<_>> = stored.peaks.into_iter().map(|peak| peak.try_into().ok()).collect();
+        let mut bodies = vec![(DEFAULT_CLASS.to_owned(), stored.bodies?.into())];
+        for other in stored.classes {
+            bodies.push((other.class, other.end?.into()));
+        }
         Some(Self {
             leaves: stored.leaves?.into(),
             tree: Tree::from_peaks(stored.leaf_count, peaks?)?,
-            bodies: stored.bodies?.into(),
+            bodies,
+            standing: Standing { retention: stored.retention, holds: stored.holds },
             open,
             keys: stored.keys,
         })

@@ -3,6 +3,7 @@
 //! The writer shows now and then what its tree is; nobody on the request path waits for what follows. What
 //! a checkpoint covers is flushed to the disk before it is signed: no power cut can contradict it.
 
+use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -17,7 +18,7 @@ use crate::LedgerError;
 use crate::health::Status;
 use crate::ledger::spawn;
 use crate::note::Signed;
-use crate::segment::{DEFAULT_CLASS, Position, Series};
+use crate::segment::{Position, Series};
 use crate::signing::Signer;
 use crate::tree::Tree;
 
@@ -31,7 +32,8 @@ const ASKED: &str = "checkpoint.asked";
 pub(crate) struct Shown {
     pub(crate) tree: Tree,
     pub(crate) leaves: Position,
-    pub(crate) bodies: Position,
+    /// Of each retention class.
+    pub(crate) bodies: Vec<(String, Position)>,
     /// Whether it is shown because somebody asked.
     pub(crate) asked: bool,
 }
@@ -123,7 +125,7 @@ struct Keeper {
     status: Arc<Status>,
     out: watch::Sender<Option<Arc<Signed>>>,
     /// How far the files were flushed.
-    flushed: (Position, Position),
+    flushed: (Position, HashMap<String, Position>),
     /// The size of the last one kept.
     size: u64,
     /// What could not be kept, and after how many looks it is tried again.
@@ -215,9 +217,12 @@ impl Keeper {
 
     fn make(&mut self, shown: &Shown) -> io::Result<Signed> {
         // Bodies first: a leaf on the disk never stands without the frames it covers.
-        flush(&Series::bodies(&self.dir, DEFAULT_CLASS), self.flushed.1, shown.bodies)?;
+        for (class, end) in &shown.bodies {
+            let from = self.flushed.1.get(class).copied().unwrap_or_default();
+            flush(&Series::bodies(&self.dir, class), from, *end)?;
+        }
         flush(&Series::leaves(&self.dir), self.flushed.0, shown.leaves)?;
-        self.flushed = (shown.leaves, shown.bodies);
+        self.flushed = (shown.leaves, shown.bodies.iter().cloned().collect());
         let signed = self.signer.sign(shown.tree.size(), shown.tree.root())?;
         let path = self.dir.join(KEPT);
         append(&path, signed.to_string().as_bytes())?;
@@ -228,12 +233,16 @@ impl Keeper {
 }
 
 /// Flushes the segments of `series` that hold anything between `from` and `to`.
-fn flush(series: &Series, from: Position, to: Position) -> io::Result<()> {
+pub(crate) fn flush(series: &Series, from: Position, to: Position) -> io::Result<()> {
     if from == to {
         return Ok(());
     }
     for number in series.numbers()?.into_iter().filter(|n| (from.segment..=to.segment).contains(n)) {
-        File::open(series.path(number))?.sync_data()?;
+        match File::open(series.path(number)) {
+            // Compressed, and flushed then; or dropped.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            file => file?.sync_data()?,
+        }
     }
     Ok(())
 }

@@ -126,6 +126,12 @@ pub(crate) fn request(question: &Question) -> opened::RequestHead {
     }
 }
 
+/// What stands for a session's name.
+pub(crate) fn session(name: &str) -> Vec<u8> {
+    let digest = Some(crate::digest::sha256(name.as_bytes())).filter(|_| !name.is_empty());
+    digest.and_then(|digest| Some(digest.get(..16)?.to_vec())).unwrap_or_default()
+}
+
 /// Bytes of a reason or detail that are kept.
 const WORDS: usize = 16 << 10;
 

@@ -144,6 +144,22 @@ pub enum LedgerError {
         /// The id as given.
         id: String,
     },
+    /// A hold that cannot be.
+    #[error("this hold cannot be: {problem}")]
+    #[non_exhaustive]
+    Hold {
+        /// Why, and what to do.
+        problem: &'static str,
+    },
+    /// Bodies that an open exchange still needs can't be dropped.
+    #[error("segment {segment} of `{class}` holds bodies of an exchange that is open")]
+    #[non_exhaustive]
+    InUse {
+        /// The retention class.
+        class: String,
+        /// The segment.
+        segment: u64,
+    },
     /// What is stored was damaged.
     #[error("the ledger is damaged: {0}")]
     #[non_exhaustive]

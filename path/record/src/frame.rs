@@ -81,6 +81,9 @@ pub enum Fault {
     /// A segment of the series is absent.
     #[error("the segment is missing")]
     Missing,
+    /// The compressed segment cannot be unpacked.
+    #[error("the compressed segment is damaged")]
+    Packed,
     /// The system could not read.
     #[error("the file cannot be read ({0})")]
     Unreadable(io::ErrorKind),
@@ -149,7 +152,10 @@ impl<R: Read> FrameReader<R> {
     }
 
     fn read(&mut self) -> Result<Option<Vec<u8>>, (Fault, Option<u64>)> {
-        let io = |error: io::Error| (Fault::Unreadable(error.kind()), None);
+        let io = |error: io::Error| match error.kind() {
+            io::ErrorKind::InvalidData => (Fault::Packed, None),
+            kind => (Fault::Unreadable(kind), None),
+        };
         let mut head = Vec::with_capacity(HEAD);
         self.from.by_ref().take(HEAD as u64).read_to_end(&mut head).map_err(io)?;
         if head.is_empty() {

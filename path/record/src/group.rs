@@ -28,20 +28,27 @@ struct OnlySpan {
 
 /// What a group would write, and what it would change.
 pub(crate) struct Stage {
-    bodies: Vec<u8>,
+    /// For each retention class, where its frames will begin, and the frames.
+    bodies: Vec<(Position, Vec<u8>)>,
     leaves: Vec<u8>,
+    /// Leaves that say what may be dropped.
+    rules: Vec<What>,
     hashes: Vec<Hash>,
     changed: HashMap<ExchangeId, Option<Entry>>,
-    /// Where `bodies` will begin.
-    base: Position,
     at: Duration,
     time: i64,
 }
 
 impl Stage {
-    fn end(&self) -> Position {
-        let length = u64::try_from(self.bodies.len()).unwrap_or(u64::MAX);
-        Position { segment: self.base.segment, offset: self.base.offset.saturating_add(length) }
+    fn end(&self, shelf: usize) -> Position {
+        let Some((base, bytes)) = self.bodies.get(shelf) else { return Position::default() };
+        Position { segment: base.segment, offset: base.offset.saturating_add(as_u64(bytes.len())) }
+    }
+
+    fn put(&mut self, shelf: usize, framed: &[u8]) {
+        if let Some((_, bytes)) = self.bodies.get_mut(shelf) {
+            bytes.extend_from_slice(framed);
+        }
     }
 
     fn leaf(&mut self, bodies: Option<Span>, what: What) -> Result<(), LedgerError> {
@@ -58,8 +65,8 @@ impl Stage {
     }
 
     /// Adds `frames` to the bodies and to the chains of `entry`.
-    fn bodies(&mut self, frames: &Frames, entry: &mut Entry, at: Duration) {
-        self.bodies.extend_from_slice(&frames.framed);
+    fn bodies(&mut self, shelf: usize, frames: &Frames, entry: &mut Entry, at: Duration) {
+        self.put(shelf, &frames.framed);
         for mark in &frames.marks {
             entry.take(mark, Some(at));
         }
@@ -76,7 +83,13 @@ impl Writer {
     fn stage(&self, job: &Job, stage: &mut Stage) -> Result<(), LedgerError> {
         let Some(exchange) = job.exchange else {
             return match &job.work {
-                Work::Leaf(leaf) => leaf.what.clone().map_or(Ok(()), |what| stage.leaf(None, what)),
+                Work::Leaf(leaf) => leaf.what.clone().map_or(Ok(()), |what| {
+                    self.may_say(&what)?;
+                    if matches!(what, What::Retention(_) | What::Hold(_)) {
+                        stage.rules.push(what.clone());
+                    }
+                    stage.leaf(None, what)
+                }),
                 _ => Ok(()),
             };
         };
@@ -88,9 +101,10 @@ impl Writer {
             Work::Open { leaf, bodies, entry } => {
                 fits(leaf.len().saturating_add(128))?;
                 let mut entry = Entry::clone(entry);
-                entry.first = stage.end();
-                stage.bodies.extend_from_slice(&bodies.framed);
-                let span = OnlySpan { bodies: Some(entry.span(stage.end())) };
+                let shelf = self.bodies.find(entry.class.as_deref());
+                entry.first = stage.end(shelf);
+                stage.put(shelf, &bodies.framed);
+                let span = OnlySpan { bodies: Some(entry.span(stage.end(shelf))) };
                 let range = frame::put_with(&mut stage.leaves, |out| {
                     out.extend_from_slice(leaf);
                     span.encode_raw(out);
@@ -100,10 +114,11 @@ impl Writer {
             }
             Work::Append { bodies, part, at } => {
                 let mut entry = known.ok_or(LedgerError::Sealed)?;
-                stage.bodies(bodies, &mut entry, *at);
+                let shelf = self.bodies.find(entry.class.as_deref());
+                stage.bodies(shelf, bodies, &mut entry, *at);
                 if *part {
                     entry.parts = entry.parts.saturating_add(1);
-                    stage.leaf(Some(entry.span(stage.end())), What::Part(entry.part(exchange)))?;
+                    stage.leaf(Some(entry.span(stage.end(shelf))), What::Part(entry.part(exchange)))?;
                 }
                 stage.changed.insert(exchange, Some(entry));
             }
@@ -111,7 +126,7 @@ impl Writer {
                 // Sealed already, by a sweep that came first: with the same words.
                 let Some(entry) = known else { return Ok(()) };
                 let at = entry.live.is_some().then_some(stage.at);
-                let span = entry.span(stage.end());
+                let span = entry.span(stage.end(self.bodies.find(entry.class.as_deref())));
                 stage.leaf(Some(span), What::Sealed(entry.seal(exchange, at)))?;
                 stage.changed.insert(exchange, None);
             }
@@ -129,20 +144,24 @@ impl Writer {
         verdicts: &mut [Option<Result<(), LedgerError>>],
     ) -> io::Result<()> {
         let open = |verdict: &Option<_>| verdict.is_none();
-        let sizes = jobs.iter().zip(verdicts.iter()).filter(|(_, v)| open(v)).map(|(job, _)| job.work.size());
-        let (body_bytes, leaf_bytes) = sizes
-            .fold((0usize, 0usize), |(b, l), (body, leaf)| (b.saturating_add(body), l.saturating_add(leaf)));
+        let leaf_bytes =
+            self.want(jobs.iter().zip(verdicts.iter()).filter(|(_, v)| open(v)).map(|(job, _)| job));
         let created = nanoseconds(self.clock.now());
         let limit = self.settings.segment_bytes;
         let disk = self.disk.clone();
-        let rotated = self.bodies.make_room(&*disk, as_u64(body_bytes), limit, created, 0)?
-            | self.leaves.make_room(&*disk, as_u64(leaf_bytes), limit, created, self.tree.size())?;
+        let rotated = self.bodies.make_room(&*disk, created)?
+            | self.leaves.make_room(&*disk, leaf_bytes, limit, created, self.tree.size())?;
+        let mut bodies = std::mem::take(&mut self.buffers.0);
+        bodies.resize_with(self.bodies.count(), Default::default);
+        for ((base, _), end) in bodies.iter_mut().zip(self.bodies.ends()) {
+            *base = end;
+        }
         let mut stage = Stage {
-            bodies: std::mem::take(&mut self.buffers.0),
+            bodies,
+            rules: Vec::new(),
             leaves: std::mem::take(&mut self.buffers.1),
             hashes: Vec::new(),
             changed: HashMap::new(),
-            base: self.bodies.end(),
             at: self.clock.elapsed(),
             time: created,
         };
@@ -155,9 +174,11 @@ impl Writer {
         if outcome.is_ok() {
             self.settle(&mut stage, rotated);
         }
-        stage.bodies.clear();
+        for (_, bytes) in &mut stage.bodies {
+            bytes.clear();
+            bytes.shrink_to(KEPT);
+        }
         stage.leaves.clear();
-        stage.bodies.shrink_to(KEPT);
         stage.leaves.shrink_to(KEPT);
         self.buffers = (stage.bodies, stage.leaves);
         outcome
@@ -167,11 +188,10 @@ impl Writer {
     fn write(&mut self, stage: &Stage) -> io::Result<()> {
         let disk = self.disk.clone();
         self.status.begin_write(self.clock.elapsed());
-        let before = self.bodies.end();
         let outcome = self.bodies.append(&*disk, &stage.bodies).and_then(|()| {
             let leaves = self.leaves.append(&*disk, &stage.leaves);
             if leaves.is_err() {
-                self.bodies.cut_back(&*disk, before.offset);
+                self.bodies.take_back(&*disk, &stage.bodies);
             }
             leaves
         });
@@ -188,7 +208,9 @@ impl Writer {
         }
         let count = as_u64(stage.hashes.len());
         stage.hashes.drain(..).for_each(|leaf| self.tree.push(leaf));
-        let bytes = as_u64(stage.bodies.len()).saturating_add(as_u64(stage.leaves.len()));
+        let bodies = stage.bodies.iter().map(|(_, bytes)| as_u64(bytes.len())).sum::<u64>();
+        let bytes = bodies.saturating_add(as_u64(stage.leaves.len()));
+        self.stand(&stage.rules);
         self.unmarked = self.unmarked.saturating_add(bytes);
         metrics::counter!("portcullis_ledger_bytes_total").increment(bytes);
         metrics::counter!("portcullis_ledger_leaves_total").increment(count);

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::stock::{ClassStock, Stock};
+
 /// Whether the ledger can be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Condition {
@@ -51,6 +53,8 @@ pub struct LedgerHealth {
     pub leaves: u64,
     /// Refusals that were told without a record, because the ledger could not be written.
     pub unrecorded: u64,
+    /// What it takes on the disk, the leaves first; empty until it was looked.
+    pub stock: Vec<ClassStock>,
 }
 
 impl LedgerHealth {
@@ -73,6 +77,7 @@ pub(crate) struct Status {
     pub(crate) noted: AtomicBool,
     /// Whether somebody asks for a checkpoint now.
     pub(crate) asked: AtomicBool,
+    pub(crate) stock: Stock,
 }
 
 impl Status {
@@ -85,6 +90,7 @@ impl Status {
             unrecorded: AtomicU64::new(0),
             noted: AtomicBool::new(false),
             asked: AtomicBool::new(false),
+            stock: Stock::default(),
         }
     }
 
@@ -122,6 +128,7 @@ impl Status {
             open_exchanges: self.open.load(Ordering::Relaxed),
             leaves: self.leaves.load(Ordering::Relaxed),
             unrecorded: self.unrecorded.load(Ordering::Relaxed),
+            stock: self.stock.get(),
         }
     }
 }

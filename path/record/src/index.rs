@@ -10,16 +10,16 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{Row, SqliteConnection};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Mutex, oneshot, watch};
 
 use crate::LedgerError;
+use crate::facets::{self, How, Memory};
 use crate::leaf::Leaf;
 use crate::ledger::spawn;
-use crate::rows::Rows;
 use crate::segment::{HEADER, Position, Series};
 
 /// Changes whenever the tables do; an index of another version is built anew.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 /// Leaves indexed in one transaction,
 const BATCH: usize = 1000;
 /// or bytes of them.
@@ -27,24 +27,56 @@ const BATCH_BYTES: usize = 4 << 20;
 
 const TABLES: &str = "
 DROP TABLE IF EXISTS place; DROP TABLE IF EXISTS exchanges; DROP TABLE IF EXISTS leaves;
+DROP TABLE IF EXISTS indexing; DROP TABLE IF EXISTS texts;
+CREATE TABLE indexing (idle INTEGER NOT NULL, full_text INTEGER NOT NULL);
+CREATE VIRTUAL TABLE texts USING fts5 (said, content='', columnsize=0, tokenize='unicode61');
+DROP TABLE IF EXISTS dropped;
 CREATE TABLE place (segment INTEGER NOT NULL, offset INTEGER NOT NULL, node BLOB NOT NULL);
 CREATE TABLE exchanges (
-  id TEXT PRIMARY KEY, arrived INTEGER, client TEXT, caller TEXT, issuer TEXT, subject TEXT, email TEXT,
-  kind TEXT, groups TEXT, resource TEXT, model TEXT, classes TEXT, operations TEXT, method TEXT,
-  path TEXT, ruling TEXT, policies TEXT, outcome TEXT, code TEXT, status INTEGER, first_byte INTEGER,
-  total INTEGER, input_tokens INTEGER, output_tokens INTEGER, masked TEXT, revealed TEXT
-) WITHOUT ROWID;
-CREATE INDEX exchanges_arrived ON exchanges (arrived, id);
-CREATE INDEX exchanges_caller ON exchanges (caller, arrived, id);
+  n INTEGER PRIMARY KEY, id BLOB NOT NULL, arrived INTEGER, session INTEGER, client TEXT, caller TEXT,
+  issuer TEXT, subject TEXT, email TEXT, kind TEXT, groups TEXT, resource TEXT, model TEXT, classes TEXT,
+  operations TEXT, method TEXT, path TEXT, ruling TEXT, policies TEXT, outcome TEXT, code TEXT,
+  status INTEGER, first_byte INTEGER, total INTEGER, input_tokens INTEGER, output_tokens INTEGER,
+  masked TEXT, revealed TEXT
+);
+CREATE UNIQUE INDEX exchanges_id ON exchanges (id);
 CREATE TABLE leaves (
-  id TEXT NOT NULL, segment INTEGER NOT NULL, offset INTEGER NOT NULL, PRIMARY KEY (id, segment, offset)
+  n INTEGER NOT NULL, segment INTEGER NOT NULL, offset INTEGER NOT NULL, PRIMARY KEY (n, segment, offset)
 ) WITHOUT ROWID;
-PRAGMA user_version = 2;
+CREATE TABLE dropped (
+  class TEXT NOT NULL, segment INTEGER NOT NULL, time INTEGER NOT NULL, rule TEXT NOT NULL, reason TEXT NOT NULL,
+  PRIMARY KEY (class, segment)
+) WITHOUT ROWID;
+PRAGMA user_version = 3;
 ";
 
 /// The index of one ledger.
 pub(crate) struct Index {
     pub(crate) pool: SqlitePool,
+    memory: Mutex<Memory>,
+    indexing: Indexing,
+}
+
+/// How exchanges are indexed. An index that was made otherwise is made anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Indexing {
+    /// How long a token may be silent before what comes next is another session.
+    pub session_idle: Duration,
+    /// Whether words of requests and answers are indexed. What any rule finds in them is masked first, and
+    /// sealed bodies are left out.
+    pub full_text: bool,
+}
+
+impl Default for Indexing {
+    fn default() -> Self {
+        Self { session_idle: Duration::from_secs(1800), full_text: false }
+    }
+}
+
+impl Indexing {
+    fn idle(&self) -> i64 {
+        i64::try_from(self.session_idle.as_nanos()).unwrap_or(i64::MAX)
+    }
 }
 
 fn sql(error: sqlx::Error) -> LedgerError {
@@ -52,23 +84,29 @@ fn sql(error: sqlx::Error) -> LedgerError {
 }
 
 impl Index {
-    /// Opens or makes the index of the ledger in `dir`, to write.
+    /// Opens or makes the index of the ledger in `dir`, to write: as it was made, or else by default.
     pub(crate) async fn open(dir: &Path) -> Result<Self, LedgerError> {
+        Self::open_as(dir, None).await
+    }
+
+    /// Opens or makes the index of the ledger in `dir`, to write. If it was made otherwise than `wanted`, it
+    /// is emptied.
+    pub(crate) async fn open_as(dir: &Path, wanted: Option<Indexing>) -> Result<Self, LedgerError> {
         let options = SqliteConnectOptions::new()
             .filename(dir.join("index.sqlite"))
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Off)
             .busy_timeout(Duration::from_secs(5));
-        Self::with(options).await
+        Self::with(options, wanted).await
     }
 
     /// An index in memory, for a ledger that can only be read.
     pub(crate) async fn in_memory() -> Result<Self, LedgerError> {
-        Self::with(SqliteConnectOptions::new().in_memory(true)).await
+        Self::with(SqliteConnectOptions::new().in_memory(true), None).await
     }
 
-    async fn with(options: SqliteConnectOptions) -> Result<Self, LedgerError> {
+    async fn with(options: SqliteConnectOptions, wanted: Option<Indexing>) -> Result<Self, LedgerError> {
         let pool = SqlitePoolOptions::new()
             .max_connections(1)
             .idle_timeout(None)
@@ -76,19 +114,35 @@ impl Index {
             .connect_with(options)
             .await
             .map_err(sql)?;
-        let index = Self { pool };
+        let mut index = Self { pool, memory: Mutex::default(), indexing: Indexing::default() };
         let version: i64 =
             sqlx::query("PRAGMA user_version").fetch_one(&index.pool).await.map_err(sql)?.get(0);
-        if version != VERSION {
+        let made = if version == VERSION { index.made_as().await? } else { None };
+        index.indexing = wanted.or(made).unwrap_or_default();
+        if made != Some(index.indexing) {
             index.reset().await?;
         }
         Ok(index)
+    }
+
+    /// How it was made.
+    async fn made_as(&self) -> Result<Option<Indexing>, LedgerError> {
+        let row = sqlx::query("SELECT idle, full_text FROM indexing");
+        let row = row.fetch_optional(&self.pool).await.map_err(sql)?;
+        Ok(row.map(|row| Indexing {
+            session_idle: Duration::from_nanos(unsigned(row.get(0))),
+            full_text: row.get(1),
+        }))
     }
 
     /// Forgets everything.
     pub(crate) async fn reset(&self) -> Result<(), LedgerError> {
         let mut all = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(sql)?;
         sqlx::raw_sql(TABLES).execute(&mut *all).await.map_err(sql)?;
+        sqlx::raw_sql(facets::TABLES).execute(&mut *all).await.map_err(sql)?;
+        let made = sqlx::query("INSERT INTO indexing VALUES (?, ?)");
+        let made = made.bind(self.indexing.idle()).bind(self.indexing.full_text);
+        made.execute(&mut *all).await.map_err(sql)?;
         all.commit().await.map_err(sql)
     }
 
@@ -140,11 +194,10 @@ impl Index {
                 from = stands;
                 continue;
             }
-            let mut rows = Rows::default();
-            for (at, leaf) in leaves {
-                rows.take(at, leaf);
-            }
-            rows.enter(&mut all).await.map_err(sql)?;
+            let how = How { idle: self.indexing.idle(), words: self.indexing.full_text.then_some(dir) };
+            let mut memory = self.memory.lock().await;
+            memory.enter(&mut all, leaves, (from, end), how).await.map_err(sql)?;
+            drop(memory);
             sqlx::query("DELETE FROM place").execute(&mut *all).await.map_err(sql)?;
             sqlx::query("INSERT INTO place VALUES (?, ?, ?)")
                 .bind(number(end.segment))
@@ -173,7 +226,7 @@ async fn place(connection: &mut SqliteConnection) -> Result<(Position, Vec<u8>),
 /// Whether an index that stands at `from` is one of these leaves.
 fn fits(series: &Series, from: Position, node: &[u8]) -> bool {
     from == Position::default()
-        || (fs::metadata(series.path(from.segment)).is_ok_and(|file| file.len() >= from.offset)
+        || (series.length(from.segment).is_some_and(|length| length >= from.offset)
             && series.header(from.segment).is_ok_and(|header| header.node == node))
 }
 
@@ -213,26 +266,30 @@ pub(crate) fn unsigned(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
 }
 
-/// An exchange's id as the index spells it: 32 hex digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or_default();
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
-}
-
 /// Builds the index of the ledger in `dir` anew from its leaves. Works beside a running gateway.
 /// `progress` is told how many bytes of how many were read.
 ///
 /// # Errors
 /// [`LedgerError`] when the index cannot be written.
-pub async fn rebuild_index(dir: &Path, mut progress: impl FnMut(u64, u64) + Send) -> Result<(), LedgerError> {
-    let index = Index::open(dir).await?;
+pub async fn rebuild_index(dir: &Path, progress: impl FnMut(u64, u64) + Send) -> Result<(), LedgerError> {
+    rebuild_index_as(dir, None, progress).await
+}
+
+/// The same, made as `wanted` says.
+///
+/// # Errors
+/// [`LedgerError`] when the index cannot be written.
+pub async fn rebuild_index_as(
+    dir: &Path,
+    wanted: Option<Indexing>,
+    mut progress: impl FnMut(u64, u64) + Send,
+) -> Result<(), LedgerError> {
+    let index = Index::open_as(dir, wanted).await?;
     index.reset().await?;
     let series = Series::leaves(dir);
     let numbers = series.numbers().map_err(|error| LedgerError::file("list", &series.dir, error))?;
-    let sizes: Vec<(u64, u64)> = numbers
-        .into_iter()
-        .map(|number| (number, fs::metadata(series.path(number)).map_or(0, |file| file.len())))
-        .collect();
+    let sizes: Vec<(u64, u64)> =
+        numbers.into_iter().map(|number| (number, series.length(number).unwrap_or(0))).collect();
     let total = sizes.iter().fold(0u64, |sum, (_, size)| sum.saturating_add(*size));
     index
         .catch_up(dir, None, &mut |at: Position| {
@@ -249,6 +306,7 @@ pub async fn rebuild_index(dir: &Path, mut progress: impl FnMut(u64, u64) + Send
 /// dropped when it ends.
 pub(crate) fn follow(
     dir: &Path,
+    indexing: Indexing,
     written: watch::Receiver<Position>,
     ended: oneshot::Sender<()>,
 ) -> Result<(), LedgerError> {
@@ -258,13 +316,13 @@ pub(crate) fn follow(
         .map_err(|error| LedgerError::file("start a thread for", dir, error))?;
     let folder = dir.to_owned();
     spawn("ledger-index", dir, move || {
-        runtime.block_on(keep_up(&folder, written));
+        runtime.block_on(keep_up(&folder, indexing, written));
         drop(runtime);
         drop(ended);
     })
 }
 
-async fn keep_up(dir: &Path, mut written: watch::Receiver<Position>) {
+async fn keep_up(dir: &Path, indexing: Indexing, mut written: watch::Receiver<Position>) {
     // Weak in time, never in order: behind by this much under load, so that it works in batches.
     const PAUSE: Duration = Duration::from_millis(100);
     const AGAIN: Duration = Duration::from_millis(200);
@@ -272,7 +330,7 @@ async fn keep_up(dir: &Path, mut written: watch::Receiver<Position>) {
     loop {
         let until = *written.borrow_and_update();
         let outcome = match &index {
-            None => match Index::open(dir).await {
+            None => match Index::open_as(dir, Some(indexing)).await {
                 Ok(opened) => {
                     index = Some(opened);
                     Ok(())

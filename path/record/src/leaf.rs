@@ -14,8 +14,15 @@ pub struct Leaf {
     #[prost(message, optional, tag = "2")]
     pub bodies: Option<Span>,
     /// What it says.
-    #[prost(oneof = "What", tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12")]
+    #[prost(oneof = "What", tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14")]
     pub what: Option<What>,
+}
+
+impl Leaf {
+    /// Reads a frame's payload; none if it is no leaf.
+    pub fn read(payload: &[u8]) -> Option<Self> {
+        prost::Message::decode(payload).ok()
+    }
 }
 
 /// What a leaf says.
@@ -51,6 +58,12 @@ pub enum What {
     /// See [`Outage`].
     #[prost(message, tag = "12")]
     Outage(Outage),
+    /// See [`Retention`].
+    #[prost(message, tag = "13")]
+    Retention(Retention),
+    /// See [`Hold`].
+    #[prost(message, tag = "14")]
+    Hold(Hold),
 }
 
 /// A stretch of `bodies/CLASS/`. It may hold frames of other exchanges too.
@@ -338,6 +351,24 @@ pub struct Dropped {
     /// By.
     #[prost(string, tag = "7")]
     pub by: String,
+    /// `age` or `size`.
+    #[prost(string, tag = "8")]
+    pub rule: String,
+    /// How many exchanges have frames in it.
+    #[prost(uint64, tag = "9")]
+    pub exchanges: u64,
+    /// When the segment was begun,
+    #[prost(int64, tag = "10")]
+    pub begun_at: i64,
+    /// and when the next one was: nothing in it is younger.
+    #[prost(int64, tag = "11")]
+    pub closed_at: i64,
+    /// Bytes it took on the disk.
+    #[prost(uint64, tag = "12")]
+    pub stored: u64,
+    /// Bytes that its class took on the disk before.
+    #[prost(uint64, tag = "13")]
+    pub total: u64,
 }
 
 /// Something unreadable was found at a start.
@@ -378,4 +409,61 @@ pub struct Outage {
     /// Writes that failed or were refused.
     #[prost(uint64, tag = "4")]
     pub failed: u64,
+}
+
+/// How long bodies are kept from now on.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Retention {
+    /// One for `default`, and one for each class with a rule of its own.
+    #[prost(message, repeated, tag = "1")]
+    pub rules: Vec<Rule>,
+}
+
+/// How long the bodies of one class are kept.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Rule {
+    /// Class.
+    #[prost(string, tag = "1")]
+    pub class: String,
+    /// Nanoseconds that a segment is kept after it was closed; 0 if age drops nothing.
+    #[prost(int64, tag = "2")]
+    pub age: i64,
+    /// Bytes on the disk beyond which the oldest segment goes; 0 if size drops nothing.
+    #[prost(uint64, tag = "3")]
+    pub size: u64,
+}
+
+/// Bodies are held, or not any more: no segment with an exchange that fits is dropped while they are.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Hold {
+    /// 16 bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub id: Vec<u8>,
+    /// Whether the hold of this id ends; what it held is then not said again.
+    #[prost(bool, tag = "2")]
+    pub released: bool,
+    /// The caller's subject, e-mail address, or `issuer#subject`; empty for any.
+    #[prost(string, tag = "3")]
+    pub caller: String,
+    /// The resource; empty for any.
+    #[prost(string, tag = "4")]
+    pub resource: String,
+    /// Arrived at or after.
+    #[prost(int64, optional, tag = "5")]
+    pub since: Option<i64>,
+    /// Arrived before.
+    #[prost(int64, optional, tag = "6")]
+    pub until: Option<i64>,
+    /// The one exchange; empty for any.
+    #[prost(bytes = "vec", tag = "7")]
+    pub exchange: Vec<u8>,
+    /// Why.
+    #[prost(string, tag = "8")]
+    pub reason: String,
+    /// Who said so.
+    #[prost(string, tag = "9")]
+    pub by: String,
+    /// When.
+    #[prost(int64, tag = "10")]
+    pub at: i64,
 }

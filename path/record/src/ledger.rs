@@ -1,12 +1,13 @@
 //! The ledger as the path uses it: open it, open exchanges in it, record refusals, close it.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,12 +22,15 @@ use crate::desk::Desk;
 use crate::digest::DigestKey;
 use crate::disk::{Disk, RealDisk};
 use crate::health::Status;
+use crate::keeper::{self, Keeper};
 use crate::leaf::{Key, Leaf, PolicySet, Refused, Torn, What};
 use crate::note::Signed;
 use crate::recorded::{Recorded, Words};
 use crate::recover::recover;
 use crate::reserve::Reserve;
+use crate::retention::Standing;
 use crate::segment::Position;
+use crate::shelves::Shelves;
 use crate::signing::Signer;
 use crate::strangers::Strangers;
 use crate::work::{Job, Work};
@@ -80,10 +84,15 @@ pub(crate) struct Inner {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) key: DigestKey,
     pub(crate) seal_to: Vec<age::x25519::Recipient>,
-    status: Arc<Status>,
-    written: watch::Receiver<Position>,
+    pub(crate) status: Arc<Status>,
+    pub(crate) written: watch::Receiver<Position>,
     /// Tells when the threads that sign and that index have ended.
     ended: Mutex<Vec<oneshot::Receiver<()>>>,
+    /// The retention class of each resource with one of its own.
+    pub(crate) classes: BTreeMap<String, Arc<str>>,
+    pub(crate) standing: Arc<Mutex<Standing>>,
+    /// Held by whoever drops a segment or holds one, from the look to the leaf.
+    pub(crate) gate: tokio::sync::Mutex<()>,
     checkpoints: watch::Receiver<Option<Arc<Signed>>>,
 }
 
@@ -125,14 +134,18 @@ impl Ledger {
         let status = Arc::new(Status::new());
         let (sender, written) = watch::channel(found.leaves.end());
         let (shown, to_sign) = watch::channel(None);
-        let origin = format!("portcullis/{}", index::hex(&found.node));
+        let origin = format!("portcullis/{}", model::hex(&found.node));
         let signer = Signer::load(&settings.signing_key, &dir, origin, &found.keys)?;
         let signed = last_checkpoint(&dir)?.map_or(0, |last| last.checkpoint().size).min(found.tree.size());
+        let standing = Arc::new(Mutex::new(found.standing));
+        let classes = settings.retention.resources.keys().map(|class| (class.clone(), class.as_str().into()));
+        let classes = classes.collect();
         let mut writer = Writer {
             clock: clock.clone(),
-            disk,
+            disk: disk.clone(),
             leaves: found.leaves,
-            bodies: found.bodies,
+            bodies: Shelves::new(found.bodies, &settings),
+            standing: standing.clone(),
             table: found.open,
             cadence: Cadence::new(settings.checkpoint_every, settings.checkpoint_leaves),
             tree: found.tree,
@@ -149,18 +162,21 @@ impl Ledger {
             settings,
         };
         begin(&mut writer, found.torn, &signer)?;
+        let retention = writer.settings.retention.clone();
         let queue = writer.settings.queue.clamp(1, ROOM);
         let timeout = writer.settings.write_timeout;
+        let indexing = writer.settings.indexing;
         let seal_to = writer.settings.seal_to.clone();
         let (jobs, receiver) = sync_channel(queue.saturating_add(64));
         let desk = Arc::new(Desk::new(writer));
         let at_desk = Arc::clone(&desk);
         spawn("ledger", &dir, move || at_desk.run(&receiver))?;
         let (end, indexed) = oneshot::channel();
-        index::follow(&dir, written.clone(), end)?;
+        index::follow(&dir, indexing, written.clone(), end)?;
         let (end, signing) = oneshot::channel();
         let checkpoints = checkpoints::keep(&dir, signer, signed, status.clone(), to_sign, end)?;
-        let ended = Mutex::new(vec![signing, indexed]);
+        let (end, keeping) = oneshot::channel();
+        let ended = Mutex::new(vec![signing, indexed, keeping]);
         let unit = ROOM.div_ceil(queue);
         let room = Arc::new(Semaphore::new(ROOM));
         let inner = Inner {
@@ -176,8 +192,23 @@ impl Ledger {
             written,
             ended,
             checkpoints,
+            classes,
+            standing,
+            gate: tokio::sync::Mutex::new(()),
         };
-        Ok(Self(Arc::new(inner)))
+        let inner = Arc::new(inner);
+        let keeper = Keeper {
+            dir,
+            retention,
+            disk,
+            clock: inner.clock.clone(),
+            ledger: Arc::downgrade(&inner),
+            status: inner.status.clone(),
+            written: inner.written.clone(),
+            survey: None,
+        };
+        keeper::keep(keeper, end)?;
+        Ok(Self(inner))
     }
 
     /// Records what is said before there is a caller, mostly refusals: one leaf, or above the rate of 50 a second and
@@ -301,7 +332,8 @@ fn begin(writer: &mut Writer, torn: Vec<Torn>, signer: &Signer) -> Result<(), Le
     let is_new = writer.keys.last() != Some(&key.public_key);
     let public = key.public_key.clone();
     let leaf = |what| Leaf { time, bodies: None, what: Some(what) };
-    let all = torn.into_iter().map(What::Torn).chain(is_new.then_some(What::Key(key)));
+    let rules = writer.new_rules().map(What::Retention);
+    let all = torn.into_iter().map(What::Torn).chain(is_new.then_some(What::Key(key))).chain(rules);
     let jobs = all.map(|what| Job::own(None, Work::Leaf(Box::new(leaf(what))))).collect();
     let written = writer.group(jobs) && writer.seal_all();
     if !written {
@@ -351,6 +383,11 @@ pub(crate) fn spawn(
 }
 
 impl Inner {
+    /// What decides what may be dropped.
+    pub(crate) fn standing(&self) -> MutexGuard<'_, Standing> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Writes work at once, or hands it to the writer's thread and waits until it is written.
     pub(crate) async fn hand_over(
         &self,

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::time::Duration;
 
 use crate::disk::{Disk, sync_dir};
 use crate::segment::{Family, HEADER, Header, Position, Series};
@@ -16,21 +17,37 @@ pub(crate) struct Log {
     /// The file could not be put back as it was: nothing more goes into it.
     abandoned: bool,
     durable: bool,
+    /// When this segment was begun, by the wall clock,
+    begun: i64,
+    /// and how long after that it ends, in nanoseconds.
+    turn: Option<i64>,
 }
 
 impl Log {
     /// Goes on after `end` of an existing segment whose frames before it were all read.
     pub(crate) fn resume(series: Series, node: [u8; 16], end: Position, durable: bool) -> io::Result<Self> {
         let file = OpenOptions::new().read(true).write(true).open(series.path(end.segment))?;
-        Ok(Self { series, node, file, number: end.segment, length: end.offset, abandoned: false, durable })
+        let begun = series.header(end.segment).map_or(0, |header| header.created);
+        let (number, length) = (end.segment, end.offset);
+        Ok(Self { series, node, file, number, length, abandoned: false, durable, begun, turn: None })
     }
 
     /// Begins segment `number`.
     pub(crate) fn begin(disk: &dyn Disk, series: Series, header: Header, durable: bool) -> io::Result<Self> {
         fs::create_dir_all(&series.dir)?;
         let file = create(disk, &series, &header, durable)?;
-        let (node, number) = (header.node, header.number);
-        Ok(Self { series, node, file, number, length: HEADER, abandoned: false, durable })
+        let (node, number, begun) = (header.node, header.number, header.created);
+        Ok(Self { series, node, file, number, length: HEADER, abandoned: false, durable, begun, turn: None })
+    }
+
+    /// A segment with frames ends so long after it was begun.
+    pub(crate) fn turn_after(&mut self, turn: Option<Duration>) {
+        self.turn = turn.map(|turn| i64::try_from(turn.as_nanos()).unwrap_or(i64::MAX));
+    }
+
+    /// Whether this segment has lasted that long.
+    pub(crate) fn is_due(&self, now: i64) -> bool {
+        self.length > HEADER && self.turn.is_some_and(|turn| now.saturating_sub(self.begun) >= turn)
     }
 
     /// Where the next frame will begin.
@@ -49,7 +66,7 @@ impl Log {
         first_leaf: u64,
     ) -> io::Result<bool> {
         let full = self.length > HEADER && self.length.saturating_add(bytes) > limit;
-        if !full && !self.abandoned {
+        if !full && !self.abandoned && !self.is_due(created) {
             return Ok(false);
         }
         if self.abandoned {
@@ -67,6 +84,7 @@ impl Log {
         };
         self.file = create(disk, &self.series, &header, self.durable)?;
         self.number = number;
+        self.begun = created;
         self.length = HEADER;
         self.abandoned = false;
         Ok(true)

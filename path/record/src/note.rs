@@ -65,7 +65,7 @@ impl fmt::Display for VerifierKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut key = vec![ED25519_TYPE];
         key.extend_from_slice(&self.public);
-        write!(f, "{}+{}+{}", self.name, crate::index::hex(&self.id()), STANDARD.encode(key))
+        write!(f, "{}+{}+{}", self.name, model::hex(&self.id()), STANDARD.encode(key))
     }
 }
 
@@ -83,7 +83,7 @@ impl FromStr for VerifierKey {
             return Err(Malformed("this key is not one of Ed25519"));
         };
         let found = Self::new(name, public.try_into().map_err(|_| WRONG)?);
-        if !is_name(name) || crate::index::hex(&found.id()) != id {
+        if !is_name(name) || model::hex(&found.id()) != id {
             return Err(Malformed("this key's id does not fit its name and bytes"));
         }
         Ok(found)

@@ -44,6 +44,9 @@ pub struct Opened {
     /// What was found in the request, if something was masked in it: masked before it was recorded, or let go.
     #[prost(message, repeated, tag = "12")]
     pub disclosed: Vec<Finding>,
+    /// As the client calls its session, at most 128 bytes of it; empty if it says nothing.
+    #[prost(string, tag = "16")]
+    pub session_name: String,
 }
 
 /// Who asked.

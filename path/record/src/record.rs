@@ -60,6 +60,8 @@ pub struct Opening<'a> {
     pub disclosed: &'a Findings,
     /// Whether bodies are kept. If not, their lengths and keyed digests are.
     pub bodies: bool,
+    /// As the client calls the session it belongs to; empty if it says nothing.
+    pub session: &'a str,
 }
 
 /// How an exchange ended.
@@ -132,6 +134,7 @@ impl Ledger {
             entry.take(mark, Some(at));
         }
         let mut opened = describe(&entry.request);
+        entry.class = inner.classes.get(&opened.resource).cloned();
         if let Some(wrapped) = wrapped {
             conceal(&mut opened, wrapped);
         }
@@ -166,9 +169,10 @@ fn describe_opening(opening: &Opening<'_>, request: &Chain) -> Opened {
         decision: Some(describe::decision(opening.decision)),
         request: Some(describe::request(opening.question)),
         request_body: Some(request.message()),
-        session: Vec::new(),
+        session: describe::session(opening.session),
         wrapped_keys: Vec::new(),
         disclosed: describe::findings(opening.disclosed),
+        session_name: opening.session.to_owned(),
     }
 }
 

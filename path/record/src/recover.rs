@@ -20,6 +20,7 @@ use crate::frame::{Damage, Fault};
 use crate::leaf::{Leaf, Torn, What};
 use crate::log::Log;
 use crate::note::Checkpoint;
+use crate::retention::Standing;
 use crate::segment::{DEFAULT_CLASS, Family, HEADER, Header, Position, Series};
 use crate::signing::PURPOSE;
 use crate::table::{Entry, Mark, Table};
@@ -29,7 +30,10 @@ use crate::{Durability, LedgerError, Settings};
 /// What a start found.
 pub(crate) struct Found {
     pub(crate) leaves: Log,
-    pub(crate) bodies: Log,
+    /// By retention class, the default one first.
+    pub(crate) bodies: Vec<(String, Log)>,
+    /// What decides what may be dropped.
+    pub(crate) standing: Standing,
     pub(crate) tree: Tree,
     /// The public keys of checkpoints recorded so far, in order.
     pub(crate) keys: Vec<Vec<u8>>,
@@ -42,28 +46,36 @@ pub(crate) struct Found {
 
 /// Reads what is there, mends the ends, and gets ready to append.
 pub(crate) fn recover(settings: &Settings, disk: &dyn Disk, created: i64) -> Result<Found, LedgerError> {
-    let (leaves, bodies) = (Series::leaves(&settings.dir), Series::bodies(&settings.dir, DEFAULT_CLASS));
+    let leaves = Series::leaves(&settings.dir);
+    let bodies = |class: &str| Series::bodies(&settings.dir, class);
     let start = Bookmark::read(&settings.dir.join("bookmark"))
-        .filter(|found| reaches(&leaves, found.leaves) && reaches(&bodies, found.bodies))
+        .filter(|found| reaches(&leaves, found.leaves))
+        .filter(|found| found.bodies.iter().all(|(class, end)| reaches(&bodies(class), *end)))
         .unwrap_or_default();
+    let begins: Vec<_> =
+        classes(settings).into_iter().map(|class| (start.end(&class), bodies(&class))).collect();
     let node = node(&leaves)?;
-    let Bookmark { mut open, mut tree, mut keys, .. } = start;
+    let Bookmark { mut open, mut tree, mut keys, mut standing, .. } = start;
     let mut kept = Kept::of(&settings.dir, &tree)?;
     let leaf_end = scan(&leaves, start.leaves, |_, payload| {
         // One that cannot be read still counts. It is told apart by whoever verifies.
         tree.push(leaf_hash(payload.as_deref().unwrap_or_default()));
         kept.compare(&tree);
         if let Some(payload) = payload {
-            follow(&mut open, &mut keys, payload);
+            follow(&mut open, &mut keys, &mut standing, payload);
         }
     })?;
-    let body_end = scan(&bodies, start.bodies, |_, payload| {
-        let Some(payload) = payload.filter(|_| !open.is_empty()) else { return };
-        let digest = sha256(&payload);
-        let Ok(body) = Body::decode(bytes::Bytes::from(payload)) else { return };
-        let Some(entry) = exchange(&body.exchange).and_then(|id| open.get_mut(&id)) else { return };
-        entry.take(&mark(&body, digest), None);
-    })?;
+    let mut body_ends = Vec::new();
+    for (begin, series) in begins {
+        let end = scan(&series, begin, |_, payload| {
+            let Some(payload) = payload.filter(|_| !open.is_empty()) else { return };
+            let digest = sha256(&payload);
+            let Ok(body) = Body::decode(bytes::Bytes::from(payload)) else { return };
+            let Some(entry) = exchange(&body.exchange).and_then(|id| open.get_mut(&id)) else { return };
+            entry.take(&mark(&body, digest), None);
+        })?;
+        body_ends.push((series, end));
+    }
     let mut torn: Vec<Torn> = kept.contradiction(&tree).into_iter().collect();
     let durable = settings.durability == Durability::Disk;
     let mut mend = |series: Series, end: End, first_leaf: u64| -> Result<Log, LedgerError> {
@@ -78,8 +90,11 @@ pub(crate) fn recover(settings: &Settings, disk: &dyn Disk, created: i64) -> Res
         end.mend(&Site { ledger: &settings.dir, disk, durable }, series, header, &mut torn)
     };
     let leaves = mend(leaves, leaf_end, tree.size())?;
-    let bodies = mend(bodies, body_end, 0)?;
-    Ok(Found { leaves, bodies, tree, keys, node, open, torn })
+    let mut bodies = Vec::new();
+    for (series, end) in body_ends {
+        bodies.push((series.class.clone(), mend(series, end, 0)?));
+    }
+    Ok(Found { leaves, bodies, tree, keys, node, open, torn, standing })
 }
 
 /// The checkpoint kept last, and whether the leaves that are read bear it out.
@@ -136,17 +151,18 @@ pub(crate) fn mark(body: &Body, digest: [u8; 32]) -> Mark {
 }
 
 /// Keeps the table of open exchanges, and the keys, as this leaf changes them.
-fn follow(open: &mut Table, keys: &mut Vec<Vec<u8>>, payload: Vec<u8>) {
+fn follow(open: &mut Table, keys: &mut Vec<Vec<u8>>, standing: &mut Standing, payload: Vec<u8>) {
     let Ok(leaf) = Leaf::decode(bytes::Bytes::from(payload)) else { return };
     let first = leaf
         .bodies
         .as_ref()
         .map(|span| Position { segment: span.first_segment, offset: span.first_offset })
         .unwrap_or_default();
+    let class = leaf.bodies.map(|span| span.class).filter(|class| class != DEFAULT_CLASS).map(Into::into);
     match leaf.what {
         Some(What::Opened(opened)) => {
             if let Some(id) = exchange(&opened.exchange) {
-                open.insert(id, Entry { first, ..Entry::default() });
+                open.insert(id, Entry { first, class, ..Entry::default() });
             }
         }
         Some(What::Part(part)) => {
@@ -160,13 +176,24 @@ fn follow(open: &mut Table, keys: &mut Vec<Vec<u8>>, payload: Vec<u8>) {
             }
         }
         Some(What::Key(key)) if key.purpose == PURPOSE => keys.push(key.public_key),
-        _ => {}
+        Some(what) => standing.take(&what),
+        None => {}
     }
+}
+
+/// The retention classes: the default one, those with rules of their own, and those whose folders are there.
+fn classes(settings: &Settings) -> Vec<String> {
+    let there = crate::audit::classes(&settings.dir);
+    let mut all: Vec<String> = settings.retention.resources.keys().cloned().chain(there).collect();
+    all.sort_unstable();
+    all.dedup();
+    all.retain(|class| class != DEFAULT_CLASS);
+    std::iter::once(DEFAULT_CLASS.to_owned()).chain(all).collect()
 }
 
 /// Whether the series goes at least to `place`.
 fn reaches(series: &Series, place: Position) -> bool {
-    fs::metadata(series.path(place.segment)).is_ok_and(|file| file.len() >= place.offset)
+    place == Position::default() || series.length(place.segment).is_some_and(|length| length >= place.offset)
 }
 
 /// The node that wrote the newest readable segment, or a new one.
@@ -216,7 +243,7 @@ fn scan(
     }
     let at = reader.position();
     let tail = reader.tail().cloned();
-    let last = series.path(at.segment);
+    let last = series.stored_path(at.segment);
     Ok(End { at, tail, inside: inside.filter(|damage| damage.file == last) })
 }
 
@@ -242,7 +269,13 @@ impl End {
             return Log::begin(disk, series.clone(), header, durable)
                 .map_err(|error| LedgerError::file("write", &series.dir, error));
         };
-        let path = series.path(last);
+        let path = series.stored_path(last);
+        if path != series.path(last) {
+            // The one behind it is lost. What is compressed does not grow.
+            header.number = last.saturating_add(1);
+            return Log::begin(disk, series.clone(), header, durable)
+                .map_err(|error| LedgerError::file("write", &series.dir, error));
+        }
         let file = |error| LedgerError::file("mend", &path, error);
         if let Some(Damage { fault: Fault::Unreadable(kind), .. }) = self.tail {
             return Err(file(kind.into()));

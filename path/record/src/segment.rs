@@ -1,16 +1,17 @@
 //! Segments: the header of one file, the names of a series, and reading a whole series in order.
 
 use std::fmt;
-use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::fs;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::frame::{Damage, Fault, Frame, FrameReader};
+use crate::pack::Content;
 
 /// Bytes before the first frame of a segment.
 pub const HEADER: u64 = 128;
 
-/// The retention class bodies go to.
+/// The retention class of bodies whose resource has no retention of its own.
 pub const DEFAULT_CLASS: &str = "default";
 
 const MAGIC: [u8; 8] = *b"\x89PCLEDG\n";
@@ -141,6 +142,32 @@ impl Series {
         self.dir.join(format!("{number:08}.seg"))
     }
 
+    /// The file of one segment once it is compressed.
+    pub fn packed_path(&self, number: u64) -> PathBuf {
+        self.dir.join(format!("{number:08}.seg.zst"))
+    }
+
+    /// The file that is read for one segment: as it was written, as long as that is there.
+    pub fn stored_path(&self, number: u64) -> PathBuf {
+        let (plain, packed) = (self.path(number), self.packed_path(number));
+        if !plain.exists() && packed.exists() { packed } else { plain }
+    }
+
+    /// Bytes of one segment, as it was written; `None` if it is not there or cannot be read.
+    pub(crate) fn length(&self, number: u64) -> Option<u64> {
+        self.content(number).and_then(|content| content.length()).ok()
+    }
+
+    /// Bytes that one segment takes on the disk.
+    pub(crate) fn stored(&self, number: u64) -> u64 {
+        let size = |path| fs::metadata(path).map_or(0, |file| file.len());
+        size(self.path(number)).saturating_add(size(self.packed_path(number)))
+    }
+
+    pub(crate) fn content(&self, number: u64) -> io::Result<Content> {
+        Content::open(&self.path(number), &self.packed_path(number))
+    }
+
     /// The numbers of the segments that exist, rising. Empty if the folder is absent.
     pub fn numbers(&self) -> io::Result<Vec<u64>> {
         let entries = match fs::read_dir(&self.dir) {
@@ -151,12 +178,14 @@ impl Series {
         let mut numbers = Vec::new();
         for entry in entries {
             let name = entry?.file_name();
-            let Some(stem) = name.to_str().and_then(|name| name.strip_suffix(".seg")) else { continue };
+            let name = name.to_str().map(|name| name.strip_suffix(".zst").unwrap_or(name));
+            let Some(stem) = name.and_then(|name| name.strip_suffix(".seg")) else { continue };
             if stem.len() >= 8 && stem.bytes().all(|b| b.is_ascii_digit()) {
                 numbers.extend(stem.parse::<u64>().ok().filter(|n| *n > 0));
             }
         }
         numbers.sort_unstable();
+        numbers.dedup();
         Ok(numbers)
     }
 
@@ -166,30 +195,31 @@ impl Series {
     }
 
     fn damage(&self, number: u64, offset: u64, fault: Fault) -> Damage {
-        Damage { file: self.path(number), offset, fault }
+        Damage { file: self.stored_path(number), offset, fault }
     }
 
-    pub(crate) fn open(&self, number: u64, offset: u64) -> Result<(Header, FrameReader<File>), Damage> {
+    pub(crate) fn open(&self, number: u64, offset: u64) -> Result<(Header, FrameReader<Content>), Damage> {
         let io = |error: io::Error| {
             let fault = match error.kind() {
                 io::ErrorKind::NotFound => Fault::Missing,
                 io::ErrorKind::UnexpectedEof => Fault::Short,
+                io::ErrorKind::InvalidData => Fault::Packed,
                 kind => Fault::Unreadable(kind),
             };
             self.damage(number, 0, fault)
         };
-        let path = self.path(number);
-        let mut file = File::open(&path).map_err(io)?;
+        let mut file = self.content(number).map_err(io)?;
+        let path = if file.is_packed() { self.packed_path(number) } else { self.path(number) };
         let mut bytes = [0; 128];
         file.read_exact(&mut bytes).map_err(io)?;
         let header = Header::decode(&bytes)
             .filter(|h| h.family == self.family && h.number == number && h.class == self.class)
             .ok_or_else(|| self.damage(number, 0, Fault::Header))?;
         let offset = offset.max(HEADER);
-        if file.metadata().map_err(io)?.len() < offset {
+        if file.length().map_err(io)? < offset {
             return Err(self.damage(number, offset, Fault::Short));
         }
-        file.seek(SeekFrom::Start(offset)).map_err(io)?;
+        file.go_to(offset).map_err(io)?;
         Ok((header, FrameReader::new(file, &path, offset)))
     }
 
@@ -210,7 +240,7 @@ pub struct SeriesReader {
     series: Series,
     /// Where the next frame is looked for when `current` is none.
     next: Position,
-    current: Option<(u64, FrameReader<File>)>,
+    current: Option<(u64, FrameReader<Content>)>,
     tail: Option<Damage>,
     ended: bool,
 }
@@ -227,6 +257,12 @@ impl SeriesReader {
     /// What stood behind the last whole frame of the last segment: a write under way, or a torn one.
     pub fn tail(&self) -> Option<&Damage> {
         self.tail.as_ref()
+    }
+
+    /// Looks again behind the end: a writer may have gone on.
+    pub(crate) fn again(&mut self) {
+        self.ended = false;
+        self.tail = None;
     }
 
     /// The next frame. `None` at the end of the last segment. After damage, goes on behind it: with the

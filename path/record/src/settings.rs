@@ -3,14 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// When an append counts as written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Durability {
-    /// The kernel has it: survives the end of the process in any way, not a power cut.
-    Process,
-    /// The disk says it has it: survives a power cut. One flush a group of appends.
-    Disk,
-}
+use model::Durability;
+
+use crate::{Indexing, Retention};
 
 /// Where and how the ledger writes.
 #[derive(Clone, Debug)]
@@ -37,6 +32,10 @@ pub struct Settings {
     pub checkpoint_every: Duration,
     /// or when this many leaves were written since. It is looked four times a second whether one is due.
     pub checkpoint_leaves: u64,
+    /// How the index beside it is made.
+    pub indexing: Indexing,
+    /// How long bodies are kept.
+    pub retention: Retention,
     /// Who may read what was said: if anybody is named, every exchange's frames are encrypted to these
     /// age recipients, and nobody else reads them, this program included.
     pub seal_to: Vec<age::x25519::Recipient>,
@@ -52,12 +51,14 @@ impl Settings {
             signing_key: digest_key.with_extension("signing-key"),
             checkpoint_every: Duration::from_secs(60),
             checkpoint_leaves: 10_000,
+            retention: Retention::default(),
             durability: Durability::Process,
             segment_bytes: 256 << 20,
             queue: 4096,
             write_timeout: Duration::from_secs(5),
             reserve_bytes: 16 << 20,
             digest_key,
+            indexing: Indexing::default(),
             seal_to: Vec::new(),
         }
     }

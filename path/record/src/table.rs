@@ -60,6 +60,8 @@ pub(crate) struct Entry {
     pub(crate) live: Option<Arc<Live>>,
     pub(crate) request: Chain,
     pub(crate) response: Chain,
+    /// The retention class of its frames; none for the default one.
+    pub(crate) class: Option<Arc<str>>,
     /// Where its first body frame lies.
     pub(crate) first: Position,
     /// When it was opened, by the clock that never steps back.
@@ -99,7 +101,7 @@ impl Entry {
     /// Where its frames lie, up to `end`.
     pub(crate) fn span(&self, end: Position) -> leaf::Span {
         leaf::Span {
-            class: DEFAULT_CLASS.to_owned(),
+            class: self.class.as_deref().unwrap_or(DEFAULT_CLASS).to_owned(),
             first_segment: self.first.segment,
             first_offset: self.first.offset,
             end_segment: end.segment,

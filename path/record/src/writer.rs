@@ -6,8 +6,8 @@
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use model::Clock;
@@ -22,7 +22,9 @@ use crate::health::Condition;
 use crate::leaf::{Leaf, Outage, What};
 use crate::log::Log;
 use crate::reserve::Reserve;
+use crate::retention::Standing;
 use crate::segment::Position;
+use crate::shelves::Shelves;
 use crate::strangers::Strangers;
 use crate::table::Table;
 use crate::tree::Tree;
@@ -35,7 +37,9 @@ pub(crate) struct Writer {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) leaves: Log,
-    pub(crate) bodies: Log,
+    pub(crate) bodies: Shelves,
+    /// What decides what may be dropped.
+    pub(crate) standing: Arc<Mutex<Standing>>,
     pub(crate) table: Table,
     /// The tree over all leaves ever written.
     pub(crate) tree: Tree,
@@ -47,7 +51,7 @@ pub(crate) struct Writer {
     pub(crate) shown: watch::Sender<Option<Shown>>,
     /// Bytes since the last bookmark.
     pub(crate) unmarked: u64,
-    pub(crate) buffers: (Vec<u8>, Vec<u8>),
+    pub(crate) buffers: (Vec<(Position, Vec<u8>)>, Vec<u8>),
     pub(crate) status: Shared,
     pub(crate) reserve: Reserve,
     pub(crate) strangers: Strangers,
@@ -203,7 +207,7 @@ impl Writer {
     /// What is done every so often, whether work comes or not.
     fn tick(&mut self) {
         self.sweep();
-        let Some(trouble) = &self.trouble else { return };
+        let Some(trouble) = &self.trouble else { return self.turn() };
         if trouble.full {
             let disk = self.disk.clone();
             if self.reserve.fill(&*disk).is_ok() {
@@ -286,7 +290,7 @@ impl Writer {
     /// Shows the tree, so that it is signed. Never waits.
     pub(crate) fn show(&mut self, asked: bool) {
         self.cadence.shown(self.tree.size(), self.clock.elapsed());
-        let (leaves, bodies) = (self.leaves.end(), self.bodies.end());
+        let (leaves, bodies) = (self.leaves.end(), self.bodies.places());
         self.shown.send_replace(Some(Shown { tree: self.tree.clone(), leaves, bodies, asked }));
     }
 
@@ -296,7 +300,8 @@ impl Writer {
         let bookmark = Bookmark {
             leaves: self.leaves.end(),
             tree: self.tree.clone(),
-            bodies: self.bodies.end(),
+            bodies: self.bodies.places(),
+            standing: self.standing().clone(),
             open: self.table.clone(),
             keys: self.keys.clone(),
         };

@@ -4,7 +4,7 @@ use model::DataClass;
 
 use crate::fault::shown;
 use crate::reader::Mapping;
-use crate::usable::{Disclose, Field, FieldPlace, HiddenField};
+use crate::usable::{Disclose, FieldPlace, FieldRule};
 use crate::value;
 
 /// The most fields of one resource.
@@ -17,7 +17,7 @@ pub(super) fn disclose(section: &Mapping<'_>) -> Disclose {
     }
 }
 
-pub(super) fn fields(section: &Mapping<'_>) -> Vec<Field> {
+pub(super) fn fields(section: &Mapping<'_>) -> Vec<FieldRule> {
     let named = section.named("fields");
     if named.len() > MOST_FIELDS {
         section.fault(format!("{} fields are named here", named.len()), format!("at most {MOST_FIELDS}"));
@@ -27,10 +27,7 @@ pub(super) fn fields(section: &Mapping<'_>) -> Vec<Field> {
     for (place, item) in named {
         let Some(keys) = item.section() else { continue };
         let class = keys.parse("class", |text| DataClass::new(text).map_err(|fault| fault.to_string()));
-        let hidden = match keys.choice("masked") {
-            Some("drop") => HiddenField::Dropped,
-            _ => HiddenField::Replaced,
-        };
+        let dropped = keys.choice("masked") == Some("drop");
         // A place that is none was noted.
         let (Ok(place), Some(class)) = (value::field(&place), class) else { continue };
         if let FieldPlace::Header(header) = &place
@@ -40,7 +37,7 @@ pub(super) fn fields(section: &Mapping<'_>) -> Vec<Field> {
             let message = format!("the header {} goes to no caller", shown(header.as_str()));
             keys.fault(message, "the same header in `return_headers`, or no such field");
         }
-        fields.push(Field { place, class, hidden });
+        fields.push(FieldRule { place, class, dropped });
     }
     fields
 }

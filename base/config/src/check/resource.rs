@@ -6,7 +6,7 @@ use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderName, Uri};
 use model::{Class, ResourceName};
 
-use super::{Base, fields, login};
+use super::{Base, fields, login, retention};
 use crate::SecretRef;
 use crate::fault::shown;
 use crate::reader::Mapping;
@@ -91,6 +91,7 @@ fn resource(name: ResourceName, section: &Mapping<'_>, base: &Base) -> Option<Re
         fields: fields::fields(section),
         disclose: fields::disclose(section),
         record_bodies: section.flag("record_bodies"),
+        retention: retention::own(section, name.as_str()),
         name,
         kind: kind?,
         server: server?,
@@ -108,9 +109,7 @@ fn resource(name: ResourceName, section: &Mapping<'_>, base: &Base) -> Option<Re
 fn server(section: &Mapping<'_>, kind: Option<ResourceKind>) -> Option<ServerKind> {
     let named = section.choice("server");
     match (kind?, section.has("server")) {
-        (ResourceKind::Model, true) => {
-            ServerKind::MODELS.into_iter().find(|kind| Some(kind.as_str()) == named)
-        }
+        (ResourceKind::Model, true) => ServerKind::models().find(|kind| Some(kind.as_str()) == named),
         (ResourceKind::Model, false) => {
             section.fault(
                 "`server` is missing: it says which operations a model has",

@@ -1,6 +1,6 @@
 //! The keys of the administration's section.
 
-use super::{ALLOWED, TLS};
+use super::{PLAIN, SECURED};
 use crate::table::{Absent, Key, Kind, Section, Shape};
 
 pub(super) const ADMIN: Section = Section {
@@ -14,21 +14,8 @@ pub(super) const ADMIN: Section = Section {
             absent: Absent::Nothing("the socket alone"),
             doc: "The address of a listener of its own. Port 0 lets the system choose.",
         },
-        Key {
-            name: "tls",
-            shape: Shape::WordOr(
-                &[("local", "a certificate authority of the gateway's own, made on first start")],
-                &TLS,
-            ),
-            absent: Absent::Nothing("plain HTTP"),
-            doc: "How it is secured. Plain HTTP is for loopback only, unless `plain: allowed`.",
-        },
-        Key {
-            name: "plain",
-            shape: Shape::Choice(ALLOWED),
-            absent: Absent::Nothing("refused beyond loopback"),
-            doc: "Allows plain HTTP on an address that others can reach: tokens travel readable.",
-        },
+        SECURED,
+        PLAIN,
         Key {
             name: "socket",
             shape: Shape::One(Kind::Path),

@@ -2,6 +2,7 @@
 
 use super::ALLOWED;
 use super::fields::{DISCLOSE, FIELD};
+use super::retention::KEEP;
 use crate::table::{Absent, Key, Kind, Section, Shape};
 
 pub(super) const RESOURCE: Section = Section {
@@ -133,6 +134,12 @@ pub(super) const RESOURCE: Section = Section {
             shape: Shape::Flag,
             absent: Absent::Is("true"),
             doc: "Whether the record keeps bodies, or only their digests and lengths.",
+        },
+        Key {
+            name: "retention",
+            shape: Shape::Section(&KEEP),
+            absent: Absent::Nothing("as `ledger.retention` says"),
+            doc: "How long its bodies are kept. A change holds from the next start.",
         },
     ],
 };

@@ -22,15 +22,15 @@ fn fields_arrive_with_their_place_class_and_mask() {
     assert_eq!(
         llama.fields,
         [
-            Field {
+            FieldRule {
                 place: FieldPlace::Body(vec![key("choices"), None, key("logprobs")]),
                 class: class("model.internals"),
-                hidden: HiddenField::Replaced,
+                dropped: false,
             },
-            Field {
+            FieldRule {
                 place: FieldPlace::Body(vec![key("usage")]),
                 class: class("model.usage"),
-                hidden: HiddenField::Dropped,
+                dropped: true,
             },
         ]
     );

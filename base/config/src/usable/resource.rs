@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use http::{HeaderName, Method, Uri};
-use model::{Class, ResourceName};
+use model::{Class, FieldRule, ResourceName, ServerKind, UnknownStreams};
 
-use super::fields::{Disclose, Field};
+use super::fields::Disclose;
+use super::retention::Keep;
 use crate::SecretRef;
 
 /// One protected endpoint.
@@ -43,11 +44,13 @@ pub struct Resource {
     /// What happens to a stream whose shape is unknown.
     pub unknown_streams: UnknownStreams,
     /// Parts of its answers whose class is known by their place.
-    pub fields: Vec<Field>,
+    pub fields: Vec<FieldRule>,
     /// What becomes of values in requests that policy does not disclose.
     pub disclose: Disclose,
     /// Whether the record keeps bodies, or only their digests and lengths.
     pub record_bodies: bool,
+    /// How long they are kept; none as all others.
+    pub retention: Option<Keep>,
 }
 
 impl Resource {
@@ -72,6 +75,7 @@ impl Resource {
             fields: Vec::new(),
             disclose: Disclose::Mask,
             record_bodies: true,
+            retention: None,
         }
     }
 
@@ -99,58 +103,6 @@ impl ResourceKind {
         match self {
             Self::Model => "model",
             Self::Http => "http",
-        }
-    }
-}
-
-/// Which program serves a resource.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ServerKind {
-    /// Any server that speaks OpenAI's interface, and no more is known of it.
-    Openai,
-    /// vLLM.
-    Vllm,
-    /// llama.cpp's server.
-    LlamaCpp,
-    /// Ollama.
-    Ollama,
-    /// Text Generation Inference.
-    Tgi,
-    /// SGLang.
-    Sglang,
-    /// KServe's own server.
-    Kserve,
-    /// Triton Inference Server.
-    Triton,
-    /// No model server: the resource's own routes say what it serves.
-    Plain,
-}
-
-impl ServerKind {
-    /// Every kind of model server.
-    pub const MODELS: [Self; 8] = [
-        Self::Openai,
-        Self::Vllm,
-        Self::LlamaCpp,
-        Self::Ollama,
-        Self::Tgi,
-        Self::Sglang,
-        Self::Kserve,
-        Self::Triton,
-    ];
-
-    /// The word in the file.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Openai => "openai",
-            Self::Vllm => "vllm",
-            Self::LlamaCpp => "llama-cpp",
-            Self::Ollama => "ollama",
-            Self::Tgi => "tgi",
-            Self::Sglang => "sglang",
-            Self::Kserve => "kserve",
-            Self::Triton => "triton",
-            Self::Plain => "plain",
         }
     }
 }
@@ -229,13 +181,4 @@ pub enum OnTokenExpiry {
     Finish,
     /// It is cut.
     Cut,
-}
-
-/// What happens to a stream whose shape is unknown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UnknownStreams {
-    /// Held whole, up to `max_held_answer_bytes`, then masked as text.
-    Hold,
-    /// Refused.
-    Refuse,
 }

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use jiff::Timestamp;
+use model::hex;
 use record::audit::{Proof, Proven, prove_consistency, prove_exchange};
 use record::leaf::{Leaf, What};
 use record::note;
@@ -161,8 +162,7 @@ fn write(file: &Path, proof: &Proof) -> Result<(), Failure> {
 }
 
 fn checkpoint(checkpoint: &note::Checkpoint) -> Value {
-    let root: String = checkpoint.root.iter().map(|byte| format!("{byte:02x}")).collect();
-    json!({ "origin": checkpoint.origin, "size": checkpoint.size, "root": root })
+    json!({ "origin": checkpoint.origin, "size": checkpoint.size, "root": hex(&checkpoint.root) })
 }
 
 /// What a leaf says, in short.

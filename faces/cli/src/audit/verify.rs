@@ -1,14 +1,15 @@
 //! `portcullis audit verify`: the whole ledger, and the first bad place in it.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use record::audit::{Expected, Report};
+use model::hex;
+use record::audit::{Drops, Expected, Report};
 use serde_json::{Value, json};
 
 use super::{checkpoints, key};
+use crate::bar::Bar;
 use crate::config_verb;
 use crate::failure::Failure;
 use crate::out::{Out, Tone};
@@ -54,52 +55,7 @@ impl Verify {
     }
 }
 
-/// How far it is, on a terminal only.
-struct Bar {
-    err: Out,
-    shown: bool,
-    /// In thousandths.
-    at: Option<u64>,
-}
-
-impl Bar {
-    fn new() -> Self {
-        Self { err: Out::stderr(), shown: std::io::stderr().is_terminal(), at: None }
-    }
-
-    fn draw(&mut self, done: u64, of: u64) {
-        const WIDTH: u64 = 40;
-        let at = done.saturating_mul(1000).checked_div(of).unwrap_or(1000).min(1000);
-        if !self.shown || self.at == Some(at) {
-            return;
-        }
-        self.at = Some(at);
-        let full = usize::try_from(at * WIDTH / 1000).unwrap_or(0);
-        let rest = usize::try_from(WIDTH).unwrap_or(0).saturating_sub(full);
-        let line = format!(
-            "\r[{}{}] {:3} %  {} of {} MiB",
-            "#".repeat(full),
-            ".".repeat(rest),
-            at / 10,
-            done >> 20,
-            of >> 20
-        );
-        // A bar that can't be drawn is no reason to stop.
-        let _ = self.err.raw(line.as_bytes());
-    }
-
-    fn clear(&mut self) {
-        if self.at.is_some() {
-            let _ = self.err.raw(b"\r\x1b[K");
-        }
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn described(report: &Report) -> Value {
+pub(super) fn described(report: &Report) -> Value {
     let flaw = report.flaw.as_ref().map(|flaw| {
         json!({
             "file": flaw.file.display().to_string(),
@@ -118,6 +74,7 @@ fn described(report: &Report) -> Value {
         "origin": report.origin,
         "leaves": report.leaves,
         "root": hex(&report.root),
+        "dropped": dropped(&report.drops),
         "exchanges": report.exchanges,
         "open": report.open,
         "refused": report.refused,
@@ -128,6 +85,27 @@ fn described(report: &Report) -> Value {
         "against": report.against,
         "keys": keys.collect::<Vec<_>>(),
         "notes": report.notes,
+    })
+}
+
+/// What was dropped, by class and rule, with the first of the segments.
+fn dropped(drops: &Drops) -> Value {
+    let sums = drops.sums.iter().map(|((class, rule), (segments, exchanges, bytes))| {
+        json!({ "class": class, "rule": rule, "segments": segments, "exchanges": exchanges, "bytes": bytes })
+    });
+    let segments = drops.segments.iter().map(|drop| {
+        json!({
+            "leaf": drop.leaf, "at": drop.at.map(|at| at.to_string()), "class": drop.class, "segment": drop.segment,
+            "rule": drop.rule, "reason": drop.reason, "exchanges": drop.exchanges, "bytes": drop.bytes,
+            "sha256": hex(&drop.sha256),
+        })
+    });
+    let disallowed =
+        drops.disallowed.iter().map(|(leaf, problem)| json!({ "leaf": leaf, "problem": problem }));
+    json!({
+        "sums": sums.collect::<Vec<_>>(),
+        "segments": segments.collect::<Vec<_>>(),
+        "disallowed": disallowed.collect::<Vec<_>>(),
     })
 }
 
@@ -156,6 +134,14 @@ fn tell(out: &mut Out, report: &Report, expected: &Expected) -> Result<(), Failu
     }
     for used in &report.keys {
         out.line(format_args!("key:         {} since leaf {}", used.key, used.leaf))?;
+    }
+    for ((class, rule), (segments, exchanges, bytes)) in &report.drops.sums {
+        out.line(format_args!(
+            "dropped:     {segments} segments of `{class}` by the rule `{rule}`: {exchanges} exchanges' bodies, {bytes} bytes"
+        ))?;
+    }
+    for (leaf, problem) in &report.drops.disallowed {
+        out.line(format_args!("{}: leaf {leaf}: {problem}", out.tone(Tone::Bad, "not allowed")))?;
     }
     for note in &report.notes {
         let label = out.tone(Tone::Caution, "note");

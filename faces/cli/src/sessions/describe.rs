@@ -8,6 +8,24 @@ use crate::told::Told;
 
 /// Everything of one exchange, as `admin::views::shown` has it.
 pub(crate) fn print(out: &mut Out, shown: &Value) -> Result<(), Failure> {
+    decided(out, shown)?;
+    outcome(out, shown)?;
+    request(out, shown)?;
+    out.line(out.tone(Tone::Faint, "— answer as the caller saw it, as far as it may be seen here"))?;
+    out.line(text(shown.at("response").at("body")))?;
+    if shown.at("cut") == true {
+        out.line(out.tone(Tone::Caution, "— a part of it is not shown"))?;
+    }
+    Ok(())
+}
+
+/// What was asked, and what was decided.
+pub(crate) fn asked(out: &mut Out, shown: &Value) -> Result<(), Failure> {
+    decided(out, shown)?;
+    request(out, shown)
+}
+
+fn decided(out: &mut Out, shown: &Value) -> Result<(), Failure> {
     out.line(out.tone(Tone::Title, text(shown.at("exchange"))))?;
     let caller = shown.at("caller");
     if caller.is_object() {
@@ -38,21 +56,21 @@ pub(crate) fn print(out: &mut Out, shown: &Value) -> Result<(), Failure> {
         let (class, masked, sent) = (text(finding.at("class")), finding.at("masked"), finding.at("revealed"));
         out.line(format_args!("asked with {class}: {masked} masked, {sent} sent"))?;
     }
-    refusal(out, shown.at("refusal"))?;
-    outcome(out, shown)?;
+    refusal(out, shown.at("refusal"))
+}
+
+fn request(out: &mut Out, shown: &Value) -> Result<(), Failure> {
     let refused = shown.at("outcome") == "refused";
+    for gone in list(shown.at("gone")) {
+        out.line(out.tone(Tone::Caution, format_args!("gone       {}", text(gone))))?;
+    }
     let asked = if refused { "— request as asked" } else { "— request as forwarded" };
     if shown.at("encrypted") == true {
         let sealed = "— what was said is sealed: an auditor reads it with --identity";
         return Ok(out.line(out.tone(Tone::Caution, sealed))?);
     }
     out.line(out.tone(Tone::Faint, asked))?;
-    out.line(text(request.at("body")))?;
-    out.line(out.tone(Tone::Faint, "— answer as the caller saw it, as far as it may be seen here"))?;
-    out.line(text(shown.at("response").at("body")))?;
-    if shown.at("cut") == true {
-        out.line(out.tone(Tone::Caution, "— a part of it is not shown"))?;
-    }
+    out.line(text(shown.at("request").at("body")))?;
     Ok(())
 }
 

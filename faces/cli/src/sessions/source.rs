@@ -1,18 +1,25 @@
 //! Where recorded exchanges are read: from a gateway, or from the files here.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use admin::views::{self, Bodies};
 use clap::Args;
+use model::ExchangeId;
 use record::body::{Direction, Kind};
 use record::{Exchange, Filter, Frames, Identities, Reader};
 use serde_json::{Value, json};
 
+use super::narrow::pairs;
 use crate::config_verb;
 use crate::failure::Failure;
 use crate::out::Out;
 use crate::remote::{self, Client, Lines, Remote};
 use crate::told::Told;
+
+/// How often it is looked for more of what runs.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// What a reading of the files here is told to be, on standard error.
 const LOCAL: &str = "reading the ledger's files here as their operator: no policy is asked, nothing is masked \
@@ -39,7 +46,7 @@ pub(crate) enum Source {
     /// As a gateway shows them.
     Remote(Client),
     /// As they lie in the files here, with what opens those that are sealed.
-    Local(Reader, Option<Identities>),
+    Local(Box<Reader>, Option<Identities>),
 }
 
 impl Where {
@@ -63,7 +70,7 @@ impl Where {
             Some(dir) => dir.clone(),
             None => config_verb::load(&self.config, out.colour())?.ledger.dir,
         };
-        Ok(Source::Local(Self::reader(&dir).await?, identities))
+        Ok(Source::Local(Box::new(Self::reader(&dir).await?), identities))
     }
 
     async fn reader(dir: &Path) -> Result<Reader, Failure> {
@@ -72,12 +79,18 @@ impl Where {
 }
 
 impl Source {
-    /// A page: `exchanges` and `next`.
+    /// A page: `exchanges`, or `sessions` of those that begin some, and `next`.
     pub(crate) async fn list(&self, filter: &Filter, cursor: Option<&str>) -> Result<Value, Failure> {
+        let key = if filter.begins { "sessions" } else { "exchanges" };
         match self {
             Self::Remote(client) => {
-                let page = client.get(&remote::query("/sessions", &pairs(filter, cursor))).await?;
-                Ok(json!({ "exchanges": page.at("sessions"), "next": page.at("next") }))
+                let path = match filter {
+                    Filter { begins: true, .. } => "/sessions/grouped",
+                    Filter { text: Some(_), .. } => "/sessions/search",
+                    _ => "/sessions",
+                };
+                let page = client.get(&remote::query(path, &pairs(filter, cursor))).await?;
+                Ok(json!({ key: page.at("sessions"), "next": page.at("next") }))
             }
             Self::Local(reader, _) => {
                 let cursor = cursor.map(|text| {
@@ -87,9 +100,60 @@ impl Source {
                     })
                 });
                 let page = reader.list(&Filter { cursor: cursor.transpose()?, ..filter.clone() }).await?;
-                let exchanges: Vec<Value> = page.exchanges.iter().map(views::listed).collect();
-                Ok(json!({ "exchanges": exchanges, "next": page.next.map(|next| next.to_string()) }))
+                let line = if filter.begins { views::begun } else { views::listed };
+                let lines: Vec<Value> = page.exchanges.iter().map(line).collect();
+                Ok(json!({ key: lines, "next": page.next.map(|next| next.to_string()) }))
             }
+        }
+    }
+
+    /// Everything of all exchanges that fit, one after another.
+    pub(crate) async fn export(self, filter: Filter) -> Result<Exported, Failure> {
+        Ok(match self {
+            Self::Remote(client) => {
+                let path = remote::query("/sessions/export", &pairs(&filter, None));
+                Exported::Remote(Box::new(client.lines(&path).await?))
+            }
+            Self::Local(reader, identities) => {
+                let filter = Some(Filter { limit: Some(100), ..filter });
+                Exported::Local(Box::new(Export { reader, identities, filter, waiting: VecDeque::new() }))
+            }
+        })
+    }
+
+    /// The frames of one exchange's answer, until it is sealed.
+    pub(crate) async fn follow(self, id: &str) -> Result<Played, Failure> {
+        Ok(match self {
+            Self::Remote(client) => {
+                let path = format!("/sessions/{}/follow", remote::segment(id));
+                Played::Remote(Box::new(client.lines(&path).await?))
+            }
+            Self::Local(reader, identities) => {
+                let id = reader.find(id).await?;
+                Played::following(reader, identities.as_ref(), id).await?
+            }
+        })
+    }
+
+    /// The same of the newest exchange that fits and runs, or of the first that comes.
+    pub(crate) async fn follow_next(self, filter: &Filter) -> Result<Played, Failure> {
+        let (reader, identities) = match self {
+            Self::Remote(client) => {
+                let path = remote::query("/sessions/follow", &pairs(filter, None));
+                return Ok(Played::Remote(Box::new(client.lines(&path).await?)));
+            }
+            Self::Local(reader, identities) => (reader, identities),
+        };
+        let filter = Filter { outcome: Some("running".to_owned()), limit: Some(20), ..filter.clone() };
+        loop {
+            let page = reader.list(&filter).await?;
+            let is_act = |name: &String| name.contains('/');
+            let mut streams =
+                page.exchanges.iter().filter(|listed| !listed.resource.as_ref().is_none_or(is_act));
+            if let Some(listed) = streams.next() {
+                return Played::following(reader, identities.as_ref(), listed.exchange).await;
+            }
+            tokio::time::sleep(LOOK).await;
         }
     }
 
@@ -101,7 +165,8 @@ impl Source {
                 let id = reader.find(id).await?;
                 let mut exchange = reader.show(id).await?;
                 let frames = opened(reader.frames(id, &exchange), &exchange, identities.as_ref())?;
-                let bodies = bodies(frames, &mut exchange)?;
+                let mut bodies = bodies(frames, &mut exchange)?;
+                bodies.gone = gone(reader, &exchange).await?;
                 Ok(views::shown(id, &exchange, &bodies))
             }
         }
@@ -130,8 +195,9 @@ impl Source {
                 let id = reader.find(id).await?;
                 let exchange = reader.show(id).await?;
                 let began = exchange.opened.as_ref().map_or(0, |opened| opened.arrived);
+                let gone = gone(reader, &exchange).await?;
                 let frames = readable(reader.frames(id, &exchange), &exchange, identities.as_ref())?;
-                Ok(Played::Local(began, Box::new(frames)))
+                Ok(Played::Local(gone, began, Box::new(frames)))
             }
         }
     }
@@ -148,15 +214,75 @@ impl Source {
     }
 }
 
+/// Exchanges, one after another.
+pub(crate) enum Exported {
+    /// As a gateway sends them.
+    Remote(Box<Lines>),
+    /// As they lie in the files.
+    Local(Box<Export>),
+}
+
+/// An export of the files here.
+pub(crate) struct Export {
+    reader: Box<Reader>,
+    identities: Option<Identities>,
+    /// What is looked for next; none after the last page.
+    filter: Option<Filter>,
+    waiting: VecDeque<ExchangeId>,
+}
+
+impl Exported {
+    /// The next one.
+    pub(crate) async fn next(&mut self) -> Result<Option<Value>, Failure> {
+        let export = match self {
+            Self::Remote(lines) => return Ok(lines.next().await?),
+            Self::Local(export) => export,
+        };
+        if export.waiting.is_empty()
+            && let Some(filter) = export.filter.take()
+        {
+            let page = export.reader.list(&filter).await?;
+            export.waiting = page.exchanges.iter().map(|listed| listed.exchange).collect();
+            export.filter = page.next.map(|next| Filter { cursor: Some(next), ..filter });
+        }
+        let Some(id) = export.waiting.pop_front() else { return Ok(None) };
+        let mut exchange = export.reader.show(id).await?;
+        let frames = opened(export.reader.frames(id, &exchange), &exchange, export.identities.as_ref())?;
+        let mut bodies = bodies(frames, &mut exchange)?;
+        bodies.gone = gone(&export.reader, &exchange).await?;
+        Ok(Some(views::shown(id, &exchange, &bodies)))
+    }
+}
+
 /// An answer, frame by frame.
 pub(crate) enum Played {
     /// As a gateway sends them.
     Remote(Box<Lines>),
-    /// As they lie in the files, with the exchange's beginning.
-    Local(i64, Box<Frames>),
+    /// As they lie in the files, with what is gone and the exchange's beginning.
+    Local(Vec<String>, i64, Box<Frames>),
+    /// As they are written to the files here.
+    Following(Box<Following>),
+}
+
+/// An exchange that runs.
+pub(crate) struct Following {
+    reader: Box<Reader>,
+    id: ExchangeId,
+    exchange: Exchange,
+    frames: Frames,
 }
 
 impl Played {
+    async fn following(
+        reader: Box<Reader>,
+        identities: Option<&Identities>,
+        id: ExchangeId,
+    ) -> Result<Self, Failure> {
+        let exchange = reader.show(id).await?;
+        let frames = readable(reader.frames(id, &exchange), &exchange, identities)?;
+        Ok(Self::Following(Box::new(Following { reader, id, exchange, frames })))
+    }
+
     /// The next frame, with its bytes as they are.
     pub(crate) async fn next(&mut self) -> Result<Option<(Value, Vec<u8>)>, Failure> {
         match self {
@@ -164,17 +290,45 @@ impl Played {
                 let data = line.at("data").as_str().unwrap_or_default().as_bytes().to_vec();
                 (line, data)
             })),
-            Self::Local(began, frames) => {
-                for frame in frames.by_ref() {
-                    let frame = frame.map_err(record::LedgerError::from)?;
-                    if frame.direction() == Direction::Response {
-                        return Ok(Some((views::frame(*began, &frame), frame.data.to_vec())));
+            Self::Local(gone, began, frames) => match gone.pop() {
+                Some(gone) => Ok(Some((views::gone_frame(&gone), Vec::new()))),
+                None => answer(*began, frames),
+            },
+            Self::Following(following) => loop {
+                let Following { reader, id, exchange, frames } = &mut **following;
+                let sealed = exchange.sealed.is_some() || exchange.refused.is_some();
+                let began = exchange.opened.as_ref().map_or(0, |opened| opened.arrived);
+                if let Some((mut frame, data)) = answer(began, frames)? {
+                    if let Some(frame) = frame.as_object_mut() {
+                        frame.insert("exchange".to_owned(), json!(id.to_string()));
                     }
+                    return Ok(Some((frame, data)));
                 }
-                Ok(None)
-            }
+                if sealed {
+                    return Ok(None);
+                }
+                tokio::time::sleep(LOOK).await;
+                *exchange = reader.show(*id).await?;
+                frames.again(exchange);
+            },
         }
     }
+}
+
+/// The next frame of the answer.
+fn answer(began: i64, frames: &mut Frames) -> Result<Option<(Value, Vec<u8>)>, Failure> {
+    for frame in frames {
+        let frame = frame.map_err(record::LedgerError::from)?;
+        if frame.direction() == Direction::Response {
+            return Ok(Some((views::frame(began, &frame), frame.data.to_vec())));
+        }
+    }
+    Ok(None)
+}
+
+/// What of the bodies is not there any more, in sentences.
+async fn gone(reader: &Reader, exchange: &record::Exchange) -> Result<Vec<String>, Failure> {
+    Ok(reader.gone(exchange).await?.iter().map(ToString::to_string).collect())
 }
 
 /// The frames of `exchange`, opened as far as there is something to open them with.
@@ -186,7 +340,7 @@ fn opened(frames: Frames, exchange: &Exchange, identities: Option<&Identities>) 
 /// The same, where nothing could be shown otherwise.
 fn readable(frames: Frames, exchange: &Exchange, identities: Option<&Identities>) -> Result<Frames, Failure> {
     if exchange.is_encrypted() && identities.is_none() {
-        let problem = "what was said in this exchange is sealed: read it with the identity of one of its \
+        let problem = "what was said in this exchange is sealed: read it with the identity of one of its \\
                        recipients, --identity FILE";
         return Err(Failure::Said(problem.to_owned()));
     }
@@ -211,22 +365,13 @@ fn bodies(frames: Frames, exchange: &mut Exchange) -> Result<Bodies, Failure> {
                 into.extend_from_slice(note.as_bytes());
             }
             (None, Kind::Data | Kind::SpokenData) => into.extend_from_slice(&frame.data),
+            (None, Kind::Head | Kind::SpokenHead) => {
+                let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+                let headers = frame.headers.iter();
+                bodies.headers = headers.map(|header| (header.name.clone(), text(&header.value))).collect();
+            }
             (None, _) => {}
         }
     }
     Ok(bodies)
-}
-
-fn pairs<'a>(filter: &Filter, cursor: Option<&str>) -> Vec<(&'a str, Option<String>)> {
-    vec![
-        ("caller", filter.caller.clone()),
-        ("resource", filter.resource.clone()),
-        ("model", filter.model.clone()),
-        ("class", filter.class.clone()),
-        ("ruling", filter.ruling.clone()),
-        ("outcome", filter.outcome.clone()),
-        ("since", filter.since.map(|at| at.to_string())),
-        ("limit", filter.limit.map(|limit| limit.to_string())),
-        ("cursor", cursor.map(str::to_owned)),
-    ]
 }

@@ -13,6 +13,8 @@ fn listed(ruling: &str, outcome: Option<&str>, code: Option<&str>) -> Listed {
     Listed {
         exchange: ExchangeId::at(at()),
         arrived: at(),
+        session: None,
+        begins: None,
         client: None,
         issuer: None,
         subject: None,

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use http::Method;
-use model::{Adapter, AnswerHead, Class, Layout, MaySee, Operation, Question, Refusal, Understood};
+use model::{
+    Adapter, AnswerHead, Class, FieldRule, Layout, MaySee, Operation, Question, Refusal, ServerKind,
+    Understood, UnknownStreams,
+};
 
-use crate::catalogue::{AnswerShape, CatalogueEntry, CatalogueFault, Pattern, ServerKind, entries};
+use crate::catalogue::{AnswerShape, CatalogueEntry, CatalogueFault, Pattern, entries};
 use crate::facts::{Body, Profile, Query, facts, texts};
-use crate::layout::{self, FieldRule, Reading};
+use crate::layout::{self, Reading};
 use crate::patterns::Patterns;
 
 /// Why an adapter could not be built.
@@ -24,16 +27,6 @@ pub enum AdaptError {
         /// What is wrong.
         why: String,
     },
-}
-
-/// What becomes of a stream whose shape is not known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum UnknownStreams {
-    /// It is held whole, up to the limit, and judged then.
-    #[default]
-    Hold,
-    /// It is refused.
-    Refuse,
 }
 
 /// A route of a team's own HTTP interface.

@@ -15,10 +15,10 @@ mod layout;
 mod media;
 mod patterns;
 
-pub use adapter::{AdaptError, AdapterSpec, HttpAdapter, RouteSpec, UnknownStreams};
-pub use catalogue::{CatalogueEntry, CatalogueFault, ServerKind, catalogue};
+pub use adapter::{AdaptError, AdapterSpec, HttpAdapter, RouteSpec};
+pub use catalogue::{CatalogueEntry, CatalogueFault, catalogue};
 pub use dialect::Dialect;
 pub use headers::{request_headers, response_headers};
 pub use json::{Flaw, JsonFault, MAX_JSON_BYTES, Member, Node, Number, Value, strict_json};
-pub use layout::{FieldPlace, FieldRule};
+pub use model::{FieldPlace, FieldRule, ServerKind, UnknownStreams};
 pub use patterns::{PatternFault, Patterns};

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use model::hex;
 use store::{Commit, Entry, Expect, Store, Until, Write};
 
 use super::rules::{Block, Kind, Logout, Revocation, SessionEnd};
 use super::{CallerId, Standing, StandingError, callers};
-use crate::digest::{hex, of_pair};
+use crate::digest::of_pair;
 
 /// The most rules that are kept.
 const MOST_RULES: usize = 200_000;

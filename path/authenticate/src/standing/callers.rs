@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use model::{CallerKind, GroupName, Identity};
+use model::{CallerKind, GroupName, Identity, hex};
 use serde::{Deserialize, Serialize};
 use store::{Entry, Expect, Store, Until, Write};
 
 use super::rules::{Block, Revocation, Rules};
 use super::{Standing, StandingError};
-use crate::digest::{Digest, hex, of_pair};
+use crate::digest::{Digest, of_pair};
 
 /// Under which sightings lie in the store.
 const PREFIX: &str = "callers/";

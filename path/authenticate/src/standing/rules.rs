@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use model::{from_hex, hex};
 use serde::{Deserialize, Serialize};
 use store::{Entry, StoreError};
 
 use super::live::Who;
-use crate::digest::{Digest, from_hex, hex};
+use crate::digest::Digest;
 
 /// Under which the rules lie in the store: the request path's snapshot follows this prefix alone.
 pub(super) const PREFIX: &str = "standing/";

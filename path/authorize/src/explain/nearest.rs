@@ -146,7 +146,7 @@ enum Wanted {
 
 fn examine(policy: &Policy, scope: Vec<Failing>, inquiry: &Inquiry) -> Option<Nearest> {
     // With every consent there could be, only what consent does not mend is left.
-    let request = inquiry.request(if policy.reads_approvals { MAX_APPROVALS } else { 0 }).ok()?;
+    let request = inquiry.request(if policy.reads_approvals() { MAX_APPROVALS } else { 0 }).ok()?;
     let witness = Witness { request: &request, entities: &inquiry.players.entities };
     let mut plain = scope.is_empty();
     let mut failing = scope;

@@ -44,7 +44,7 @@ fn fits(act: Act, object: &Object) -> bool {
         (act, object),
         (Act::View, _)
             | (Act::Replay, Object::Session { .. })
-            | (Act::Reload | Act::Rotate | Act::Invite, Object::Area(_))
+            | (Act::Reload | Act::Rotate | Act::Invite | Act::Hold, Object::Area(_))
             | (Act::Block | Act::Revoke, Object::Caller(_))
     )
 }

@@ -54,6 +54,24 @@ async fn packed_answers_come_unpacked() {
 }
 
 #[tokio::test]
+async fn what_came_at_once_is_taken_at_once_and_its_end_is_not_lost() {
+    let chunks: String = (0..40).map(|n| format!("4\r\n{n:04}\r\n")).collect();
+    let address = raw(move |stream| {
+        let whole = format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{chunks}1\r\n");
+        async move { drop(say(stream, whole).await) }
+    })
+    .await;
+    let mut body = ask(&upstreams(&[address]), "/").await.unwrap().body;
+    for expected in [4, 156] {
+        let Some(Ok(Arrived::Bytes(some))) = next(&mut body).await else { panic!("no bytes") };
+        assert_eq!(some.bytes.len(), expected);
+    }
+    // What follows was cut off.
+    assert!(matches!(next(&mut body).await, Some(Err(ForwardError::Lost(_)))));
+    assert!(next(&mut body).await.is_none());
+}
+
+#[tokio::test]
 async fn an_event_packed_alone_arrives_before_the_next_is_sent() {
     let (release, released) = mpsc::channel::<()>(1);
     let released = std::sync::Arc::new(tokio::sync::Mutex::new(released));

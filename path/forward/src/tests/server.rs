@@ -27,7 +27,7 @@ pub(super) fn clock() -> Arc<FixedClock> {
 /// A resource at these base URLs.
 pub(super) fn resource(urls: &[String]) -> Resource {
     let mut resource =
-        Resource::model(ResourceName::new("test").unwrap(), ServerKind::Openai, urls[0].parse().unwrap());
+        Resource::model(ResourceName::new("test").unwrap(), ServerKind::OpenAi, urls[0].parse().unwrap());
     resource.upstreams = urls.iter().map(|url| url.parse().unwrap()).collect();
     resource
 }

@@ -2,9 +2,12 @@
 //! it, did it only grow. Everything here reads files alone, in memory that does not grow with them.
 
 mod bodies;
+mod kept;
 mod proof;
 mod prove;
 mod seen;
+mod tallied;
+mod tally;
 mod verify;
 mod walk;
 
@@ -13,8 +16,14 @@ pub(crate) mod tests;
 
 use std::path::{Path, PathBuf};
 
+pub use kept::{DroppedSegment, Drops};
 pub use proof::{ConsistencyProof, InclusionProof, Proof, Proven, Refuted};
 pub use prove::{keys, prove_consistency, prove_exchange};
+pub use tallied::{
+    ActCount, ClassCount, DropShown, Event, HoldShown, Note, RefusalCount, RuleShown, Tally, Use,
+};
+pub use tally::tally;
+pub(crate) use verify::classes;
 pub use verify::verify;
 
 use crate::frame::Damage;
@@ -57,6 +66,8 @@ pub struct Report {
     pub against: Vec<u64>,
     /// The keys that signed, in order.
     pub keys: Vec<KeyUse>,
+    /// What was dropped, and by which rule.
+    pub drops: Drops,
     /// What is worth knowing and no flaw, the first hundred.
     pub notes: Vec<String>,
     /// The first bad place; `None` if there is none.
@@ -93,7 +104,11 @@ pub struct Flaw {
 impl Flaw {
     fn at(ledger: &Path, file: &Path, offset: u64, problem: impl Into<String>) -> Self {
         let file = file.strip_prefix(ledger).unwrap_or(file).to_owned();
-        let stem = file.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".seg"));
+        let stem = file
+            .file_name()
+            .and_then(|name| name.to_str())
+            .map(|name| name.strip_suffix(".zst").unwrap_or(name));
+        let stem = stem.and_then(|name| name.strip_suffix(".seg"));
         let segment = stem.and_then(|stem| stem.parse().ok());
         Self { segment, file, offset, leaf: None, problem: problem.into() }
     }

@@ -8,13 +8,13 @@ use crate::LedgerError;
 use crate::audit::seen::key_use;
 use crate::audit::{ConsistencyProof, InclusionProof, KeyUse};
 use crate::checkpoints::last_checkpoint;
-use crate::index::hex;
 use crate::leaf::{Leaf, What};
 use crate::note::Signed;
 use crate::segment::{Position, Series};
 use crate::tree::{
     Stretches, consistency_ranges, inclusion_ranges, is_consistent, leaf_hash, root_of_inclusion,
 };
+use model::hex;
 
 fn unproven<T>(problem: impl Into<String>) -> Result<T, LedgerError> {
     Err(LedgerError::Unproven { problem: problem.into() })

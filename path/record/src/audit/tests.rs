@@ -240,7 +240,7 @@ async fn segments_that_are_swapped_or_gone_are_found() {
 }
 
 #[tokio::test]
-async fn a_segment_that_a_leaf_says_was_dropped_is_no_flaw() {
+async fn a_segment_that_no_rule_dropped_is_a_flaw_although_a_leaf_says_it() {
     let place = Place::new();
     let mut settings = place.settings();
     settings.segment_bytes = 1024;
@@ -255,8 +255,8 @@ async fn a_segment_that_a_leaf_says_was_dropped_is_no_flaw() {
     ledger.leaf(What::Dropped(dropped)).await.unwrap();
     ledger.close().await.unwrap();
     let report = verified(&place.ledger(), &Expected::default());
-    assert_eq!(report.flaw, None);
-    assert!(report.notes.iter().any(|note| note.contains("30 days")), "{:?}", report.notes);
+    assert!(report.flaw.unwrap().problem.contains("no rule was recorded"));
+    assert_eq!(report.drops.segments[0].reason, "30 days");
 }
 
 #[tokio::test]

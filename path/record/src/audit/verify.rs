@@ -10,16 +10,17 @@ use prost::Message;
 
 use crate::LedgerError;
 use crate::audit::bodies::{Bodies, Heard};
+use crate::audit::kept::Kept;
 use crate::audit::seen::Seen;
 use crate::audit::walk::{Step, Walk};
 use crate::audit::{Expected, Flaw, Notes, Report};
 use crate::bookmark::Bookmark;
 use crate::digest::Sha256;
-use crate::index::hex;
 use crate::leaf::{Digest, Leaf, Part, Sealed, Span, Torn, What};
 use crate::recover::exchange;
 use crate::segment::{HEADER, Position, Series};
 use crate::tree::{Tree, leaf_hash};
+use model::hex;
 
 /// Told how many bytes of how many were read.
 pub(super) type Progress<'a> = &'a mut dyn FnMut(u64, u64);
@@ -39,6 +40,7 @@ pub fn verify(dir: &Path, expected: &Expected, progress: Progress<'_>) -> Result
     let flaw = audit.run(expected, progress).err();
     progress(audit.report.bytes, audit.report.bytes);
     let mut report = audit.report;
+    report.drops = audit.kept.drops;
     report.notes = audit.notes.finish();
     report.flaw = flaw;
     Ok(report)
@@ -55,6 +57,7 @@ struct Audit {
     bodies: HashMap<String, Bodies>,
     bookmark: Option<Bookmark>,
     notes: Notes,
+    kept: Kept,
     report: Report,
 }
 
@@ -69,6 +72,7 @@ impl Audit {
             bodies: HashMap::new(),
             bookmark: None,
             notes: Notes { ledger: dir.to_owned(), ..Notes::default() },
+            kept: Kept::default(),
             report: Report::default(),
         }
     }
@@ -180,6 +184,9 @@ impl Audit {
         if !span.class.is_empty() {
             self.reach(index, &span)?;
         }
+        if let Some(what) = &leaf.what {
+            self.kept.take(index, leaf.time, &span, what);
+        }
         match leaf.what {
             Some(What::Opened(opened)) => {
                 let id = exchange(&opened.exchange).ok_or("the leaf names no exchange")?;
@@ -203,13 +210,12 @@ impl Audit {
             Some(What::Key(key)) => seen.key(index, &self.report.origin, &key),
             Some(What::Dropped(dropped)) => {
                 self.bodies(&dropped.class)?.dropped(dropped.segment);
-                self.notes.say(format!(
-                    "leaf {index}: segment {} of `{}` was dropped: {}, by {}",
-                    dropped.segment, dropped.class, dropped.reason, dropped.by
-                ));
             }
             Some(What::Torn(torn)) => self.torn(index, &torn)?,
-            Some(What::Summary(_) | What::PolicySet(_) | What::Outage(_)) | None => {}
+            Some(
+                What::Summary(_) | What::PolicySet(_) | What::Outage(_) | What::Retention(_) | What::Hold(_),
+            )
+            | None => {}
         }
         if !span.class.is_empty() {
             self.forget_unclaimed();
@@ -333,7 +339,11 @@ impl Audit {
             bodies.finish(leaves, &mut self.open, &mut self.notes)?;
         }
         self.forget_unclaimed();
-        Ok(())
+        self.kept.finish(&self.dir);
+        match self.kept.drops.disallowed.first() {
+            Some((leaf, problem)) => Err(Flaw::at(&self.dir, &self.dir.join("leaves"), 0, problem).of(*leaf)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -361,7 +371,7 @@ fn is_plain(class: &str) -> bool {
     matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None)) && class.len() <= 63
 }
 
-fn classes(dir: &Path) -> Vec<String> {
+pub(crate) fn classes(dir: &Path) -> Vec<String> {
     let entries = fs::read_dir(dir.join("bodies")).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
     names.filter(|name| is_plain(name)).collect()
@@ -370,7 +380,7 @@ fn classes(dir: &Path) -> Vec<String> {
 fn size_of(dir: &Path) -> u64 {
     let mut series = vec![Series::leaves(dir)];
     series.extend(classes(dir).iter().map(|class| Series::bodies(dir, class)));
-    let size = |series: &Series, number| fs::metadata(series.path(number)).map_or(0, |file| file.len());
+    let size = |series: &Series, number| series.length(number).unwrap_or(0);
     series
         .iter()
         .flat_map(|series| series.numbers().unwrap_or_default().into_iter().map(move |n| size(series, n)))

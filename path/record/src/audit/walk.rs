@@ -1,10 +1,10 @@
 //! Walks over a series as an auditor does: strictly, and with the place of whatever is wrong.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use crate::audit::Flaw;
 use crate::frame::{Damage, Fault, Frame, FrameReader};
+use crate::pack::Content;
 use crate::segment::{Family, Header, Position, Series};
 
 /// What a walk comes by.
@@ -25,7 +25,7 @@ pub(super) struct Walk {
     series: Series,
     segment: u64,
     last: u64,
-    current: Option<FrameReader<File>>,
+    current: Option<FrameReader<Content>>,
     /// Bytes of the segments left behind.
     behind: u64,
 }
@@ -62,7 +62,7 @@ impl Walk {
 
     /// Whether segment `number` is there.
     pub(super) fn has(&self, number: u64) -> bool {
-        self.series.path(number).exists()
+        self.series.stored_path(number).exists()
     }
 
     /// The header of segment `number`, if it is there and good.
@@ -83,7 +83,7 @@ impl Walk {
 
     /// A flaw of the segment walked on.
     pub(super) fn flaw_at(&self, at: Position, problem: impl Into<String>) -> Flaw {
-        self.flaw(&self.series.path(at.segment), at.offset, problem)
+        self.flaw(&self.series.stored_path(at.segment), at.offset, problem)
     }
 
     fn damage(&self, damage: &Damage) -> Flaw {

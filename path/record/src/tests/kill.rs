@@ -23,6 +23,8 @@ fn child() {
             settings.seal_to = vec![age::x25519::Identity::generate().to_public()];
         }
         settings.segment_bytes = 256 << 10;
+        // What the child before left is compressed while this one writes and is killed.
+        settings.retention.compress_after = Some(Duration::ZERO);
         let ledger = Ledger::open(settings, clock.clone()).unwrap();
         let mut tasks = tokio::task::JoinSet::new();
         for task in 0..8usize {
@@ -117,4 +119,5 @@ async fn killed(rounds: u64) {
         assert!(kept >= *frames as u64, "{id} kept {kept} of {frames}");
     }
     assert!(acked.len() > 100);
+    assert!(Series::bodies(&place.ledger(), "default").packed_path(1).exists());
 }

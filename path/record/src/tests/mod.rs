@@ -1,7 +1,10 @@
 //! The ledger as a whole, on real files, with a disk that can be made to fail.
 
 mod faults;
+mod finding;
 mod format;
+mod keeping;
+mod kept_always;
 mod kill;
 mod one_by_one;
 mod own;
@@ -147,6 +150,7 @@ impl Case {
             question: &self.question,
             disclosed: &NOTHING,
             bodies: true,
+            session: "",
         }
     }
 }

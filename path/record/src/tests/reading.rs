@@ -100,16 +100,24 @@ async fn an_exchange_newer_than_the_index_is_shown() {
 }
 
 async fn dump(dir: &Path) -> Vec<String> {
+    const TABLES: [&str; 7] = [
+        "SELECT * FROM exchanges ORDER BY n",
+        "SELECT * FROM leaves ORDER BY n, segment, offset",
+        "SELECT * FROM terms ORDER BY t",
+        "SELECT * FROM people ORDER BY name, t",
+        "SELECT * FROM postings ORDER BY key",
+        "SELECT * FROM blocks ORDER BY block",
+        "SELECT * FROM sessions ORDER BY first",
+    ];
     let index = crate::index::Index::open(dir).await.unwrap();
     let mut lines = Vec::new();
-    for query in ["SELECT * FROM exchanges ORDER BY id", "SELECT * FROM leaves ORDER BY id, segment, offset"]
-    {
+    for query in TABLES {
         for row in sqlx::query(query).fetch_all(&index.pool).await.unwrap() {
             let cell = |n| {
                 row.try_get::<Option<String>, _>(n)
                     .map(|text| format!("{text:?}"))
                     .or_else(|_| row.try_get::<Option<i64>, _>(n).map(|number| format!("{number:?}")))
-                    .unwrap()
+                    .unwrap_or_else(|_| format!("{:?}", row.get::<Option<Vec<u8>>, _>(n)))
             };
             lines.push((0..row.len()).map(cell).collect::<Vec<_>>().join("|"));
         }
@@ -130,7 +138,7 @@ async fn a_rebuilt_index_is_the_live_one() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let live = dump(&place.ledger()).await;
-    assert_eq!(live.len(), 40 + 80);
+    assert!(live.len() > 40 + 80, "{live:?}");
     let mut told = (0, 0);
     rebuild_index(&place.ledger(), |done, total| told = (done, total)).await.unwrap();
     assert_eq!(dump(&place.ledger()).await, live);
@@ -162,5 +170,5 @@ async fn an_index_that_is_no_database_is_replaced() {
     ledger.close().await.unwrap();
     let reader = Reader::open(&place.ledger()).await.unwrap();
     assert_eq!(listed(&reader, Filter::default()).await.len(), 3);
-    assert_eq!(dump(&place.ledger()).await.len(), 3 + 6);
+    assert!(dump(&place.ledger()).await.len() > 3 + 6);
 }

@@ -364,7 +364,7 @@ fn the_published_box_is_the_one_that_is_written() {
         ..frame(5, b"said".to_vec())
     };
     envelope.close(&mut body).unwrap();
-    let hex = |bytes: &[u8]| crate::index::hex(bytes);
+    let hex = |bytes: &[u8]| model::hex(bytes);
     let page = include_str!("../../../../docs/record-format.md");
     assert!(page.contains(&hex(&crate::digest::sha256(&body.encrypted))), "the hash is another one");
     assert!(page.contains(&hex(&body.encrypted[256..])), "the tag is another one");

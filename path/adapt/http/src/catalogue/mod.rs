@@ -7,82 +7,25 @@ mod tests;
 use std::sync::LazyLock;
 
 use http::Method;
-use model::Class;
+use model::{Class, ServerKind};
 
 pub use rows::CatalogueFault;
 pub(crate) use rows::{Condition, Pattern};
 
 use crate::facts::Profile;
 
-/// The kind of server behind a resource: which catalogue holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum ServerKind {
-    /// Any server that speaks OpenAI's interface.
-    OpenAi,
-    /// vLLM.
-    Vllm,
-    /// llama.cpp's server.
-    LlamaCpp,
-    /// Ollama.
-    Ollama,
-    /// Text Generation Inference.
-    Tgi,
-    /// SGLang.
-    Sglang,
-    /// KServe's own server.
-    Kserve,
-    /// Triton Inference Server.
-    Triton,
-    /// An HTTP interface of the team's own: only the routes its configuration lists.
-    Plain,
-}
-
-impl ServerKind {
-    /// Every kind.
-    pub const ALL: [Self; 9] = [
-        Self::OpenAi,
-        Self::Vllm,
-        Self::LlamaCpp,
-        Self::Ollama,
-        Self::Tgi,
-        Self::Sglang,
-        Self::Kserve,
-        Self::Triton,
-        Self::Plain,
-    ];
-
-    /// Its name in the configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::OpenAi => "openai",
-            Self::Vllm => "vllm",
-            Self::LlamaCpp => "llama-cpp",
-            Self::Ollama => "ollama",
-            Self::Tgi => "tgi",
-            Self::Sglang => "sglang",
-            Self::Kserve => "kserve",
-            Self::Triton => "triton",
-            Self::Plain => "plain",
-        }
-    }
-
-    /// The kind that `name` spells.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
-    }
-
-    fn text(self) -> &'static str {
-        match self {
-            Self::OpenAi => include_str!("openai.txt"),
-            Self::Vllm => include_str!("vllm.txt"),
-            Self::LlamaCpp => include_str!("llama-cpp.txt"),
-            Self::Ollama => include_str!("ollama.txt"),
-            Self::Tgi => include_str!("tgi.txt"),
-            Self::Sglang => include_str!("sglang.txt"),
-            Self::Kserve => include_str!("kserve.txt"),
-            Self::Triton => include_str!("triton.txt"),
-            Self::Plain => "",
-        }
+/// The catalogue of one kind of server, as it is written.
+fn text(server: ServerKind) -> &'static str {
+    match server {
+        ServerKind::OpenAi => include_str!("openai.txt"),
+        ServerKind::Vllm => include_str!("vllm.txt"),
+        ServerKind::LlamaCpp => include_str!("llama-cpp.txt"),
+        ServerKind::Ollama => include_str!("ollama.txt"),
+        ServerKind::Tgi => include_str!("tgi.txt"),
+        ServerKind::Sglang => include_str!("sglang.txt"),
+        ServerKind::Kserve => include_str!("kserve.txt"),
+        ServerKind::Triton => include_str!("triton.txt"),
+        ServerKind::Plain => "",
     }
 }
 
@@ -131,7 +74,7 @@ impl CatalogueEntry {
     pub(crate) fn fits(&self, method: &Method, path: &str) -> bool {
         let method = method.as_str();
         let listed = |listed: &String| listed == method || (method == "HEAD" && listed == "GET");
-        (self.methods.is_empty() || self.methods.iter().any(listed)) && self.pattern.captures(path).is_some()
+        self.pattern.fits(path) && (self.methods.is_empty() || self.methods.iter().any(listed))
     }
 }
 
@@ -139,7 +82,7 @@ impl CatalogueEntry {
 /// means a broken build; it is still an error, not a panic.
 static ALL: LazyLock<Result<Vec<CatalogueEntry>, CatalogueFault>> = LazyLock::new(|| {
     ServerKind::ALL.into_iter().try_fold(Vec::new(), |mut all, server| {
-        all.extend(rows::read(server, &ServerKind::text)?);
+        all.extend(rows::read(server, &text)?);
         Ok(all)
     })
 });

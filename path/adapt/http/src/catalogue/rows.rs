@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use model::Class;
+use model::{Class, ServerKind};
 
-use super::{AnswerShape, CatalogueEntry, ServerKind};
+use super::{AnswerShape, CatalogueEntry};
 use crate::facts::Profile;
 
 /// Where a catalogue or a route is not well written.
@@ -21,7 +21,11 @@ pub struct CatalogueFault {
 
 /// A path pattern taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Pattern(Vec<Segment>);
+pub(crate) struct Pattern {
+    segments: Vec<Segment>,
+    /// How every path begins that fits; the whole of it where nothing is captured. Most rows end here.
+    fixed: String,
+}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Segment {
@@ -63,7 +67,21 @@ impl Pattern {
                 None => Segment::Fixed(part.to_owned()),
             });
         }
-        Ok(Self(segments))
+        let fixed = match text.find('{') {
+            Some(at) => text.get(..at).unwrap_or_default(),
+            None => text,
+        };
+        Ok(Self { segments, fixed: fixed.to_owned() })
+    }
+
+    /// Whether `path` fits.
+    pub(crate) fn fits(&self, path: &str) -> bool {
+        let captures = self.segments.iter().any(|segment| !matches!(segment, Segment::Fixed(_)));
+        match path.strip_prefix(self.fixed.as_str()) {
+            Some(rest) if captures => !rest.is_empty() && self.captures(path).is_some(),
+            Some(rest) => rest.is_empty(),
+            None => false,
+        }
     }
 
     /// What the pattern's names stand for in `path`, escapes resolved; none if it does not fit.
@@ -71,9 +89,8 @@ impl Pattern {
         let decode = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
         let mut found = Vec::new();
         let mut rest = Some(path.strip_prefix('/')?);
-        for segment in &self.0 {
+        for segment in &self.segments {
             let all = rest?;
-            // Most rows end here: compared before anything is taken apart.
             if let Segment::Fixed(text) = segment {
                 let after = all.strip_prefix(text.as_str())?;
                 rest = if after.is_empty() { None } else { Some(after.strip_prefix('/')?) };

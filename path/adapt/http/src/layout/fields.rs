@@ -6,30 +6,10 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use http::HeaderName;
-use model::{DataClass, Encoding, HeaderField, Layout, LayoutFault, Piece, Reveal, Usage};
+use model::{Encoding, FieldPlace, FieldRule, HeaderField, Layout, LayoutFault, Piece, Reveal, Usage};
 
 use super::marks::{Kind, Mark};
 use crate::json::{Node, Value};
-
-/// A part of an answer and its class.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FieldRule {
-    /// Where it is.
-    pub place: FieldPlace,
-    /// What it is.
-    pub class: DataClass,
-    /// Whether it is left out with its key, not replaced, for those who may not see it.
-    pub dropped: bool,
-}
-
-/// Where a part of an answer is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FieldPlace {
-    /// In its JSON: a step a key or item; none is any.
-    Body(Vec<Option<String>>),
-    /// In this header.
-    Header(HeaderName),
-}
 
 /// The fields that one caller may not see, and the classes of those it may.
 #[derive(Debug, Default)]

@@ -28,16 +28,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Method, header};
-use model::{AnswerHead, DataClass, Encoding, Layout, MaySee, Piece};
+use model::{AnswerHead, DataClass, Encoding, FieldRule, Layout, MaySee, Piece, UnknownStreams};
 
 pub(crate) use marks::{is_long, is_protocol_key};
 
-use crate::adapter::UnknownStreams;
 use crate::catalogue::AnswerShape;
 use crate::dialect::is_bodiless;
 use crate::media::Media;
 use body::BodyLayout;
-pub use fields::{FieldPlace, FieldRule};
 use fields::{Fields, Headed};
 use framing::Framing;
 use held::HeldStream;
