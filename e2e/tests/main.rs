@@ -22,6 +22,7 @@ mod defects;
 mod demo;
 mod disclose;
 mod docs;
+mod filling;
 mod finding;
 mod hostile;
 mod identity;

@@ -22,10 +22,10 @@ async fn upstream() -> FakeUpstream {
 }
 
 /// A small disk, gone with the test.
-struct Disk(PathBuf);
+pub(crate) struct Disk(PathBuf);
 
 impl Disk {
-    fn mount(at: &Path, mebibytes: u32) -> Result<Self, String> {
+    pub(crate) fn mount(at: &Path, mebibytes: u32) -> Result<Self, String> {
         let options = format!("size={mebibytes}m");
         let mut command = Command::new("mount");
         let output = command.args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(at).output();
@@ -34,7 +34,7 @@ impl Disk {
         output.status.success().then(|| Self(at.to_owned())).ok_or(why)
     }
 
-    fn grow(&self, mebibytes: u32) {
+    pub(crate) fn grow(&self, mebibytes: u32) {
         let options = format!("remount,size={mebibytes}m");
         let status = Command::new("mount").args(["-o", &options]).arg(&self.0).status().unwrap();
         assert!(status.success(), "{status}");

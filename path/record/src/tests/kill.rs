@@ -53,7 +53,7 @@ async fn kill_9_loses_nothing_acknowledged() {
     killed(10).await;
 }
 
-/// `cargo nextest run -p record --run-ignored only -E 'test(a_thousand_times)'`
+/// `cargo test -p record a_thousand_times -- --ignored`
 #[tokio::test]
 #[ignore = "takes many minutes: run it by hand before a release"]
 async fn kill_9_a_thousand_times_loses_nothing() {
