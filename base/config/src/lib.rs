@@ -40,7 +40,7 @@ pub use usable::{
     UpstreamTls,
 };
 pub use usable::{Console, Session, SignIn};
-pub use usable::{Masking, MaskingRule, MaskingWords};
+pub use usable::{Masking, MaskingRule, MaskingWords, Placeholder};
 pub use watch::Watched;
 
 /// The largest file, in bytes.

@@ -24,7 +24,7 @@ pub use console::{Console, Session, SignIn};
 pub use fields::{Disclose, Field, FieldPlace, HiddenField};
 pub use identity::{ClaimRule, ClaimTest, GroupRule, Groups, Issuer, IssuerKind, Mfa};
 pub use login::{IssuerLogin, LOGIN_METADATA_PATH};
-pub use masking::{Masking, MaskingRule, MaskingWords};
+pub use masking::{Masking, MaskingRule, MaskingWords, Placeholder};
 pub use resource::{
     Credential, OnTokenExpiry, Resource, ResourceKind, Route, ServerKind, Timeouts, UnknownStreams,
     UpstreamTls,

@@ -41,6 +41,11 @@ pub(crate) fn name(text: &str) -> Result<String, Wrong> {
     }
 }
 
+/// A data class.
+pub(crate) fn class(text: &str) -> Result<model::DataClass, Wrong> {
+    model::DataClass::new(text).map_err(|fault| fault.to_string())
+}
+
 /// A length of time: a whole number and `ms`, `s`, `m`, `h` or `d`.
 pub(crate) fn duration(text: &str) -> Option<Duration> {
     let (number, unit) = split_number(text)?;

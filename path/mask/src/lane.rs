@@ -9,14 +9,16 @@
 //! all together.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use bytes::{BufMut, BytesMut};
 use model::{DataClass, Findings, Reveal};
 
 use crate::base64::Runs;
-use crate::cover::{Covers, Found, Same};
+use crate::cover::{Covers, Found, Same, Step};
 use crate::escapes::{self, Next};
 use crate::map::Map;
+use crate::mark::{End, placeholder};
 use crate::rules::Rules;
 use crate::scan::Scanner;
 
@@ -30,9 +32,23 @@ pub(crate) struct Judge {
     pub(crate) findings: Findings,
     /// How many values were masked.
     pub(crate) masks: u64,
+    /// Whether every value is marked by its class alone, whatever the rules say.
+    pub(crate) only_classes: bool,
+    /// Where values were masked, if somebody asks: places in the text, the rule, and what may be shown.
+    pub(crate) traced: Option<Vec<(Range<usize>, usize, End)>>,
 }
 
 impl Judge {
+    /// One who marks every value by its class alone.
+    pub(crate) fn of_classes() -> Self {
+        Self { only_classes: true, ..Self::default() }
+    }
+
+    /// One who notes where values were masked.
+    pub(crate) fn tracing() -> Self {
+        Self { traced: Some(Vec::new()), ..Self::default() }
+    }
+
     pub(crate) fn reveals_rule(&mut self, rules: &Rules, reveal: &dyn Reveal, rule: usize) -> bool {
         let Some(index) = rules.list.get(rule).map(|r| r.class) else { return false };
         if self.answers.len() <= index {
@@ -66,6 +82,16 @@ impl Judge {
             None => drop(counts.insert(class.clone(), 1)),
         }
         self.masks += u64::from(masked);
+    }
+
+    /// Notes where a value was masked, or went on.
+    fn trace(&mut self, step: &Step) {
+        let Some(traced) = &mut self.traced else { return };
+        match (step.value, traced.last_mut()) {
+            (Some((rule, shown)), _) => traced.push((step.from..step.to, rule, shown)),
+            (None, Some((range, ..))) => range.end = range.end.max(step.to),
+            (None, None) => {}
+        }
     }
 }
 
@@ -184,16 +210,20 @@ impl LaneText {
 
     /// Lets go of the text before `limit`, but for what is masked.
     fn release(&mut self, limit: usize, bench: &mut Bench<'_>) {
+        let limit = self.covers.known_before(limit);
         let limit = self.covers.whole_before(limit).max(self.from);
         let Self { text, from, escapes, covers, .. } = self;
         let mut writer = Writer { text, from: *from, escapes, out: bench.out };
         let mut at = *from;
         while let Some(step) = covers.next(at, limit) {
             writer.pass(at, step.from);
-            if let Some(class) = step.rule.and_then(|rule| bench.rules.class(rule)) {
-                placeholder(class, writer.out);
+            if let Some((rule, shown)) = step.value
+                && let Some(class) = bench.rules.class(rule)
+            {
+                placeholder(class, shown, writer.out);
                 bench.judge.count(class, true);
             }
+            bench.judge.trace(&step);
             at = step.to;
         }
         writer.pass(at, limit);
@@ -409,14 +439,6 @@ fn encode(unit: u16, out: &mut [u8; 3]) -> usize {
             3
         }
     }
-}
-
-/// Writes what stands for a masked value of `class`. Its bytes mean themselves in JSON, in a header and
-/// in text.
-pub(crate) fn placeholder(class: &DataClass, out: &mut BytesMut) {
-    out.put_u8(b'[');
-    out.put_slice(class.as_str().as_bytes());
-    out.put_u8(b']');
 }
 
 #[cfg(test)]
