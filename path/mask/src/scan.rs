@@ -5,6 +5,7 @@
 //! end; dead without one, it goes on one byte further. Every step depends only on bytes that are there
 //! already, and a piece's end merely suspends it: that is why no cut changes anything.
 
+use std::cmp::Reverse;
 use std::ops::Range;
 
 use regex_automata::dfa::{Automaton as _, dense};
@@ -14,7 +15,7 @@ use regex_automata::{Anchored, PatternID};
 use crate::context::{Contexts, LEFT};
 use crate::near::Lists;
 use crate::rules::{BEGINNING, Machine, Rules, start_of};
-use crate::seek::LookAhead;
+use crate::seek::{LookAhead, may_stand_behind};
 
 /// Takes what the scanner decides. Places count from the beginning of the text and never go back.
 pub(crate) trait Sink {
@@ -77,8 +78,18 @@ pub(crate) enum Step {
 #[derive(Clone)]
 struct Found {
     rule: usize,
+    /// Whether it is a value only because of the words before it.
+    announced: bool,
     value: Range<usize>,
+    /// Where the match ends, which may show a byte behind the value.
     end: usize,
+}
+
+impl Found {
+    /// The greater, the better. [`Scanner::offer`] says why so.
+    fn rank(&self) -> impl Ord + use<> {
+        (self.value.end, Reverse(self.value.start), !self.announced, Reverse(self.rule))
+    }
 }
 
 /// A masked value that goes on.
@@ -285,26 +296,48 @@ impl Scanner {
         Ran::Suspended
     }
 
-    /// Takes a match of `rule` from the thread's start to `end`, if it is a value and better than what
-    /// the thread has: longer, or as long and of a rule further up.
+    /// Takes a match of `rule` from the thread's start to `end`, if it is a value and better than what the
+    /// thread has.
+    ///
+    /// Of two values that begin in one match's place, that one is better which
+    /// 1. ends later, so that no part of a secret is left behind another's placeholder;
+    /// 2. begins earlier, for the same reason;
+    /// 3. is known by its own spelling, and not only by the words that announce it: `key AKIA…` is a key of
+    ///    AWS;
+    /// 4. stands further up in the table of rules.
+    ///
+    /// What counts is the value, never how far its rule had to read to see it end. Only a head decides
+    /// before all matches are known: when it is the best at its match's end, it stays so, however long other
+    /// matches would go on.
     fn offer<S: Sink>(&self, rule: usize, thread: &mut Thread, end: usize, run: &mut Run<'_, S>) {
-        let better =
-            |than: &Option<Found>| than.as_ref().is_none_or(|f| end > f.end || end == f.end && rule < f.rule);
         let Some(ready) = run.rules.list.get(rule) else { return };
-        if ready.context.is_some_and(|context| !thread.contexts.has(context)) || !better(&thread.best) {
+        let announced = ready.context.is_some();
+        // No value in the match is better than one that is the whole match.
+        let whole = Found { rule, announced, value: thread.start..end, end };
+        let better =
+            |one: &Found, than: &Option<Found>| than.as_ref().is_none_or(|than| one.rank() > than.rank());
+        if ready.context.is_some_and(|context| !thread.contexts.has(context)) || !better(&whole, &thread.best)
+        {
             return;
         }
         let text = self.slice(thread.start, end);
         let left = self.left(thread.start);
+        // The thread may have begun before all of what decides this had come.
+        if announced && !may_stand_behind(left.last().copied(), text) {
+            return;
+        }
         if ready.near != 0 && ready.near & *thread.near.get_or_insert_with(|| run.rules.near.lists(left)) == 0
         {
             return;
         }
         let Some(value) = ready.judge(left, text) else { return };
-        let found = Found { rule, value: thread.start + value.start..thread.start + value.end, end };
+        let found = Found { value: thread.start + value.start..thread.start + value.end, ..whole };
+        if !better(&found, &thread.best) {
+            return;
+        }
         if run.sink.hides(rule) {
             thread.best = Some(found);
-        } else if better(&thread.shown) {
+        } else if better(&found, &thread.shown) {
             thread.shown = Some(found);
         }
     }

@@ -12,6 +12,12 @@ use crate::scan::{Scanner, Step, Thread};
 /// How many letters and digits a value has at least that is announced with a dash, as `token-9f86d081`.
 pub(crate) const BEHIND_DASH: usize = 8;
 
+/// Whether an announced value may begin with `text` behind the byte `prev`. While `text` is shorter than
+/// [`BEHIND_DASH`], that may turn out false yet.
+pub(crate) fn may_stand_behind(prev: Option<u8>, text: &[u8]) -> bool {
+    prev != Some(b'-') || text.iter().take(BEHIND_DASH).all(u8::is_ascii_alphanumeric)
+}
+
 /// How far each of the three has looked.
 #[derive(Clone, Default)]
 pub(crate) struct LookAhead {
@@ -169,13 +175,6 @@ impl Scanner {
         end - around.run_length(self.slice(self.at.max(end.saturating_sub(around.longest)), end))
     }
 
-    /// Whether, behind a dash, a part of a value begins that is long enough for one.
-    fn behind_dash(&self, at: usize, last: bool) -> bool {
-        let part = self.slice(at, self.end().min(at + BEHIND_DASH));
-        !self.left(at).ends_with(b"-")
-            || part.iter().all(u8::is_ascii_alphanumeric) && (part.len() == BEHIND_DASH || !last)
-    }
-
     /// The next place where an announced value could begin, and what is announced; or the end.
     fn next_announced(&mut self, rules: &Rules, last: bool) -> (usize, Contexts) {
         let (runs, end) = (&rules.runs, self.end());
@@ -197,7 +196,10 @@ impl Scanner {
                 at = end;
                 break None;
             }
-            if runs.may_start(self.left(at).last().copied(), *first) && self.behind_dash(at, last) {
+            let prev = self.left(at).last().copied();
+            if runs.may_start(prev, *first)
+                && may_stand_behind(prev, self.slice(at, end.min(at + BEHIND_DASH)))
+            {
                 // A run that reaches the end of what has come may still become a long one.
                 let longer = self.slice(at, end.min(at + LONG));
                 let run = match runs.run_length(longer) {

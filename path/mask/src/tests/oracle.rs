@@ -111,7 +111,7 @@ impl Oracle {
         (out, values)
     }
 
-    /// The best value that begins at `at`: the first head that shows, or else the longest.
+    /// The best value that begins at `at`: the first head that is the best when it shows, or else the best of all.
     fn value_at(
         &self,
         text: &[u8],
@@ -154,22 +154,33 @@ impl Oracle {
                 limit = end - 1;
             }
         }
-        // One automaton after the other; in each, a head settles as soon as it is the longest so far.
-        let mut best: Option<(usize, usize, Range<usize>)> = None;
+        // One automaton after the other, and in each one end after the other: of all that ends there or before,
+        // the best is known; when that is a head whose match ends there, nothing else is waited for.
+        let mut all: Vec<(usize, usize, Range<usize>)> = Vec::new();
         for mut list in [around, spelled, behind] {
-            list.sort_by_key(|(end, rule, _)| (*end, *rule));
-            for found in list {
-                let better = best.as_ref().is_none_or(|b| found.0 > b.0 || found.0 == b.0 && found.1 < b.1);
-                if better {
-                    let head = self.rules[found.1].0.tail.is_some();
-                    best = Some(found);
-                    if head {
-                        return best.map(|b| self.whole(text, b));
-                    }
+            list.sort_by_key(|(end, ..)| *end);
+            for same in list.chunk_by(|a, b| a.0 == b.0) {
+                all.extend_from_slice(same);
+                let best = self.best(&all)?;
+                if best.0 == same[0].0 && self.rules[best.1].0.tail.is_some() {
+                    return Some(self.whole(text, best));
                 }
             }
         }
-        best.map(|b| self.whole(text, b))
+        self.best(&all).map(|best| self.whole(text, best))
+    }
+
+    /// The value that reaches furthest; then the longest; then what its own spelling gives away; then by the
+    /// table.
+    fn best(&self, all: &[(usize, usize, Range<usize>)]) -> Option<(usize, usize, Range<usize>)> {
+        let announced = |rule: usize| matches!(self.rules[rule].0.shape, Shape::After(..));
+        let furthest = all.iter().map(|(_, _, value)| value.end).max()?;
+        let furthest = all.iter().filter(|(_, _, value)| value.end == furthest);
+        let longest = furthest.clone().map(|(_, _, value)| value.len()).max()?;
+        let longest = furthest.filter(|(_, _, value)| value.len() == longest);
+        let spelled = longest.clone().filter(|(_, rule, _)| !announced(*rule));
+        let first = spelled.min_by_key(|(end, rule, _)| (*rule, *end));
+        first.or_else(|| longest.min_by_key(|(end, rule, _)| (*rule, *end))).cloned()
     }
 
     fn whole(&self, text: &[u8], (_, index, range): (usize, usize, Range<usize>)) -> Value {

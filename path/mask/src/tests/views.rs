@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use proptest::prelude::*;
 
 use super::oracle::Oracle;
-use super::splits::{cut, cuts, oracle, shown, stream, text};
+use super::splits::{cases, cut, cuts, oracle, shown, stream, text};
 use super::{ALNUM, Shows, noise, planted, rules};
 use crate::escapes::{self, Next};
 use crate::lane::{Bench, Judge, LaneText};
@@ -307,7 +307,7 @@ pub(crate) fn disguised() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases() / 4, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_cut_changes_what_is_found_in_disguise(
