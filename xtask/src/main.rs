@@ -9,6 +9,7 @@ mod bench;
 mod fuzz;
 mod run;
 mod setup;
+mod soak;
 mod test;
 mod tidy;
 
@@ -24,6 +25,7 @@ cargo xtask COMMAND
   test [--only STEP,…]       everything that must pass: setup, tidy, fmt, clippy, build, deny, fuzz, tests
   tidy                       the house law that neither types nor clippy can say
   fuzz [TARGET] [--seconds N]  fuzz one parser, or each in turn (default 60 s each)
+  soak CRATE [--cases N]     its property tests with many more cases (default 100000)
   bench [--json] [--seconds N] [--targets LIST]
                              Portcullis beside nginx beside nothing, in one run
   bench mask [FILE]          the masking step alone: speed and hold-back in each view
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         "test" => test::test(&Project::here(), &rest),
         "tidy" => no_more(&rest).and_then(|()| tidy::tidy(&Project::here())),
         "fuzz" => fuzz::fuzz(&Project::here(), &rest),
+        "soak" => soak::soak(&Project::here(), &rest),
         "bench" => bench::bench(&Project::here(), &rest),
         "help" | "--help" | "-h" => {
             say(USAGE);
