@@ -184,7 +184,8 @@ fn all_that_is_hidden_is_told_with_what_stands_for_it() {
     let percent: String = card().bytes().map(|b| format!("%{b:02x}")).collect();
     let text = format!("a@b.org {percent} {}", card());
     let hidden = partial().hidden(text.as_bytes());
-    let told: Vec<_> = hidden.iter().map(|h| (&text[h.find.range.clone()], &*h.placeholder)).collect();
+    let told: Vec<_> =
+        hidden.iter().map(|h| (text.get(h.find.range.clone()).unwrap(), &*h.placeholder)).collect();
     let ends = "[pii.credit-card:..1111]";
     assert_eq!(told, [("a@b.org", "[pii.email]"), (&*percent, ends), (&*card(), ends)]);
 }
