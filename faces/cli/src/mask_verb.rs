@@ -255,3 +255,6 @@ fn each(path: &Path, mut take: impl FnMut(&Case)) -> Result<(), Failure> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,7 +17,7 @@ pub(crate) const NAMED_SECRET: Check = Check::new("looks drawn by chance", |left
         let direct = name.direct || left.ends_with(b"-");
         return (direct && !name.client).then(|| trimmed(value));
     }
-    if value.iter().all(u8::is_ascii_hexdigit) && names_a_hash(left) {
+    if names_a_hash(left) || says_it_is_none(value) || on_another_line(left) {
         return None;
     }
     let random = if name.plain { value.len() >= 20 && random(value) } else { random(value) };
@@ -25,9 +25,11 @@ pub(crate) const NAMED_SECRET: Check = Check::new("looks drawn by chance", |left
 });
 
 /// Names of what is a hash or an id, however secret the words before them sound.
-const NO_SECRETS: [&[u8]; 14] = [
+const NO_SECRETS: [&[u8]; 17] = [
+    b"id",
     b"kid",
     b"uid",
+    b"index",
     b"sha1",
     b"sha256",
     b"sha512",
@@ -40,14 +42,46 @@ const NO_SECRETS: [&[u8]; 14] = [
     b"thumbprint",
     b"checksum",
     b"integrity",
+    b"ami",
 ];
 
-/// Whether the last word before a value names it as one of these.
+/// Whether the last word before a value names it as one of these, and nothing in that name says secret.
 fn names_a_hash(left: &[u8]) -> bool {
     let end = left.iter().rposition(u8::is_ascii_alphanumeric).map_or(0, |at| at + 1);
-    let name = left.get(..end).unwrap_or(&[]);
+    let all = left.get(..end).unwrap_or(&[]);
+    let start =
+        all.iter().rposition(|b| !(b.is_ascii_alphanumeric() || b"_-".contains(b))).map_or(0, |at| at + 1);
+    let name = all.get(start..).unwrap_or(&[]);
+    let says = |word: &[u8]| name.windows(word.len()).any(|w| w.eq_ignore_ascii_case(word));
     let word = name.rsplit(|b| !b.is_ascii_alphanumeric()).next().unwrap_or(&[]);
-    NO_SECRETS.iter().any(|no| word.eq_ignore_ascii_case(no))
+    // A client's id belongs to its secret.
+    let secret = [&b"secret"[..], b"token", b"key", b"pass", b"client"];
+    NO_SECRETS.iter().any(|no| word.eq_ignore_ascii_case(no)) && !secret.iter().any(|w| says(w))
+}
+
+/// Whether it is a hash or an id by its own prefix: `sha512-…` as in lock files, `ami-…` as clouds name things.
+fn says_it_is_none(value: &[u8]) -> bool {
+    let mut parts = value.splitn(2, |b| b"-:".contains(b));
+    let (Some(prefix), Some(rest)) = (parts.next(), parts.next()) else { return false };
+    let hash = [&b"sha1"[..], b"sha256", b"sha384", b"sha512", b"md5"].contains(&prefix);
+    let id = (1..=8).contains(&prefix.len())
+        && prefix.iter().all(u8::is_ascii_lowercase)
+        && matches!(rest.len(), 8 | 17)
+        && rest.iter().all(u8::is_ascii_hexdigit);
+    hash || id
+}
+
+/// Whether what says secret stands on an earlier line, which ends by itself.
+fn on_another_line(left: &[u8]) -> bool {
+    let Some(at) = left.iter().rposition(|b| *b == b'\n') else { return false };
+    let (before, line) = (left.get(..at).unwrap_or(&[]), left.get(at..).unwrap_or(&[]));
+    if !line.iter().any(u8::is_ascii_alphanumeric) {
+        // A heading, and the value alone below it.
+        return false;
+    }
+    let goes_on =
+        before.iter().rev().find(|b| !b.is_ascii_whitespace()).is_none_or(|b| b"=:>|\\\"'`,({[".contains(b));
+    !goes_on && !context::naming(line).found
 }
 
 /// A body that looks drawn by chance behind a prefix of letters, as many services give their keys: in both

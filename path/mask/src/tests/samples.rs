@@ -43,10 +43,11 @@ fn nearly(text: &str, value: &std::ops::Range<usize>) -> Vec<String> {
         bytes[at] = u8::try_from(other(bytes[at])).unwrap();
         format!("{before}{}{after}", String::from_utf8_lossy(&bytes))
     };
-    let cut = value.len() - 1;
-    let mut all = vec![changed(value.len() - 1), changed(0), format!("{before}{}{after}", &value[..cut])];
+    let shorter: String = value.chars().take(value.chars().count() - 1).collect();
+    let mut all = vec![changed(value.len() - 1), changed(0), format!("{before}{shorter}{after}")];
     all.push(format!("see {value}{after}"));
     all.push(format!("{before}{}{after}", "x".repeat(value.len())));
+    all.push(format!("{before}{}{after}", value.replace(|c: char| c.is_ascii_punctuation(), "")));
     all
 }
 
