@@ -120,7 +120,7 @@ async fn what_holds_nothing_to_mask_arrives_byte_for_byte() {
     // Odd on purpose: spaces, escapes, an unknown key, a number that floats would change.
     let events = [
         r#"{"id":"chatcmpl-1", "object":"chat.completion.chunk","created":1,"model":"tiny-llama","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}],"x":12345678901234567890.5}"#,
-        r#"{"id":"chatcmpl-1","choices":[{"index":0,"delta":{"content":"caf\u00e9 \ud83d\ude00 \/ tab\t."},"finish_reason":null}]}"#,
+        r#"{"id":"chatcmpl-1","choices":[{"index":0,"delta":{"content":"caf\u00e9 \ud83d\ude00 \/ tab\t!"},"finish_reason":null}]}"#,
         r#"{"id":"chatcmpl-1","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#,
         "[DONE]",
     ];

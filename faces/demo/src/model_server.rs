@@ -152,7 +152,7 @@ fn told() -> String {
     // The third time in base64, as tools print it.
     format!(
         "Sure! To read the bucket, export the access key {key} first, and let git push with {token}. \
-         In your secret it is base64: {}. If it fails, write to ana.lima@example.com or \
+         In your manifest it is base64: {}. If it fails, write to ana.lima@example.com or \
          ben@example.com; the invoice goes to card {card}.",
         base64(format!("access key {key}").as_bytes()),
     )

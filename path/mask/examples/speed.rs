@@ -1,5 +1,5 @@
 //! Measures the masker in processor time (Linux only), on one core, so that a busy machine matters less:
-//! `cargo xtask bench mask`, or `cargo run --release -p mask --example speed [--only NAME] [--rounds N] [FILE]`.
+//! `cargo xtask bench mask`, or `cargo run --release -p mask --example speed [--only NAME] [--rounds N [--size N]] [FILE]`.
 #![allow(clippy::print_stdout, clippy::disallowed_methods, clippy::expect_used, missing_docs)]
 
 use std::sync::Arc;
@@ -48,6 +48,7 @@ fn main() {
     let mut arguments = std::env::args().skip(1).peekable();
     let only = arguments.next_if(|word| word == "--only").and_then(|_| arguments.next());
     let rounds = arguments.next_if(|word| word == "--rounds").and_then(|_| arguments.next()?.parse().ok());
+    let size = arguments.next_if(|word| word == "--size").and_then(|_| arguments.next()?.parse().ok());
     let wanted = |name: &str| only.as_ref().is_none_or(|only| only == name);
     if only.is_none() {
         asked(&rules);
@@ -57,7 +58,7 @@ fn main() {
     }
     texts.retain(|(name, _)| wanted(name));
     if let Some(rounds) = rounds {
-        return again(&rules, &texts, &wanted, rounds);
+        return again(&rules, &texts, &wanted, rounds, size.unwrap_or(4096));
     }
     println!(
         "\nordinary text (bar: 100 MB/s at 4 KiB on English and JSON in plain text; 4-byte pushes 150 ns; hold p99 64 B)"
@@ -84,18 +85,19 @@ fn main() {
     }
 }
 
-/// The plain view in chunks of 4 KiB, again and again: for a profiler.
+/// The plain view in chunks of one size, again and again: for a profiler.
 fn again(
     rules: &Arc<mask::Rules>,
     texts: &[(String, Vec<u8>)],
     wanted: &impl Fn(&str) -> bool,
     rounds: usize,
+    size: usize,
 ) {
     let adversarial = ADVERSARIAL.into_iter().filter(|(name, _)| wanted(name));
     let adversarial = adversarial.map(|(_, unit)| unit.repeat(1_000_000 / unit.len()).into_bytes());
     for text in texts.iter().map(|(_, text)| text.clone()).chain(adversarial) {
         let text = Bytes::from(text);
-        let best = (0..rounds).map(|_| once(rules, Encoding::Plain, &text, 4096)).min().unwrap_or_default();
+        let best = (0..rounds).map(|_| once(rules, Encoding::Plain, &text, size)).min().unwrap_or_default();
         println!("{:>4.0} MB/s", megabytes(&text, best));
     }
 }

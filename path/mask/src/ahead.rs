@@ -8,16 +8,19 @@
 
 use std::collections::HashMap;
 
-use regex_automata::dfa::{Automaton as _, dense};
+use regex_automata::dfa::Automaton as _;
 use regex_automata::util::primitives::StateID;
 
-use crate::rules::{BEGINNING, MaskError};
+use crate::rules::{BEGINNING, Machine, MaskError};
 
 /// How long a start is followed at most; less when that takes too many states.
-const LONGEST: u8 = 5;
+const LONGEST: u8 = 8;
+
+/// The same of what begins with no letter.
+const SHORTEST: u8 = 5;
 
 /// How many states the table may have.
-const MOST_STATES: usize = 20_000;
+const MOST_STATES: usize = 30_000;
 
 /// The table.
 pub(crate) struct Ahead {
@@ -43,14 +46,14 @@ pub(crate) struct Seen {
 }
 
 impl Ahead {
-    /// Works out the joint runs through `dfa`, whose start state after each byte `starts` tells.
+    /// Works out the joint runs through both machines.
     ///
     /// # Errors
     /// [`MaskError::Automaton`] when even starts of two bytes take too many states.
-    pub(crate) fn build(dfa: &dense::DFA<Vec<u32>>, starts: &[StateID]) -> Result<Self, MaskError> {
+    pub(crate) fn build(machines: [&Machine; 2]) -> Result<Self, MaskError> {
         (2..=LONGEST)
             .rev()
-            .find_map(|longest| Builder::new(dfa, starts, longest).run())
+            .find_map(|longest| Builder::new(machines, longest).run())
             .ok_or_else(|| MaskError::Automaton("too many ways to begin".to_owned()))
     }
 
@@ -99,13 +102,15 @@ impl Ahead {
     }
 }
 
-/// The starts that live, oldest first, with the bytes each has read; and the state to begin with at the
-/// next byte.
-type Joint = (StateID, Vec<(StateID, u8)>);
+/// A start that lives: its states in both machines, dead or alive; how many bytes it has read; and how many
+/// it may read.
+type Live = ([StateID; 2], u8, u8);
+
+/// The starts that live, oldest first; and the states to begin with at the next byte.
+type Joint = ([StateID; 2], Vec<Live>);
 
 struct Builder<'a> {
-    dfa: &'a dense::DFA<Vec<u32>>,
-    starts: &'a [StateID],
+    machines: [&'a Machine; 2],
     longest: u8,
     columns: [u8; 256],
     /// One byte of each column.
@@ -120,11 +125,12 @@ struct Builder<'a> {
 const ALARM: usize = 1 << 20;
 
 impl<'a> Builder<'a> {
-    fn new(dfa: &'a dense::DFA<Vec<u32>>, starts: &'a [StateID], longest: u8) -> Self {
+    fn new(machines: [&'a Machine; 2], longest: u8) -> Self {
         let mut columns = [0u8; 256];
         let (mut kinds, mut bytes) = (Vec::new(), Vec::new());
         for (byte, column) in (0u8..=255).zip(columns.iter_mut()) {
-            let kind = (dfa.byte_classes().get(byte), starts.get(usize::from(byte)).copied());
+            let kind = machines.map(|m| (m.dfa.byte_classes().get(byte), m.start(usize::from(byte))));
+            let kind = (kind, byte.is_ascii_alphabetic());
             let known = kinds.iter().position(|k| *k == kind).unwrap_or_else(|| {
                 kinds.push(kind);
                 bytes.push(byte);
@@ -133,12 +139,12 @@ impl<'a> Builder<'a> {
             *column = u8::try_from(known).unwrap_or(0);
         }
         let (known, list, rows) = (HashMap::new(), Vec::new(), Vec::new());
-        Self { dfa, starts, longest, columns, bytes, known, list, rows }
+        Self { machines, longest, columns, bytes, known, list, rows }
     }
 
     fn run(mut self) -> Option<Ahead> {
         let fresh: Vec<usize> = (0..=BEGINNING)
-            .map(|prev| self.number((self.starts.get(prev).copied().unwrap_or_default(), Vec::new())))
+            .map(|prev| self.number((self.machines.map(|m| m.start(prev)), Vec::new())))
             .collect();
         let mut done = 0;
         while let Some(joint) = self.list.get(done).cloned() {
@@ -163,21 +169,28 @@ impl<'a> Builder<'a> {
     }
 
     fn follow(&mut self, (start, live): &Joint, byte: u8) -> usize {
-        let mut next: Vec<(StateID, u8)> = Vec::new();
+        let mut next: Vec<Live> = Vec::new();
         let mut alarm = false;
-        for (state, age) in live.iter().chain(&[(*start, 0)]) {
-            let state = self.dfa.next_state(*state, byte);
-            if self.dfa.is_dead_state(state) {
+        // What begins with a letter is most often a word, which shows late; with a digit, soon a number.
+        let most = if byte.is_ascii_alphabetic() { self.longest } else { self.longest.min(SHORTEST) };
+        for (states, age, most) in live.iter().chain(&[(*start, 0, most)]) {
+            let [a, b] = self.machines;
+            let [left, right] = *states;
+            let step = |m: &Machine, state| {
+                if m.dfa.is_dead_state(state) { state } else { m.dfa.next_state(state, byte) }
+            };
+            let (left, right) = (step(a, left), step(b, right));
+            let dead = a.dfa.is_dead_state(left) && b.dfa.is_dead_state(right);
+            if dead {
                 continue;
             }
-            alarm |= self.dfa.is_special_state(state) || age + 1 >= self.longest;
-            next.push((state, age + 1));
+            alarm |= a.dfa.is_match_state(left) || b.dfa.is_match_state(right) || age + 1 >= *most;
+            next.push(([left, right], age + 1, *most));
         }
         if alarm {
-            return ALARM + next.first().map_or(0, |(_, age)| usize::from(*age));
+            return ALARM + next.first().map_or(0, |(_, age, _)| usize::from(*age));
         }
-        let start = self.starts.get(usize::from(byte)).copied().unwrap_or_default();
-        self.number((start, next))
+        self.number((self.machines.map(|m| m.start(usize::from(byte))), next))
     }
 
     /// Puts the states that alarm behind the others: one for each age.
@@ -194,7 +207,7 @@ impl<'a> Builder<'a> {
                 *to = number(*from);
             }
         }
-        let ages = self.list.iter().map(|(_, live)| live.first().map_or(0, |(_, age)| *age));
+        let ages = self.list.iter().map(|(_, live)| live.first().map_or(0, |(_, age, _)| *age));
         Ahead {
             columns: self.columns,
             shift,

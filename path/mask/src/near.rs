@@ -4,10 +4,13 @@
 //! A word counts as a word or as a part of a name: `cpf` stands in `my cpf is`, `userCpf` and `CPF_NUMBER`,
 //! not in `cpfx`. Its plural counts too.
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use std::collections::VecDeque;
+
+use aho_corasick::automaton::{Automaton as _, StateID};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, Anchored, dfa};
 
 use crate::context::LEFT;
-use crate::rule::Words;
+use crate::rule;
 use crate::rules::MaskError;
 
 /// Which lists have a word near; one bit a list.
@@ -15,10 +18,9 @@ pub(crate) type Lists = u128;
 
 /// The automaton over the words of all lists.
 pub(crate) struct Near {
-    automaton: AhoCorasick,
+    automaton: dfa::DFA,
     /// The lists that each word stands in.
     lists: Vec<Lists>,
-    of_letters: bool,
 }
 
 /// The lists while they are gathered.
@@ -29,7 +31,7 @@ pub(crate) struct Gathering {
 
 impl Gathering {
     /// The bit of this list; zero for a list without words.
-    pub(crate) fn bit(&mut self, words: &Words) -> Result<Lists, String> {
+    pub(crate) fn bit(&mut self, words: &rule::Words) -> Result<Lists, String> {
         let list: Vec<String> = words.iter().map(str::to_ascii_lowercase).collect();
         if list.is_empty() {
             return Ok(0);
@@ -59,11 +61,11 @@ impl Gathering {
                 }
             }
         }
-        let automaton = search(words.iter().map(|(word, _)| word))?;
-        let of_letters = words
-            .iter()
-            .all(|(word, _)| word.bytes().last().is_some_and(|b| b.is_ascii_alphabetic() || !b.is_ascii()));
-        Ok(Near { automaton, of_letters, lists: words.into_iter().map(|(_, lists)| lists).collect() })
+        let automaton = dfa::DFA::builder()
+            .ascii_case_insensitive(true)
+            .build(words.iter().map(|(word, _)| word))
+            .map_err(|e| MaskError::Automaton(e.to_string()))?;
+        Ok(Near { automaton, lists: words.into_iter().map(|(_, lists)| lists).collect() })
     }
 }
 
@@ -84,6 +86,61 @@ fn stands(left: &[u8], start: usize, end: usize) -> bool {
     begins && !at(end).is_some_and(|b| b.is_ascii_lowercase() || short && b.is_ascii_digit())
 }
 
+/// The words that stand shortly before where a value was last looked for: each byte is read once, however
+/// many values may begin behind it.
+#[derive(Clone, Default)]
+pub(crate) struct Words {
+    /// The automaton's state before `to`; none before anything was read.
+    state: Option<StateID>,
+    to: usize,
+    /// The words found, whether they stand by themselves or not: where each begins and ends, and its lists.
+    found: VecDeque<(usize, usize, Lists)>,
+}
+
+impl Words {
+    /// The lists that have a word in the last [`LEFT`] bytes before `at`, which is never less than before.
+    /// `text` begins at `base`, and holds all these bytes.
+    pub(crate) fn lists(&mut self, near: &Near, base: usize, text: &[u8], at: usize) -> Lists {
+        let automaton = &near.automaton;
+        let from = at.saturating_sub(LEFT).max(base);
+        if self.to < from || self.state.is_none() {
+            self.found.clear();
+            (self.state, self.to) = (automaton.start_state(Anchored::No).ok(), from);
+        }
+        let Some(mut state) = self.state else { return 0 };
+        let new = text.get(self.to.saturating_sub(base)..at.saturating_sub(base)).unwrap_or(&[]);
+        for (place, byte) in (self.to + 1..).zip(new) {
+            state = automaton.next_state(Anchored::No, state, *byte);
+            if automaton.is_special(state) && automaton.is_match(state) {
+                for index in 0..automaton.match_len(state) {
+                    let word = automaton.match_pattern(state, index);
+                    let lists = near.lists.get(word.as_usize()).copied().unwrap_or(0);
+                    self.found.push_back((place - automaton.pattern_len(word), place, lists));
+                }
+            }
+        }
+        (self.state, self.to) = (Some(state), at.max(self.to));
+        while self.found.front().is_some_and(|(_, end, _)| *end < from) {
+            self.found.pop_front();
+        }
+        let left = text.get(from.saturating_sub(base)..at.saturating_sub(base)).unwrap_or(&[]);
+        let mut all = 0;
+        for (start, end, lists) in &self.found {
+            let Some(start) = start.checked_sub(from) else { continue };
+            if lists & !all != 0 && stands(left, start, end - from) {
+                all |= lists;
+            }
+        }
+        all
+    }
+
+    /// Forgets all, for another text.
+    pub(crate) fn clear(&mut self) {
+        self.found.clear();
+        (self.state, self.to) = (None, 0);
+    }
+}
+
 /// An automaton that finds every one of `words`, in any case.
 pub(crate) fn search(words: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Result<AhoCorasick, MaskError> {
     AhoCorasick::builder()
@@ -95,19 +152,9 @@ pub(crate) fn search(words: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Resul
 
 impl Near {
     /// The lists that have a word in `left`, the bytes before a value.
-    pub(crate) fn lists(&self, left: &[u8]) -> Lists {
-        let words = self.automaton.find_overlapping_iter(left);
-        words
-            .filter_map(|word| {
-                let lists = self.lists.get(word.pattern().as_usize())?;
-                stands(left, word.start(), word.end()).then_some(*lists)
-            })
-            .fold(0, |all, lists| all | lists)
-    }
-
-    /// Whether every word ends with a letter.
-    pub(crate) fn of_letters(&self) -> bool {
-        self.of_letters
+    #[cfg(test)]
+    fn lists(&self, left: &[u8]) -> Lists {
+        Words::default().lists(self, 0, left, left.len())
     }
 
     /// Its weight in bytes.
@@ -123,8 +170,8 @@ mod tests {
     #[test]
     fn words_stand_by_themselves_or_in_names() {
         let mut gathering = Gathering::default();
-        let cpf = gathering.bit(&Words::Fixed(&["cpf"])).unwrap();
-        let call = gathering.bit(&Words::Fixed(&["messages to", "call"])).unwrap();
+        let cpf = gathering.bit(&rule::Words::Fixed(&["cpf"])).unwrap();
+        let call = gathering.bit(&rule::Words::Fixed(&["messages to", "call"])).unwrap();
         let near = gathering.build().unwrap();
         for left in ["my cpf is ", "userCpf: ", "CPF_NUMBER=", "cpfs ", "\\ncpf ", "cpf"] {
             assert_eq!(near.lists(left.as_bytes()), cpf, "{left}");

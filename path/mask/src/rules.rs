@@ -54,7 +54,10 @@ pub enum MaskError {
 pub struct Rules {
     pub(crate) list: Vec<Ready>,
     classes: Vec<DataClass>,
+    /// What is spelled out and needs no words.
     pub(crate) spelled: Machine,
+    /// What is spelled out, and words must stand before it.
+    pub(crate) worded: Machine,
     pub(crate) announced: Machine,
     pub(crate) following: dense::DFA<Vec<u32>>,
     pub(crate) around: Option<ReadyAround>,
@@ -149,20 +152,62 @@ pub(crate) struct Machine {
     pub(crate) rules: Vec<usize>,
     /// The state to begin in after each byte, and at the beginning of a text.
     starts: Vec<StateID>,
+    /// What matches in each state, from the first that matches on.
+    matches: Vec<Matches>,
+    first_match: usize,
+}
+
+/// What matches in one state of a [`Machine`].
+#[derive(Clone, Default)]
+pub(crate) struct Matches {
+    /// Rules that need no words.
+    pub(crate) plain: Vec<usize>,
+    /// Rules that do, with their lists.
+    pub(crate) worded: Vec<(usize, Lists)>,
+    /// All those lists.
+    pub(crate) lists: Lists,
 }
 
 impl Machine {
-    fn build(patterns: &[(usize, &str)]) -> Result<Self, MaskError> {
+    fn build(patterns: &[(usize, &str)], list: &[Ready]) -> Result<Self, MaskError> {
         let dfa = automaton(&patterns.iter().map(|(_, p)| *p).collect::<Vec<_>>(), false)?;
-        let rules = patterns.iter().map(|(rule, _)| *rule).collect();
+        let rules: Vec<usize> = patterns.iter().map(|(rule, _)| *rule).collect();
         let starts =
             (0..=256).map(|prev| start_of(&dfa, Anchored::Yes, prev)).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { dfa, rules, starts })
+        // The states that match lie side by side; what each matches is looked up here faster than there.
+        let states = (0..dfa.memory_usage() / 4).step_by(dfa.stride()).filter_map(|at| StateID::new(at).ok());
+        let matching: Vec<StateID> = states.filter(|state| dfa.is_match_state(*state)).collect();
+        let first_match = matching.first().map_or(0, |state| state.as_usize() / dfa.stride());
+        let matches = matching.iter().map(|state| Matches::of(&dfa, *state, &rules, list)).collect();
+        Ok(Self { dfa, rules, starts, matches, first_match })
+    }
+
+    /// What matches in `state`.
+    #[inline]
+    pub(crate) fn matches(&self, state: StateID) -> Option<&Matches> {
+        self.matches.get((state.as_usize() >> self.dfa.stride2()).checked_sub(self.first_match)?)
     }
 
     /// The state to begin in after `prev`, 256 meaning the beginning of the text.
     pub(crate) fn start(&self, prev: usize) -> StateID {
         self.starts.get(prev).copied().unwrap_or_default()
+    }
+}
+
+impl Matches {
+    fn of(dfa: &dense::DFA<Vec<u32>>, state: StateID, rules: &[usize], list: &[Ready]) -> Self {
+        let mut matches = Self::default();
+        for index in 0..dfa.match_len(state) {
+            let Some(rule) = rules.get(dfa.match_pattern(state, index).as_usize()) else { continue };
+            match list.get(*rule).map_or(0, |ready| ready.near) {
+                0 => matches.plain.push(*rule),
+                lists => {
+                    matches.worded.push((*rule, lists));
+                    matches.lists |= lists;
+                }
+            }
+        }
+        matches
     }
 }
 
@@ -216,15 +261,17 @@ impl Rules {
                 .take(index, rule)
                 .map_err(|fault| MaskError::Rule { rule: rule.name.clone().into_owned(), fault })?;
         }
-        let spelled = Machine::build(&parts.spelled)?;
-        let announced = Machine::build(&parts.announced)?;
+        let spelled = Machine::build(&parts.spelled, &parts.list)?;
+        let worded = Machine::build(&parts.worded, &parts.list)?;
+        let announced = Machine::build(&parts.announced, &parts.list)?;
         let following = automaton(&parts.following, true)?;
-        let ahead = Ahead::build(&spelled.dfa, &spelled.starts)?;
+        let ahead = Ahead::build([&spelled, &worded])?;
         let runs = Runs::new(&announced);
         Ok(Self {
             list: parts.list,
             classes: parts.classes,
             spelled,
+            worded,
             announced,
             following,
             around: parts.around,
@@ -295,6 +342,7 @@ impl Rules {
         self.ahead.memory()
             + self.near.memory()
             + self.spelled.dfa.memory_usage()
+            + self.worded.dfa.memory_usage()
             + self.announced.dfa.memory_usage()
             + self.following.memory_usage()
     }
@@ -317,6 +365,7 @@ struct Parts<'a> {
     list: Vec<Ready>,
     classes: Vec<DataClass>,
     spelled: Vec<(usize, &'a str)>,
+    worded: Vec<(usize, &'a str)>,
     announced: Vec<(usize, &'a str)>,
     following: Vec<&'a str>,
     around: Option<ReadyAround>,
@@ -334,10 +383,12 @@ impl<'a> Parts<'a> {
             self.classes.push(class);
             self.classes.len() - 1
         });
+        let near = self.near.bit(&rule.near)?;
         let mut context = None;
         let (pattern, before) = match &rule.shape {
             Shape::Spelled(pattern) => {
-                self.spelled.push((index, pattern));
+                let machine = if near == 0 { &mut self.spelled } else { &mut self.worded };
+                machine.push((index, pattern));
                 (&**pattern, 0)
             }
             Shape::After(announced, pattern) => {
@@ -365,7 +416,7 @@ impl<'a> Parts<'a> {
             class,
             source: (*rule.source).into(),
             check: rule.check,
-            near: self.near.bit(&rule.near)?,
+            near,
             entropy: rule.entropy,
             context,
             tail,

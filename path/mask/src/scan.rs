@@ -13,8 +13,8 @@ use regex_automata::util::primitives::StateID;
 use regex_automata::{Anchored, PatternID};
 
 use crate::context::{Contexts, LEFT};
-use crate::near::Lists;
-use crate::rules::{BEGINNING, Machine, Rules, start_of};
+use crate::near::{Lists, Words};
+use crate::rules::{BEGINNING, Machine, Matches, Rules, start_of};
 use crate::seek::{LookAhead, may_stand_behind};
 
 /// Takes what the scanner decides. Places count from the beginning of the text and never go back.
@@ -47,6 +47,7 @@ pub(crate) struct Scanner {
     pub(crate) thread: Option<Thread>,
     tail: Option<Following>,
     pub(crate) ahead: LookAhead,
+    words: Words,
     /// Where the last revealed value ends.
     revealed: usize,
 }
@@ -70,6 +71,7 @@ pub(crate) struct Thread {
 pub(crate) enum Step {
     Around,
     Spelled,
+    Worded,
     Announced,
     Done,
 }
@@ -106,6 +108,7 @@ struct Run<'a, S> {
     rules: &'a Rules,
     /// Whether the text ends with what has come.
     last: bool,
+    words: &'a mut Words,
     sink: &'a mut S,
 }
 
@@ -177,9 +180,10 @@ impl Scanner {
 
     /// Makes it a scanner of another text.
     pub(crate) fn reset(&mut self) {
-        let mut buf = std::mem::take(&mut self.buf);
+        let (mut buf, mut words) = (std::mem::take(&mut self.buf), std::mem::take(&mut self.words));
         buf.clear();
-        *self = Self { buf, ..Self::default() };
+        words.clear();
+        *self = Self { buf, words, ..Self::default() };
     }
 
     pub(crate) fn slice(&self, from: usize, to: usize) -> &[u8] {
@@ -211,53 +215,109 @@ impl Scanner {
     fn advance<S: Sink>(&mut self, rules: &Rules, last: bool, sink: &mut S) -> bool {
         let Some(mut thread) = self.thread.take() else { return true };
         self.ahead.forget();
-        let mut run = Run { rules, last, sink };
-        loop {
+        let mut words = std::mem::take(&mut self.words);
+        let mut run = Run { rules, last, words: &mut words, sink };
+        let ended = loop {
             let ran = match thread.step {
                 Step::Around => match &rules.around {
-                    Some(around) => {
-                        self.through(&rules.following, |_| Some(around.rule), &mut thread, &mut run)
-                    }
+                    Some(around) => self.through(
+                        &rules.following,
+                        |_, thread, end, run| self.offer(around.rule, thread, end, run),
+                        &mut thread,
+                        &mut run,
+                    ),
                     None => Ran::Dead,
                 },
                 Step::Spelled => self.machine(&rules.spelled, &mut thread, &mut run),
+                Step::Worded => {
+                    // Words are asked for before digits are read, which many rules know, and behind letters
+                    // only once something matches.
+                    let digits = thread.near.is_none()
+                        && self.slice(thread.start, self.end()).first().is_some_and(u8::is_ascii_digit);
+                    if digits && self.near(&mut thread, &mut run) == 0 {
+                        Ran::Dead
+                    } else {
+                        self.machine(&rules.worded, &mut thread, &mut run)
+                    }
+                }
                 Step::Announced => self.machine(&rules.announced, &mut thread, &mut run),
                 Step::Done => Ran::Settled,
             };
             match ran {
-                Ran::Suspended => {
-                    self.thread = Some(thread);
-                    return false;
-                }
+                Ran::Suspended => break false,
                 Ran::Dead => self.next_step(rules, &mut thread),
-                Ran::Settled => break,
+                // Without words, nothing that needs them.
+                Ran::Settled if thread.step == Step::Worded && thread.near == Some(0) => {
+                    self.next_step(rules, &mut thread);
+                }
+                Ran::Settled => break true,
             }
+        };
+        self.words = words;
+        if ended {
+            self.settle(rules, thread, sink);
+        } else {
+            self.thread = Some(thread);
         }
-        self.settle(rules, thread, sink);
-        true
+        ended
     }
 
     pub(crate) fn next_step(&self, rules: &Rules, thread: &mut Thread) {
         let prev = self.prev(thread.start);
         (thread.step, thread.state) = match thread.step {
             Step::Around => (Step::Spelled, rules.spelled.start(prev)),
-            Step::Spelled if !thread.contexts.is_empty() => (Step::Announced, rules.announced.start(prev)),
+            Step::Spelled if thread.near != Some(0) => (Step::Worded, rules.worded.start(prev)),
+            Step::Spelled | Step::Worded if !thread.contexts.is_empty() => {
+                (Step::Announced, rules.announced.start(prev))
+            }
             _ => (Step::Done, StateID::default()),
         };
         thread.pos = thread.start;
     }
 
-    #[inline]
     fn machine<S: Sink>(&self, machine: &Machine, thread: &mut Thread, run: &mut Run<'_, S>) -> Ran {
-        self.through(&machine.dfa, |p| machine.rules.get(p.as_usize()).copied(), thread, run)
+        let offers = |state, thread: &mut Thread, end, run: &mut Run<'_, S>| {
+            let Some(matches) = machine.matches(state) else { return };
+            for rule in &matches.plain {
+                self.offer(*rule, thread, end, run);
+            }
+            if matches.lists != 0 {
+                self.offer_worded(matches, thread, end, run);
+            }
+        };
+        self.through(&machine.dfa, offers, thread, run)
     }
 
-    /// Runs through one automaton as far as there is text.
+    /// The lists that have a word before the thread's start.
+    fn near<S: Sink>(&self, thread: &mut Thread, run: &mut Run<'_, S>) -> Lists {
+        *thread
+            .near
+            .get_or_insert_with(|| run.words.lists(&run.rules.near, self.base, &self.buf, thread.start))
+    }
+
+    /// Offers the rules that need words, if those are there.
+    fn offer_worded<S: Sink>(
+        &self,
+        matches: &Matches,
+        thread: &mut Thread,
+        end: usize,
+        run: &mut Run<'_, S>,
+    ) {
+        let near = self.near(thread, run);
+        if near & matches.lists == 0 {
+            return;
+        }
+        for (rule, _) in matches.worded.iter().filter(|(_, lists)| near & lists != 0) {
+            self.offer(*rule, thread, end, run);
+        }
+    }
+
+    /// Runs through one automaton as far as there is text, and has what matches offered.
     #[inline]
     fn through<S: Sink>(
         &self,
         dfa: &dense::DFA<Vec<u32>>,
-        rule_of: impl Fn(PatternID) -> Option<usize>,
+        offers: impl Fn(StateID, &mut Thread, usize, &mut Run<'_, S>),
         thread: &mut Thread,
         run: &mut Run<'_, S>,
     ) -> Ran {
@@ -265,12 +325,8 @@ impl Scanner {
         let end = self.end();
         let last = run.last;
         let mut matched = |state: StateID, thread: &mut Thread, end: usize| {
-            for index in 0..dfa.match_len(state) {
-                if let Some(rule) = rule_of(dfa.match_pattern(state, index)) {
-                    self.offer(rule, thread, end, run);
-                }
-            }
-            thread.settled(run.rules, end)
+            offers(state, thread, end, run);
+            thread.settled(run.rules, end) || thread.step == Step::Worded && thread.near == Some(0)
         };
         for (pos, byte) in (thread.pos..).zip(self.slice(thread.pos, end)) {
             state = dfa.next_state(state, *byte);
@@ -296,7 +352,7 @@ impl Scanner {
         Ran::Suspended
     }
 
-    /// Takes a match of `rule` from the thread's start to `end`, if it is a value and better than what the
+    /// Takes a match of `rule`, whose words are there, from the thread's start to `end`, if it is a value and better than what the
     /// thread has.
     ///
     /// Of two values that begin in one match's place, that one is better which
@@ -326,10 +382,6 @@ impl Scanner {
         if announced && !may_stand_behind(left.last().copied(), text) {
             return;
         }
-        if ready.near != 0 && ready.near & *thread.near.get_or_insert_with(|| run.rules.near.lists(left)) == 0
-        {
-            return;
-        }
         let Some(value) = ready.judge(left, text) else { return };
         let found = Found { value: thread.start + value.start..thread.start + value.end, ..whole };
         if !better(&found, &thread.best) {
@@ -343,9 +395,6 @@ impl Scanner {
     }
 
     fn settle<S: Sink>(&mut self, rules: &Rules, thread: Thread, sink: &mut S) {
-        if thread.near == Some(0) {
-            self.ahead.no_words_at(thread.start);
-        }
         if let Some(best) = thread.best {
             self.flush(best.value.start, sink);
             self.at = best.value.end;

@@ -5,7 +5,7 @@
 //! What is passed over has no match, so looking ahead is only faster than looking everywhere.
 
 use crate::ahead::Seen;
-use crate::context::{Contexts, LEFT, LONG};
+use crate::context::{Contexts, LONG, NEAR_SHORTEST};
 use crate::rules::{ReadyAround, Rules};
 use crate::scan::{Scanner, Step, Thread};
 
@@ -29,8 +29,6 @@ pub(crate) struct LookAhead {
     runs: usize,
     /// The next announced value.
     announced: Option<(usize, Contexts)>,
-    /// Where it was last seen that no word of any list stands before.
-    wordless: Option<usize>,
     /// The table's place. Its oldest live start, or else itself, is where the scanner is.
     seen: Option<Seen>,
 }
@@ -57,11 +55,6 @@ impl LookAhead {
         self.sign = None;
     }
 
-    /// No word of any list stands before `at`.
-    pub(crate) fn no_words_at(&mut self, at: usize) {
-        self.wordless = Some(at);
-    }
-
     /// What it knows of the text behind `at`, in distances from the text's end.
     pub(crate) fn known(&self, at: usize, end: usize) -> Known {
         let from = |place: usize| end - place.clamp(at.min(end), end);
@@ -86,6 +79,7 @@ impl Scanner {
     pub(crate) fn seek(&mut self, rules: &Rules, last: bool) -> bool {
         let sign = self.next_sign(rules, last);
         let (run, contexts) = self.next_announced(rules, last);
+        let open = contexts.is_none();
         let stop = sign.at.min(run);
         let table = &rules.ahead;
         let Seen { mut at, mut state } = self
@@ -113,9 +107,9 @@ impl Scanner {
             return false;
         }
         self.at = stop;
-        let waits = stop == self.end() || stop == sign.at && sign.sign.is_none();
+        let waits = stop == self.end() || stop == sign.at && sign.sign.is_none() || stop == run && open;
         if !waits {
-            let contexts = if run == stop { contexts } else { Contexts::default() };
+            let contexts = contexts.filter(|_| run == stop).unwrap_or_default();
             self.begin(rules, contexts, sign.sign.filter(|_| sign.at == stop));
         }
         !waits
@@ -124,16 +118,6 @@ impl Scanner {
     /// Starts a thread where the scanner is; with a sign, first for the rule around it.
     fn begin(&mut self, rules: &Rules, contexts: Contexts, sign: Option<usize>) {
         let mut thread = Thread::new(self.at, contexts);
-        // Words end with letters: where none came since, there is still no word.
-        let since = self
-            .ahead
-            .wordless
-            .filter(|at| *at <= self.at && *at + LEFT >= self.at && rules.near.of_letters());
-        if since.is_some_and(|at| {
-            self.slice(at, self.at).iter().all(|b| b.is_ascii() && !b.is_ascii_alphabetic())
-        }) {
-            thread.near = Some(0);
-        }
         match (&rules.around, sign) {
             (Some(around), Some(sign)) => {
                 self.ahead.signs = sign + 1;
@@ -175,14 +159,15 @@ impl Scanner {
         end - around.run_length(self.slice(self.at.max(end.saturating_sub(around.longest)), end))
     }
 
-    /// The next place where an announced value could begin, and what is announced; or the end.
-    fn next_announced(&mut self, rules: &Rules, last: bool) -> (usize, Contexts) {
+    /// The next place where an announced value could begin, and what is announced; or the end. Nothing is
+    /// known of a run that has only begun: nearly all of these are words.
+    fn next_announced(&mut self, rules: &Rules, last: bool) -> (usize, Option<Contexts>) {
         let (runs, end) = (&rules.runs, self.end());
         if runs.shortest == 0 {
-            return (end, Contexts::default());
+            return (end, Some(Contexts::default()));
         }
-        if let Some(known) = self.ahead.announced.filter(|(at, _)| *at >= self.at) {
-            return known;
+        if let Some((at, contexts)) = self.ahead.announced.filter(|(at, _)| *at >= self.at) {
+            return (at, Some(contexts));
         }
         let mut at = self.ahead.runs.max(self.at);
         self.ahead.announced = loop {
@@ -203,6 +188,10 @@ impl Scanner {
                 // A run that reaches the end of what has come may still become a long one.
                 let longer = self.slice(at, end.min(at + LONG));
                 let run = match runs.run_length(longer) {
+                    run if run == longer.len() && run < NEAR_SHORTEST && !last => {
+                        (self.ahead.runs, self.ahead.announced) = (at, None);
+                        return (at, None);
+                    }
                     run if run == longer.len() && !last => LONG,
                     run => run,
                 };
@@ -214,6 +203,7 @@ impl Scanner {
             at += runs.to_next(self.slice(at, end));
         };
         self.ahead.runs = at;
-        self.ahead.announced.unwrap_or((end, Contexts::default()))
+        let (at, contexts) = self.ahead.announced.unwrap_or((end, Contexts::default()));
+        (at, Some(contexts))
     }
 }

@@ -120,9 +120,9 @@ const HEX: &str = r"[A-Fa-f0-9]{32}(?:[A-Fa-f0-9]{8})?(?:[^A-Za-z0-9_~+/.|-]|\z)
 /// Of a UUID.
 const UUID: &str =
     r"[A-Fa-f0-9]{8}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{12}(?:[^A-Za-z0-9_~+/.|-]|\z)";
-/// The same, longer than words are.
-pub(super) const LONG_VALUE: &str =
-    r"[A-Za-z0-9_~+/.|-]{28,63}(?:[^A-Za-z0-9_~+/.|-]|\z)|[A-Za-z0-9_~+/.|-]{64}";
+/// The same, longer than words are, behind a prefix that begins with a letter.
+const LONG_VALUE: &str =
+    r"[A-Za-z][A-Za-z0-9_~+/.|-]{27,62}(?:[^A-Za-z0-9_~+/.|-]|\z)|[A-Za-z][A-Za-z0-9_~+/.|-]{63}";
 /// And how it goes on.
 pub(super) const VALUE_TAIL: Option<Tail> = tail("(?:[A-Za-z0-9_~+/.=|-]*[A-Za-z0-9_~+/=|-])?");
 /// How a password goes on.

@@ -1,6 +1,6 @@
 //! More services' keys, by their published prefixes, and keys that only their maker's name gives away.
 
-use super::credentials::{LONG_VALUE, VALUE_TAIL, checked, key, long};
+use super::credentials::{VALUE_TAIL, checked, key, long};
 use super::{BASE64, DASHED, DOTTED, WORD, tail};
 use crate::check::written::{AFTER_QUOTE, JWE, MAKER, makers};
 use crate::check::{ANY, KEY_BODY, NO_SEQUENCE, TELEGRAM, VARIED, WITH_ALL_KINDS, WITH_DIGITS};
@@ -9,6 +9,9 @@ use crate::rule::{Rule, Shape, Words};
 
 /// A UUID in hexadecimal digits.
 const UUID: &str = "[A-Fa-f0-9]{8}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{12}";
+
+/// A run longer than words are.
+const LONG_RUN: &str = r"[A-Za-z0-9_~+/.|-]{28,63}(?:[^A-Za-z0-9_~+/.|-]|\z)|[A-Za-z0-9_~+/.|-]{64}";
 
 /// `prefix` and a UUID.
 fn with_uuid(family: &str, what: &str, prefix: &str, source: &'static str) -> Rule {
@@ -374,7 +377,7 @@ fn places() -> Vec<Rule> {
 /// Keys without a form of their own, directly behind the name of whoever gives them.
 pub(super) fn behind_a_name() -> Rule {
     Rule {
-        shape: Shape::After(Context::Long, LONG_VALUE.into()),
+        shape: Shape::After(Context::Long, LONG_RUN.into()),
         near: Words::Own(makers().iter().map(|maker| (*maker).to_owned()).collect()),
         ..Rule::spelled(
             "maker-key",

@@ -13,6 +13,15 @@ const NUMBER: &str = concat!(
     r"(?: ?(?:x|ext\.? ?)[0-9]{1,6}\b)?",
 );
 
+/// Those of them that need no words: behind a `+` or a bracket, or grouped as in North America. The check asks
+/// for the same; written out, other digits are no look-alikes.
+const FORMED_NUMBER: &str = concat!(
+    r"(?:(?:\\[nrt])?(?:\+|\(\+?)[0-9](?:(?:[ ./-]|\) ?| \(|\(|\)-|-\()?[0-9]){5,14}",
+    r"|(?:\\[nrt]|\b)(?:1(?:[ ./-]|\) ?| \(|\(|\)-|-\())?[2-9][0-9]{2}(?:[ ./-]|\) ?| \(|\(|\)-|-\()",
+    r"[2-9][0-9]{2}(?:[ ./-]|\) ?| \(|\(|\)-|-\()[0-9]{4})\b",
+    r"(?: ?(?:x|ext\.? ?)[0-9]{1,6}\b)?",
+);
+
 /// Every rule, in order of precedence.
 pub(super) fn rules() -> Vec<Rule> {
     let pii = Rule::spelled;
@@ -73,7 +82,7 @@ fn iban_rule() -> Rule {
 pub(super) fn phones() -> Vec<Rule> {
     let source = "ITU-T E.164; national numbering plans";
     vec![
-        Rule::spelled("phone", "pii.phone", NUMBER, PHONE, source),
+        Rule::spelled("phone", "pii.phone", FORMED_NUMBER, PHONE, source),
         Rule::spelled("phone-worded", "pii.phone", NUMBER, CALLED_PHONE, source).near(CALLED),
     ]
 }

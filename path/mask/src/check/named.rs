@@ -3,25 +3,31 @@
 //! Every one of these gets the whole value up to 64 bytes, and one byte behind it where there is one.
 
 use std::ops::Range;
+use std::sync::OnceLock;
+
+use aho_corasick::AhoCorasick;
 
 use super::{count, distinct};
 use crate::context;
+use crate::near::search;
 use crate::rule::Check;
 
 /// A value that looks drawn by chance.
 pub(crate) const NAMED_SECRET: Check = Check::new("looks drawn by chance", |left, text| {
     let value = value_of(text);
-    let name = context::naming(left);
-    if uuid(value) {
+    // The name is read last: it takes longest.
+    let name = || context::naming(left);
+    let good = if uuid(value) {
         // Ids are written so too: only a name that says secret makes one a secret.
-        let direct = name.direct || left.ends_with(b"-");
-        return (direct && !name.client).then(|| trimmed(value));
-    }
-    if names_a_hash(left) || says_it_is_none(value) || on_another_line(left) {
-        return None;
-    }
-    let random = if name.plain { value.len() >= 20 && random(value) } else { random(value) };
-    (random || name.direct && long_number(value)).then(|| trimmed(value))
+        let name = name();
+        (name.direct || left.ends_with(b"-")) && !name.client
+    } else if random(value) {
+        (value.len() >= 20 || !name().plain)
+            && !(says_it_is_none(value) || names_a_hash(left) || on_another_line(left))
+    } else {
+        long_number(value) && name().direct && !names_a_hash(left)
+    };
+    good.then(|| trimmed(value))
 });
 
 /// Names of what is a hash or an id, however secret the words before them sound.
@@ -256,8 +262,12 @@ const INSTEAD: [&[u8]; 14] = [
 ];
 
 pub(super) fn no_template(value: &[u8]) -> bool {
-    !INSTEAD.iter().any(|word| value.windows(word.len()).any(|w| w.eq_ignore_ascii_case(word)))
-        && !matches!(value.first(), Some(b'$' | b'%' | b'{' | b'<' | b'*' | b'[' | b'#'))
+    static WORDS: OnceLock<Option<AhoCorasick>> = OnceLock::new();
+    let says = match WORDS.get_or_init(|| search(INSTEAD).ok()) {
+        Some(words) => words.is_match(value),
+        None => INSTEAD.iter().any(|word| value.windows(word.len()).any(|w| w.eq_ignore_ascii_case(word))),
+    };
+    !says && !matches!(value.first(), Some(b'$' | b'%' | b'{' | b'<' | b'*' | b'[' | b'#'))
 }
 
 /// Whether `value` is a whole of its own that nobody would write by hand.

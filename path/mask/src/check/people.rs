@@ -93,6 +93,13 @@ fn phone(left: &[u8], text: &[u8], called: bool) -> Option<Range<usize>> {
     }
     let body = text.get(skip..)?;
     let main = body.get(..body.iter().position(|b| matches!(b, b'x' | b'e')).unwrap_or(body.len()))?;
+    if !called
+        && !matches!(main.first(), Some(b'+' | b'('))
+        && !matches!(count(main, u8::is_ascii_digit), 10 | 11)
+    {
+        // Most runs of digits end here.
+        return None;
+    }
     let digits = Digits::of(main)?;
     let balanced = count(main, |b| *b == b'(') == count(main, |b| *b == b')');
     if digits.same() || !(6..=15).contains(&digits.len()) || !balanced {
@@ -118,12 +125,19 @@ fn formed_so(main: &[u8], digits: &Digits) -> bool {
     if !main.starts_with(b"(") && !matches!(digits.len(), 10 | 11) {
         return false;
     }
-    let groups: Vec<usize> =
-        main.split(|b| !b.is_ascii_digit()).map(<[u8]>::len).filter(|len| *len > 0).collect();
+    // Fifteen digits make no more.
+    let mut list = [0usize; 16];
+    let lengths = main.split(|b| !b.is_ascii_digit()).map(<[u8]>::len).filter(|len| *len > 0);
+    let mut groups = 0;
+    for (slot, length) in list.iter_mut().zip(lengths) {
+        *slot = length;
+        groups += 1;
+    }
+    let groups = list.get(..groups).unwrap_or(&[]);
     // North America: area and exchange begin with 2 to 9.
     let american = |from: usize| (2..=9).contains(&digits.at(from)) && (2..=9).contains(&digits.at(from + 3));
     let signs = count(main, |b| b"(.-".contains(b));
-    match groups.as_slice() {
+    match groups {
         [3, 3, 4] => american(0) && signs > 0,
         [1, 3, 3, 4] => digits.at(0) == 1 && american(1),
         // A trunk prefix in brackets, as in `(022) 717 48 64`; or with the country's, as in `0041 44 ...`.

@@ -121,7 +121,7 @@ impl Oracle {
     ) -> Option<Value> {
         let left = &text[at.saturating_sub(LEFT)..at];
         let mut around: Vec<(usize, usize, Range<usize>)> = Vec::new();
-        let mut spelled = Vec::new();
+        let (mut spelled, mut worded) = (Vec::new(), Vec::new());
         let mut behind = Vec::new();
         let dashed = left.ends_with(b"-");
         let behind_dash = text[at..].iter().take(BEHIND_DASH).filter(|b| b.is_ascii_alphanumeric()).count();
@@ -130,6 +130,7 @@ impl Oracle {
         let candidates = self.first[usize::from(text[at])].iter().map(|n| (*n, &self.rules[*n]));
         for (index, (rule, vm, _)) in candidates.filter(|(_, r)| hidden(&r.0.class)) {
             let (from, list) = match rule.shape {
+                Shape::Spelled(_) if rule.near.iter().next().is_some() => (at, &mut worded),
                 Shape::Spelled(_) => (at, &mut spelled),
                 Shape::After(context, _) if open && contexts.has(context) => (at, &mut behind),
                 Shape::After(..) => continue,
@@ -157,7 +158,7 @@ impl Oracle {
         // One automaton after the other, and in each one end after the other: of all that ends there or before,
         // the best is known; when that is a head whose match ends there, nothing else is waited for.
         let mut all: Vec<(usize, usize, Range<usize>)> = Vec::new();
-        for mut list in [around, spelled, behind] {
+        for mut list in [around, spelled, worded, behind] {
             list.sort_by_key(|(end, ..)| *end);
             for same in list.chunk_by(|a, b| a.0 == b.0) {
                 all.extend_from_slice(same);
