@@ -240,7 +240,7 @@ impl<'a> Item<'a> {
         })
     }
 
-    fn choice(&self) -> Option<&'static str> {
+    pub(crate) fn choice(&self) -> Option<&'static str> {
         let (Shape::Choice(words) | Shape::WordOr(words, _)) = self.shape else {
             self.wrong("the tables know no words here: report this");
             return None;
@@ -325,6 +325,7 @@ impl<'a> Item<'a> {
                 Text::ResourceName => model::ResourceName::new(&entry.key).map(|_| ()),
                 Text::Name => value::name(&entry.key).map(|_| ()),
                 Text::Field => value::field(&entry.key).map(|_| ()),
+                Text::DataClass => value::class(&entry.key).map(|_| ()),
                 _ => value::text(&entry.key).map(|_| ()),
             };
             if good.is_err() {

@@ -10,6 +10,7 @@ mod faults;
 mod fields;
 mod hostile;
 mod login;
+mod masking;
 mod retention;
 mod seal;
 

@@ -27,7 +27,7 @@ pub use fields::Disclose;
 pub use finding::Finding;
 pub use identity::{ClaimRule, ClaimTest, GroupRule, Groups, Issuer, IssuerKind, Mfa};
 pub use login::{IssuerLogin, LOGIN_METADATA_PATH};
-pub use masking::{Masking, MaskingRule, MaskingWords};
+pub use masking::{Masking, MaskingRule, MaskingWords, Placeholder};
 pub use model::{Durability, FieldPlace, FieldRule, ServerKind, UnknownStreams};
 pub use resource::{Credential, OnTokenExpiry, Resource, ResourceKind, Route, Timeouts, UpstreamTls};
 pub use retention::{Keep, Retention};

@@ -47,6 +47,11 @@ pub(crate) fn is_secret_key(text: &str) -> bool {
     text.get(..START.len()).is_some_and(|start| start.eq_ignore_ascii_case(START))
 }
 
+/// A data class.
+pub(crate) fn class(text: &str) -> Result<model::DataClass, Wrong> {
+    model::DataClass::new(text).map_err(|fault| fault.to_string())
+}
+
 /// A length of time: a whole number and `ms`, `s`, `m`, `h` or `d`.
 pub(crate) fn duration(text: &str) -> Option<Duration> {
     let (number, unit) = split_number(text)?;

@@ -44,6 +44,13 @@ impl DataClass {
     pub fn parent(&self) -> Option<Self> {
         self.0.rsplit_once('.').map(|(parent, _)| Self(parent.into()))
     }
+
+    /// Whether the last characters of a masked value of this class may be shown. Never those of a
+    /// credential: a key printed again and again, one letter shorter each time, would show all of itself.
+    /// Nor where there are none, as in an image.
+    pub fn may_show_end(&self) -> bool {
+        !matches!(self.0.split('.').next(), Some("credential" | "opaque" | "model"))
+    }
 }
 
 impl TryFrom<String> for DataClass {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
-use mask::{Case, Cost, Evaluation, Rules};
+use mask::{Case, Cost, Evaluation, Find, Hidden, Marks, Rules};
 use serde_json::json;
 
 use crate::config_verb;
@@ -45,7 +45,7 @@ pub(crate) struct Try {
     /// Report as JSON
     #[arg(long)]
     json: bool,
-    /// Take the rules of this configuration too
+    /// Take the rules and placeholders of this configuration too
     #[arg(long, short, env = "PORTCULLIS_CONFIG")]
     config: Option<PathBuf>,
 }
@@ -74,11 +74,14 @@ impl MaskVerb {
 
 /// The rules that ship, with those of a configuration where one is named.
 fn rules(config: Option<&Path>, out: &Out) -> Result<(Arc<Rules>, Vec<Cost>), Failure> {
-    let own = match config {
-        Some(file) => gateway::own_rules(&config_verb::load(file, out.colour())?.masking),
-        None => Vec::new(),
+    let (own, marks) = match config {
+        Some(file) => {
+            let masking = config_verb::load(file, out.colour())?.masking;
+            (gateway::own_rules(&masking), gateway::marks(&masking))
+        }
+        None => (Vec::new(), Marks::default()),
     };
-    Rules::with(&own).map_err(|fault| Failure::Said(fault.to_string()))
+    Rules::with(&own, &marks).map_err(|fault| Failure::Said(fault.to_string()))
 }
 
 impl List {
@@ -133,19 +136,20 @@ impl Try {
                 read(File::open(path).map_err(|e| Failure::Said(format!("{}: {e}", path.display())))?)?
             }
         };
-        let finds = rules.find(&text);
+        let hidden = rules.hidden(&text);
         let (mut masked, mut at) = (String::new(), 0);
-        for find in &finds {
-            let placeholder = format!("[{}]", find.class);
-            masked.push_str(&String::from_utf8_lossy(text.get(at..find.range.start).unwrap_or(&[])));
-            masked.push_str(&if self.json { placeholder } else { out.tone(Tone::Caution, placeholder) });
-            at = find.range.end;
+        for value in &hidden {
+            let Find { range, .. } = &value.find;
+            masked.push_str(&String::from_utf8_lossy(text.get(at..range.start).unwrap_or(&[])));
+            let instead = value.placeholder.clone();
+            masked.push_str(&if self.json { instead } else { out.tone(Tone::Caution, instead) });
+            at = range.end;
         }
         masked.push_str(&String::from_utf8_lossy(text.get(at..).unwrap_or(&[])));
         if self.json {
-            let list: Vec<_> = finds
+            let list: Vec<_> = hidden
                 .iter()
-                .map(|f| json!({ "rule": &*f.rule, "class": f.class, "start": f.range.start, "end": f.range.end }))
+                .map(|Hidden { find: f, placeholder }| json!({ "rule": &*f.rule, "class": f.class, "start": f.range.start, "end": f.range.end, "placeholder": placeholder }))
                 .collect();
             out.json(&json!({ "masked": masked, "findings": list }))?;
             return Ok(ExitCode::SUCCESS);
@@ -154,7 +158,7 @@ impl Try {
         if !masked.ends_with('\n') {
             out.line("")?;
         }
-        for find in &finds {
+        for Hidden { find, .. } in &hidden {
             let line =
                 format!("{}  {}  bytes {}-{}", find.class, find.rule, find.range.start, find.range.end);
             out.line(out.tone(Tone::Faint, line))?;
@@ -251,3 +255,6 @@ fn each(path: &Path, mut take: impl FnMut(&Case)) -> Result<(), Failure> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,6 +36,12 @@ impl Out {
         Self { to: Box::new(io::stderr()), colour: io::stderr().is_terminal() }
     }
 
+    /// One that writes to `to`, for tests.
+    #[cfg(test)]
+    pub(crate) fn into(to: Box<dyn Write + Send>, colour: bool) -> Self {
+        Self { to, colour }
+    }
+
     /// Whether colour may be used.
     pub(crate) fn colour(&self) -> bool {
         self.colour

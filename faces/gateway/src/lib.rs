@@ -34,7 +34,7 @@ use record::Ledger;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use office::{Place, ResourceState};
-pub use own_rules::own_rules;
+pub use own_rules::{marks, own_rules};
 pub use reload::ReloadError;
 pub use reply::{CutShort, ReplyBody};
 pub use serve::Running;

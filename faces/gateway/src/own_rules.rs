@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use mask::{MaskError, OwnForm, OwnRule, Rules};
+use config::Placeholder;
+use mask::{Mark, Marks, MaskError, OwnForm, OwnRule, Rules};
 
 /// A team's own rules as the masking step takes them.
 pub fn own_rules(masking: &config::Masking) -> Vec<OwnRule> {
@@ -25,9 +26,18 @@ pub fn own_rules(masking: &config::Masking) -> Vec<OwnRule> {
     rules.chain(words).collect()
 }
 
+/// What stands in the place of values, as the masking step takes it.
+pub fn marks(masking: &config::Masking) -> Marks {
+    let mark = |placeholder: Placeholder| match placeholder {
+        Placeholder::Class => Mark::Class,
+        Placeholder::Partial => Mark::Partial,
+    };
+    masking.placeholders.iter().map(|(class, placeholder)| (class.clone(), mark(*placeholder))).collect()
+}
+
 /// Builds all rules, and tells what each of a team's own costs.
 pub(crate) fn build(masking: &config::Masking) -> Result<Arc<Rules>, MaskError> {
-    let (rules, costs) = Rules::with(&own_rules(masking))?;
+    let (rules, costs) = Rules::with(&own_rules(masking), &marks(masking))?;
     for cost in &costs {
         tracing::info!(rule = %cost.name, states = cost.states, bytes = cost.bytes, hold = cost.hold, "masking rule of your own");
     }

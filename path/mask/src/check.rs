@@ -12,6 +12,7 @@ pub(crate) mod digits;
 pub(crate) mod named;
 pub(crate) mod nations;
 pub(crate) mod people;
+pub(crate) mod written;
 
 pub(crate) use named::{
     BASIC, CURL_USER, NAMED_ALNUM, NAMED_HEX, NAMED_PASSWORD, NAMED_SECRET, NAMED_UUID, PREFIXED, SENTRY,

@@ -7,6 +7,7 @@ use model::Reveal;
 
 use crate::lane::Judge;
 use crate::map::Map;
+use crate::mark::End;
 use crate::rules::Rules;
 use crate::scan::{Scanner, Sink};
 
@@ -49,6 +50,8 @@ struct Cover {
     rule: usize,
     kind: Kind,
     rank: u8,
+    /// What may be shown of it; nothing but where its class is marked so.
+    shown: End,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,8 +70,8 @@ pub(crate) struct Step {
     pub(crate) from: usize,
     /// to here at least.
     pub(crate) to: usize,
-    /// The rule whose value begins, if one does.
-    pub(crate) rule: Option<usize>,
+    /// The rule whose value begins, if one does, and what may be shown of the value.
+    pub(crate) value: Option<(usize, End)>,
 }
 
 /// What was found and has not left yet.
@@ -107,6 +110,23 @@ impl Covers {
         self.unit_around(limit).map_or(limit, |unit| unit.start)
     }
 
+    /// `limit`, or the beginning of a value whose end may be shown and that is not all before it: whether
+    /// it may depends on what else lies in it.
+    pub(crate) fn known_before(&self, limit: usize) -> usize {
+        let open = |cover: &&Cover| cover.start < limit && limit < cover.end && !cover.shown.is_empty();
+        self.list.iter().find(open).map_or(limit, |cover| cover.start)
+    }
+
+    /// Whether nothing else that is masked lies in a value: its end could be a part of that.
+    fn stands_alone(&self, cover: &Cover) -> bool {
+        let same =
+            |other: &Cover| (other.kind, other.end, other.shown) == (cover.kind, cover.end, cover.shown);
+        self.list
+            .iter()
+            .take_while(|other| other.start < cover.end)
+            .all(|other| other.kind == Kind::Shown || same(other))
+    }
+
     fn whole_after(&self, at: usize) -> usize {
         self.unit_around(at).map_or(at, |unit| unit.end)
     }
@@ -115,7 +135,7 @@ impl Covers {
     pub(crate) fn next(&mut self, at: usize, limit: usize) -> Option<Step> {
         let done = self.whole_after(self.covered).min(limit);
         if done > at {
-            return Some(Step { from: at, to: done, rule: None });
+            return Some(Step { from: at, to: done, value: None });
         }
         while let Some(cover) = self.list.front().copied().filter(|cover| cover.start < limit) {
             self.list.pop_front();
@@ -130,14 +150,15 @@ impl Covers {
                     if cover.end > self.covered {
                         self.covered = cover.end;
                         let to = self.whole_after(cover.end).min(limit);
-                        return Some(Step { from: at, to: to.max(at), rule: None });
+                        return Some(Step { from: at, to: to.max(at), value: None });
                     }
                 }
                 Kind::Masked | Kind::More => {
                     self.covered = cover.end;
                     let to = self.whole_after(cover.end).min(limit);
-                    let rule = (cover.kind == Kind::Masked).then_some(cover.rule);
-                    return Some(Step { from: start, to, rule });
+                    let shown = if self.stands_alone(&cover) { cover.shown } else { End::default() };
+                    let value = (cover.kind == Kind::Masked).then_some((cover.rule, shown));
+                    return Some(Step { from: start, to, value });
                 }
             }
         }
@@ -184,26 +205,28 @@ struct Noted<'n, 'f> {
 }
 
 impl Noted<'_, '_> {
-    fn note(&mut self, range: &Range<usize>, rule: usize, kind: Kind) {
+    fn note(&mut self, range: &Range<usize>, rule: usize, kind: Kind, shown: End) {
         let start = match kind {
             // What the view leaves out before it is of the value too.
             Kind::More => self.places.end(range.start),
             Kind::Masked | Kind::Shown => self.places.start(range.start),
         };
         let end = self.places.end(range.end);
-        self.found.covers.add(Cover { start, end, rule, kind, rank: self.rank });
+        self.found.covers.add(Cover { start, end, rule, kind, rank: self.rank, shown });
     }
 }
 
 impl Sink for Noted<'_, '_> {
     fn pass(&mut self, _at: usize, _bytes: &[u8]) {}
 
-    fn mask(&mut self, rule: usize, value: Range<usize>) {
-        self.note(&value, rule, Kind::Masked);
+    fn mask(&mut self, rule: usize, value: Range<usize>, bytes: &[u8]) {
+        let partial = !self.found.judge.only_classes && self.found.rules.shows_end(rule);
+        let shown = if partial { End::of(bytes) } else { End::default() };
+        self.note(&value, rule, Kind::Masked, shown);
     }
 
     fn swallow(&mut self, more: Range<usize>) {
-        self.note(&more, 0, Kind::More);
+        self.note(&more, 0, Kind::More, End::default());
     }
 
     fn hides(&mut self, rule: usize) -> bool {
@@ -211,6 +234,6 @@ impl Sink for Noted<'_, '_> {
     }
 
     fn reveal(&mut self, rule: usize, value: Range<usize>) {
-        self.note(&value, rule, Kind::Shown);
+        self.note(&value, rule, Kind::Shown, End::default());
     }
 }

@@ -23,7 +23,8 @@ pub struct Disclosed {
 /// Masks what `allowed` does not let go in the texts of a request's body. None when nothing is masked:
 /// then the body goes as it came.
 pub fn disclose(rules: &Rules, allowed: &dyn Reveal, body: &Bytes, texts: &[AskedText]) -> Option<Disclosed> {
-    let (mut judge, mut out, mut lane) = (Judge::default(), BytesMut::new(), LaneText::default());
+    // What may not reach a model does not reach it in part either.
+    let (mut judge, mut out, mut lane) = (Judge::of_classes(), BytesMut::new(), LaneText::default());
     let mut fixed = None;
     let mut masked: Vec<(&AskedText, BytesMut)> = Vec::new();
     for text in texts {

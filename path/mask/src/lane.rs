@@ -9,14 +9,16 @@
 //! all together.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use bytes::{BufMut, BytesMut};
 use model::{DataClass, Findings, Reveal};
 
 use crate::base64::Runs;
-use crate::cover::{Covers, Found, Same};
+use crate::cover::{Covers, Found, Same, Step};
 use crate::escapes::{self, Next};
 use crate::map::Map;
+use crate::mark::{End, placeholder};
 use crate::rules::Rules;
 use crate::scan::Scanner;
 
@@ -30,9 +32,23 @@ pub(crate) struct Judge {
     pub(crate) findings: Findings,
     /// How many values were masked.
     pub(crate) masks: u64,
+    /// Whether every value is marked by its class alone, whatever the rules say.
+    pub(crate) only_classes: bool,
+    /// Where values were masked, if somebody asks: places in the text, the rule, and what may be shown.
+    pub(crate) traced: Option<Vec<(Range<usize>, usize, End)>>,
 }
 
 impl Judge {
+    /// One who marks every value by its class alone.
+    pub(crate) fn of_classes() -> Self {
+        Self { only_classes: true, ..Self::default() }
+    }
+
+    /// One who notes where values were masked.
+    pub(crate) fn tracing() -> Self {
+        Self { traced: Some(Vec::new()), ..Self::default() }
+    }
+
     pub(crate) fn reveals_rule(&mut self, rules: &Rules, reveal: &dyn Reveal, rule: usize) -> bool {
         let Some(index) = rules.list.get(rule).map(|r| r.class) else { return false };
         if self.answers.len() <= index {
@@ -67,6 +83,16 @@ impl Judge {
         }
         self.masks += u64::from(masked);
     }
+
+    /// Notes where a value was masked, or went on.
+    fn trace(&mut self, step: &Step) {
+        let Some(traced) = &mut self.traced else { return };
+        match (step.value, traced.last_mut()) {
+            (Some((rule, shown)), _) => traced.push((step.from..step.to, rule, shown)),
+            (None, Some((range, ..))) => range.end = range.end.max(step.to),
+            (None, None) => {}
+        }
+    }
 }
 
 /// What a lane needs to be masked.
@@ -78,7 +104,11 @@ pub(crate) struct Bench<'a> {
 }
 
 /// The memory for text that a lane at rest may keep, in bytes.
-const RESTING: usize = 1024;
+const RESTING: usize = 512;
+
+/// So much of a text is taken at once: what is kept of it between two pushes needs no more memory, however
+/// long the pushes are, so none is asked for and given back at each.
+const SLICE: usize = 256;
 
 /// So much text without escapes is scanned before it is asked whether two ways still differ.
 const STRETCH: usize = 256;
@@ -113,28 +143,42 @@ struct Resolved {
 /// One escape: where its character lies in the decoded text, and how it was written.
 struct Escape {
     at: usize,
-    len: usize,
+    len: u8,
     raw: [u8; 6],
-    raw_len: usize,
+    raw_len: u8,
 }
 
 impl LaneText {
     /// Takes the next bytes of a text as it is.
     pub(crate) fn plain(&mut self, raw: &[u8], last: bool, bench: &mut Bench<'_>) {
-        self.text.extend_from_slice(raw);
+        let mut rest = raw;
+        while let Some((slice, behind)) = rest.split_at_checked(SLICE) {
+            self.text.extend_from_slice(slice);
+            self.run(false, bench);
+            rest = behind;
+        }
+        self.text.extend_from_slice(rest);
         self.run(last, bench);
     }
 
     /// Takes the next bytes of a JSON string's inside.
     pub(crate) fn json(&mut self, raw: &[u8], last: bool, bench: &mut Bench<'_>) {
         if self.partial.is_empty() {
-            self.decode(raw);
+            self.slices(raw, bench);
         } else {
             let mut whole = std::mem::take(&mut self.partial);
             whole.extend_from_slice(raw);
-            self.decode(&whole);
+            self.slices(&whole, bench);
         }
         self.run(last, bench);
+    }
+
+    fn slices(&mut self, raw: &[u8], bench: &mut Bench<'_>) {
+        let mut rest = self.decode(raw);
+        while !rest.is_empty() {
+            self.run(false, bench);
+            rest = self.decode(rest);
+        }
     }
 
     /// Nothing more comes: lets go of everything.
@@ -184,16 +228,20 @@ impl LaneText {
 
     /// Lets go of the text before `limit`, but for what is masked.
     fn release(&mut self, limit: usize, bench: &mut Bench<'_>) {
+        let limit = self.covers.known_before(limit);
         let limit = self.covers.whole_before(limit).max(self.from);
         let Self { text, from, escapes, covers, .. } = self;
         let mut writer = Writer { text, from: *from, escapes, out: bench.out };
         let mut at = *from;
         while let Some(step) = covers.next(at, limit) {
             writer.pass(at, step.from);
-            if let Some(class) = step.rule.and_then(|rule| bench.rules.class(rule)) {
-                placeholder(class, writer.out);
+            if let Some((rule, shown)) = step.value
+                && let Some(class) = bench.rules.class(rule)
+            {
+                placeholder(class, shown, writer.out);
                 bench.judge.count(class, true);
             }
+            bench.judge.trace(&step);
             at = step.to;
         }
         writer.pass(at, limit);
@@ -209,20 +257,30 @@ impl LaneText {
         *from = limit;
     }
 
-    /// Decodes the inside of a JSON string. What is no escape after all counts as it is written.
-    fn decode(&mut self, mut raw: &[u8]) {
-        while let Some(at) = memchr::memchr(b'\\', raw) {
+    /// Decodes a slice of a JSON string's inside, and gives what is behind it. What is no escape after all
+    /// counts as it is written.
+    fn decode<'r>(&mut self, raw: &'r [u8]) -> &'r [u8] {
+        let (mut raw, mut left) = (raw, SLICE);
+        while left > 0 && !raw.is_empty() {
+            let slice = raw.get(..left).unwrap_or(raw);
+            let at = memchr::memchr(b'\\', slice).unwrap_or(slice.len());
             let (text, rest) = raw.split_at_checked(at).unwrap_or((raw, &[]));
             self.text.extend_from_slice(text);
+            left -= text.len();
+            raw = rest;
+            if at == slice.len() {
+                continue;
+            }
             let len = if rest.get(1) == Some(&b'u') { 6 } else { 2 };
             let Some((escape, rest)) = rest.split_at_checked(len) else {
                 self.partial.extend_from_slice(rest);
-                return;
+                return &[];
             };
             self.escape(escape);
+            left = left.saturating_sub(len);
             raw = rest;
         }
-        self.text.extend_from_slice(raw);
+        raw
     }
 
     fn escape(&mut self, raw: &[u8]) {
@@ -240,7 +298,8 @@ impl LaneText {
             return self.text.extend_from_slice(raw);
         }
         self.text.extend_from_slice(utf8.get(..len).unwrap_or(&[]));
-        let mut escape = Escape { at, len, raw: [0; 6], raw_len: raw.len() };
+        let short = |length: usize| u8::try_from(length).unwrap_or(0);
+        let mut escape = Escape { at, len: short(len), raw: [0; 6], raw_len: short(raw.len()) };
         for (slot, byte) in escape.raw.iter_mut().zip(raw) {
             *slot = *byte;
         }
@@ -358,8 +417,8 @@ impl Writer<'_> {
         while let Some(escape) = self.escapes.front().filter(|escape| escape.at < end) {
             let text = self.text.get(done - self.from..escape.at - self.from).unwrap_or(&[]);
             self.out.put_slice(text);
-            self.out.put_slice(escape.raw.get(..escape.raw_len).unwrap_or(&[]));
-            done = escape.at + escape.len;
+            self.out.put_slice(escape.raw.get(..usize::from(escape.raw_len)).unwrap_or(&[]));
+            done = escape.at + usize::from(escape.len);
             self.escapes.pop_front();
         }
         if done < end {
@@ -409,14 +468,6 @@ fn encode(unit: u16, out: &mut [u8; 3]) -> usize {
             3
         }
     }
-}
-
-/// Writes what stands for a masked value of `class`. Its bytes mean themselves in JSON, in a header and
-/// in text.
-pub(crate) fn placeholder(class: &DataClass, out: &mut BytesMut) {
-    out.put_u8(b'[');
-    out.put_slice(class.as_str().as_bytes());
-    out.put_u8(b']');
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod escapes;
 mod eval;
 mod lane;
 mod map;
+mod mark;
 mod masker;
 mod near;
 mod own;
@@ -34,8 +35,9 @@ mod text;
 
 pub use disclose::{Disclosed, disclose};
 pub use eval::{Case, Evaluation, Family};
+pub use mark::{Mark, Marks};
 pub use masker::{Masked, Masker, Opaque, Part};
 pub use own::{Cost, OwnForm, OwnRule};
 pub use page::rules_markdown;
 pub use rules::{Entry, MaskError, Rules};
-pub use text::{Find, mask_text};
+pub use text::{Find, Hidden, mask_text};

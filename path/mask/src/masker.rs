@@ -12,7 +12,8 @@ use model::{
     Unmasked, Usage,
 };
 
-use crate::lane::{Bench, Judge, LaneText, placeholder};
+use crate::lane::{Bench, Judge, LaneText};
+use crate::mark::{End, placeholder};
 use crate::rules::Rules;
 
 /// How many lanes of one answer may be open at once.
@@ -306,7 +307,7 @@ impl Masker {
             return;
         }
         let mut instead = BytesMut::new();
-        placeholder(&class, &mut instead);
+        placeholder(&class, End::default(), &mut instead);
         match encoding {
             Encoding::JsonNumber => self.quoted(&instead),
             Encoding::JsonValue => self.out.extend_from_slice(b"null"),
@@ -330,7 +331,7 @@ impl Masker {
             self.judge.count(&field.class, true);
             if !field.dropped {
                 let mut instead = BytesMut::new();
-                placeholder(&field.class, &mut instead);
+                placeholder(&field.class, End::default(), &mut instead);
                 let masked = HeaderValue::from_bytes(&instead);
                 to.append(name, masked.unwrap_or_else(|_| HeaderValue::from_static("[masked]")));
             }

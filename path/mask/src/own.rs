@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::check::{ANY, LUHN, MOD_97, RANDOM, VARIED, VERHOEFF};
+use crate::mark::Marks;
 use crate::rule::{Check, Rule, Words};
 use crate::rules::{MaskError, Rules};
 
@@ -119,14 +120,14 @@ fn alternatives(words: &[String]) -> String {
 }
 
 impl Rules {
-    /// The rules that ship and a team's own, and what each of the latter costs. Without any it is
-    /// [`Rules::standard`], shared.
+    /// The rules that ship and a team's own with what each of these costs, and how values are marked.
+    /// Without any of both it is [`Rules::standard`], shared.
     ///
     /// # Errors
     /// [`MaskError`] with the rule at fault, its place and why: a pattern that is none or has no longest
     /// match, a name that is taken, or a rule that takes the automata beyond their limit.
-    pub fn with(own: &[OwnRule]) -> Result<(Arc<Self>, Vec<Cost>), MaskError> {
-        if own.is_empty() {
+    pub fn with(own: &[OwnRule], marks: &Marks) -> Result<(Arc<Self>, Vec<Cost>), MaskError> {
+        if own.is_empty() && marks.is_plain() {
             return Ok((Self::standard()?, Vec::new()));
         }
         let mut all = crate::catalogue::standard();
@@ -159,7 +160,7 @@ impl Rules {
             }
             other => other,
         })?;
-        Ok((Arc::new(rules), costs))
+        Ok((Arc::new(rules.marked(marks)), costs))
     }
 }
 
@@ -188,7 +189,7 @@ mod tests {
             ..own("projects", "", &[])
         };
         let number = own("employee", r"\bE[0-9]{6}\b", &["employee", "staff"]);
-        let (rules, costs) = Rules::with(&[number, words]).unwrap();
+        let (rules, costs) = Rules::with(&[number, words], &Marks::default()).unwrap();
         let finds = rules.find("staff E123456, part E123456 of\u{20}project bluebird in Zürich-7".as_bytes());
         let names: Vec<_> = finds.iter().map(|f| &*f.rule).collect();
         assert_eq!(names, ["employee", "employee", "projects", "projects"]);
@@ -206,10 +207,10 @@ mod tests {
             ("[a-z]{2000}", "held back"),
             ("(?:a|b|c)[a-z]{0,400}(?:x|y)[a-z]{0,400}z", "does not fit"),
         ] {
-            let fault = Rules::with(&[own("mine", pattern, &[])]).unwrap_err().to_string();
+            let fault = Rules::with(&[own("mine", pattern, &[])], &Marks::default()).unwrap_err().to_string();
             assert!(fault.contains(says) && fault.contains("7:3"), "{pattern}: {fault}");
         }
-        let taken = Rules::with(&[own("email", "abc", &[])]).unwrap_err().to_string();
+        let taken = Rules::with(&[own("email", "abc", &[])], &Marks::default()).unwrap_err().to_string();
         assert!(taken.contains("taken") && taken.contains("7:3"), "{taken}");
     }
 }

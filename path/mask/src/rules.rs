@@ -16,6 +16,7 @@ use regex_automata::util::{start, syntax};
 use crate::ahead::Ahead;
 use crate::check::entropy;
 use crate::context::{Context, Hints};
+use crate::mark::{Mark, Marks};
 use crate::near::{Gathering, Lists, Near};
 use crate::rule::{Around, Check, Rule, Shape};
 use crate::runs::Runs;
@@ -65,6 +66,8 @@ pub struct Rules {
     pub(crate) near: Near,
     pub(crate) hints: Hints,
     max_hold: usize,
+    /// Which rules' values show their end.
+    show_end: Vec<bool>,
 }
 
 /// What is told of a rule.
@@ -277,7 +280,23 @@ impl Rules {
             near: parts.near.build()?,
             hints: Hints::build()?,
             max_hold: parts.longest,
+            show_end: Vec::new(),
         })
+    }
+
+    /// Takes what is said of the classes' marks. The end of a value without a longest form is not known
+    /// when its placeholder goes out, so it is never shown.
+    pub(crate) fn marked(mut self, marks: &Marks) -> Self {
+        let partial = |class: &DataClass| marks.of(class) == Mark::Partial;
+        let partial: Vec<bool> = self.classes.iter().map(partial).collect();
+        let shows = |rule: &Ready| rule.tail.is_none() && partial.get(rule.class) == Some(&true);
+        self.show_end = self.list.iter().map(shows).collect();
+        self
+    }
+
+    /// Whether the end of a value that this rule finds is shown in its placeholder.
+    pub(crate) fn shows_end(&self, rule: usize) -> bool {
+        self.show_end.get(rule).copied().unwrap_or(false)
     }
 
     /// What a rule takes by itself: states, bytes, and the most bytes it holds.

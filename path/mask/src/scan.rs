@@ -21,8 +21,8 @@ use crate::seek::{LookAhead, may_stand_behind};
 pub(crate) trait Sink {
     /// These bytes, at this place, are no part of a masked value.
     fn pass(&mut self, at: usize, bytes: &[u8]);
-    /// A value to mask lies here: its placeholder goes out.
-    fn mask(&mut self, rule: usize, value: Range<usize>);
+    /// A value to mask lies here, of these bytes: its placeholder goes out.
+    fn mask(&mut self, rule: usize, value: Range<usize>, bytes: &[u8]);
     /// The value masked last goes on over these bytes.
     fn swallow(&mut self, more: Range<usize>);
     /// Whether finds of `rule` are to be masked.
@@ -412,7 +412,7 @@ impl Scanner {
                     limit: self.at + tail.cap,
                 });
             }
-            sink.mask(best.rule, best.value);
+            sink.mask(best.rule, best.value.clone(), self.slice(best.value.start, best.value.end));
             return;
         }
         if let Some(shown) = thread.shown.filter(|shown| shown.value.start >= self.revealed) {

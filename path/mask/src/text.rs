@@ -7,6 +7,7 @@ use bytes::BytesMut;
 use model::{DataClass, Findings, Reveal};
 
 use crate::lane::{Bench, Judge, LaneText};
+use crate::mark::placeholder;
 use crate::rules::Rules;
 use crate::scan::{Scanner, Sink};
 
@@ -29,14 +30,48 @@ pub struct Find {
     pub range: Range<usize>,
 }
 
+/// A value that is masked in a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hidden {
+    /// What it is, and where it lies: all that is left out, as it is written.
+    pub find: Find,
+    /// What stands in its place.
+    pub placeholder: String,
+}
+
 impl Rules {
-    /// What would be masked in a whole text for someone who may see nothing, in order.
+    /// What is masked in a whole text for someone who may see nothing, in order: as a stream of it is, so
+    /// also what is written in escapes or in base64.
+    pub fn hidden(&self, text: &[u8]) -> Vec<Hidden> {
+        let (mut judge, mut out) = (Judge::tracing(), BytesMut::with_capacity(text.len()));
+        let mut bench = Bench { rules: self, reveal: &Nobody, judge: &mut judge, out: &mut out };
+        LaneText::default().plain(text, true, &mut bench);
+        let hidden = judge.traced.unwrap_or_default().into_iter().filter_map(|(range, rule, shown)| {
+            let class = self.class(rule)?.clone();
+            let mut instead = BytesMut::new();
+            placeholder(&class, shown, &mut instead);
+            let find = Find { rule: Arc::clone(&self.list.get(rule)?.name), class, range };
+            Some(Hidden { find, placeholder: String::from_utf8_lossy(&instead).into_owned() })
+        });
+        hidden.collect()
+    }
+
+    /// What would be masked in a whole text for someone who may see nothing, in order, by the text as it is written.
     pub fn find(&self, text: &[u8]) -> Vec<Find> {
         let mut finds = Finds { rules: self, list: Vec::new() };
         let mut scanner = Scanner::default();
         scanner.add(text);
         scanner.run(self, true, &mut finds);
         finds.list
+    }
+}
+
+/// Sees nothing.
+struct Nobody;
+
+impl Reveal for Nobody {
+    fn reveals(&self, _class: &DataClass) -> bool {
+        false
     }
 }
 
@@ -48,7 +83,7 @@ struct Finds<'a> {
 impl Sink for Finds<'_> {
     fn pass(&mut self, _at: usize, _bytes: &[u8]) {}
 
-    fn mask(&mut self, rule: usize, value: Range<usize>) {
+    fn mask(&mut self, rule: usize, value: Range<usize>, _bytes: &[u8]) {
         if let (Some(ready), Some(class)) = (self.rules.list.get(rule), self.rules.class(rule)) {
             self.list.push(Find { rule: Arc::clone(&ready.name), class: class.clone(), range: value });
         }

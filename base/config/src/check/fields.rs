@@ -1,7 +1,5 @@
 //! What a resource says of the data in its answers and requests.
 
-use model::DataClass;
-
 use crate::fault::shown;
 use crate::reader::Mapping;
 use crate::usable::{Disclose, FieldPlace, FieldRule};
@@ -26,7 +24,7 @@ pub(super) fn fields(section: &Mapping<'_>) -> Vec<FieldRule> {
     let mut fields = Vec::new();
     for (place, item) in named {
         let Some(keys) = item.section() else { continue };
-        let class = keys.parse("class", |text| DataClass::new(text).map_err(|fault| fault.to_string()));
+        let class = keys.parse("class", value::class);
         let dropped = keys.choice("masked") == Some("drop");
         // A place that is none was noted.
         let (Ok(place), Some(class)) = (value::field(&place), class) else { continue };

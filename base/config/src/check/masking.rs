@@ -1,7 +1,10 @@
 //! `masking`: a team's own rules and words.
 
+use model::DataClass;
+
+use crate::fault::shown;
 use crate::reader::Mapping;
-use crate::usable::{Masking, MaskingRule, MaskingWords};
+use crate::usable::{Masking, MaskingRule, MaskingWords, Placeholder};
 use crate::value;
 
 /// Most rules, words in a list, and bytes of a pattern or a word.
@@ -21,12 +24,13 @@ pub(super) fn masking(file: &Mapping<'_>) -> Masking {
     let rules = rules.into_iter().filter_map(|(name, item)| {
         let rule = item.section()?;
         let pattern = rule.parse("pattern", |text| bounded(text, MOST_PATTERN));
-        let class = rule.parse("class", class);
+        let class = rule.parse("class", value::class);
         let keywords = rule.list("keywords", |text| bounded(text, 40));
         let validator = rule.choice("validator").unwrap_or("none");
         let entropy = rule.number("entropy");
         let place = item.place();
-        Some(MaskingRule { name, place, pattern: pattern?, class: class?, validator, keywords, entropy })
+        let class = class?.as_str().to_owned();
+        Some(MaskingRule { name, place, pattern: pattern?, class, validator, keywords, entropy })
     });
     let rules = rules.collect();
     let words = words.into_iter().filter_map(|(name, item)| {
@@ -35,15 +39,35 @@ pub(super) fn masking(file: &Mapping<'_>) -> Masking {
             list.fault(format!("the list has more than {MOST_WORDS} words"), "fewer");
             return None;
         }
-        let class = list.parse("class", class);
+        let class = list.parse("class", value::class);
         let words = list.list("words", |text| bounded(text, MOST_WORD));
-        Some(MaskingWords { name, place: item.place(), class: class?, words })
+        let class = class?.as_str().to_owned();
+        Some(MaskingWords { name, place: item.place(), class, words })
     });
-    Masking { rules, words: words.collect() }
+    Masking { rules, words: words.collect(), placeholders: placeholders(&section) }
 }
 
-fn class(text: &str) -> Result<String, String> {
-    model::DataClass::new(text).map(|class| class.as_str().to_owned()).map_err(|fault| fault.to_string())
+/// How the classes are marked. Credentials by their class alone, so nobody can think that they are not.
+fn placeholders(section: &Mapping<'_>) -> Vec<(DataClass, Placeholder)> {
+    let named = section.named("placeholders");
+    if named.len() > MOST_RULES {
+        section.fault(format!("there are more than {MOST_RULES} placeholders"), "fewer");
+    }
+    let marks = named.into_iter().filter_map(|(name, item)| {
+        // A name that is no class was noted.
+        let class = value::class(&name).ok()?;
+        let mark = if item.choice()? == "partial" { Placeholder::Partial } else { Placeholder::Class };
+        if mark == Placeholder::Partial && !class.may_show_end() {
+            let why = match name.starts_with("credential") {
+                true => "whoever makes a model print a key again and again, one letter shorter each time, would read all of it from the ends",
+                false => "its values have no last characters",
+            };
+            item.fault(format!("{} can't be shown in part: {why}", shown(&name)), "`class`, or nothing");
+            return None;
+        }
+        Some((class, mark))
+    });
+    marks.collect()
 }
 
 fn bounded(text: &str, most: usize) -> Result<String, String> {

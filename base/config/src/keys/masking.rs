@@ -1,6 +1,6 @@
 //! The keys of `masking`: a team's own rules and words.
 
-use crate::table::{Absent, Key, Kind, Section, Shape};
+use crate::table::{Absent, Key, Kind, Section, Shape, Word};
 
 /// What is masked besides what the rules that ship find.
 pub(super) const MASKING: Section = Section {
@@ -19,8 +19,22 @@ pub(super) const MASKING: Section = Section {
             absent: Absent::Is("{}"),
             doc: "Lists of words, each under a name for findings.",
         },
+        Key {
+            name: "placeholders",
+            shape: Shape::Named(Kind::DataClass, &Shape::Choice(PLACEHOLDERS)),
+            absent: Absent::Is("{}"),
+            doc: "What stands in the place of a masked value, by data class. Classes nest, and the nearest one named counts: `pii: partial` holds for `pii.credit-card` too.",
+        },
     ],
 };
+
+const PLACEHOLDERS: &[Word] = &[
+    ("class", "the class, as `[pii.credit-card]`; what holds where nothing is said"),
+    (
+        "partial",
+        "the class and the value's last letters and digits, as `[pii.credit-card:..1111]`: at most four, at most a quarter of them, and none of a value that has fewer than twelve. Not for credentials",
+    ),
+];
 
 const RULE: Section = Section {
     name: "masking_rule",

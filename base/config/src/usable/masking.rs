@@ -1,5 +1,7 @@
 //! What a team has masked besides what the rules that ship find.
 
+use model::DataClass;
+
 /// Rules and words of a team's own. Whether they can be built, and what they cost, the masking step says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Masking {
@@ -7,6 +9,17 @@ pub struct Masking {
     pub rules: Vec<MaskingRule>,
     /// Lists of words, in the file's order.
     pub words: Vec<MaskingWords>,
+    /// What stands in the place of values, by class, in the file's order.
+    pub placeholders: Vec<(DataClass, Placeholder)>,
+}
+
+/// What stands in the place of a masked value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placeholder {
+    /// Its class.
+    Class,
+    /// Its class and its last characters.
+    Partial,
 }
 
 /// One rule.

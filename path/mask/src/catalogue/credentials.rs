@@ -61,14 +61,14 @@ pub(super) fn spelled() -> Vec<Rule> {
         key("slack", "webhook", r"hooks\.slack\.com/(?:services|workflows|triggers)/[A-Za-z0-9+/]{24}", tail("[A-Za-z0-9+/]*"), "Slack API docs, incoming webhooks"),
         key("stripe", "key", r"[sr]k_(?:live|test|prod)_[A-Za-z0-9]{10}", WORD, "Stripe docs, API keys"),
         key("stripe", "webhook-secret", r"whsec_[A-Za-z0-9+/]{24}", BASE64, "Stripe docs, webhook signatures"),
-        key("anthropic", "key", r"sk-ant-(?:api03|admin01)-[A-Za-z0-9_-]{93}AA\b", None, "Anthropic docs, API keys"),
+        key("anthropic", "key", r"sk-ant-(?:api|admin)[0-9]{2,3}-[A-Za-z0-9_-]{93}AA\b", None, "Anthropic docs, API keys"),
         key("anthropic", "session", r"sk-ant-(?:oat|ort|sid)[0-9]{2}-[A-Za-z0-9_-]{20}", DASHED, "Anthropic docs, API keys"),
         key("openrouter", "key", r"sk-or-v1-[a-f0-9]{64}", WORD, "OpenRouter docs, authentication"),
         key("openai", "key", r"sk-(?:proj|svcacct|admin|None)-[A-Za-z0-9_-]{20}", DASHED, "OpenAI docs, API keys"),
         key("openai", "old-key", r"sk-[A-Za-z0-9]{20}T3BlbkFJ[A-Za-z0-9]{20}", WORD, "OpenAI docs, API keys"),
         key("openai", "bare-key", r"sk-[A-Za-z0-9]{40}", WORD, "OpenAI docs, API keys"),
         key("deepseek", "key", r"sk-[a-f0-9]{32}\b", None, "DeepSeek API docs"),
-        checked(NO_SEQUENCE, key("google", "api-key", r"AIza[A-Za-z0-9_-]{35}\b", None, google)),
+        checked(NO_SEQUENCE, key("google", "api-key", r"AIza[A-Za-z0-9_-]{35}\b{end-half}", None, google)),
         key("google", "oauth", r"ya29\.[A-Za-z0-9_-]{20}|1//0[A-Za-z0-9_-]{30}|GOCSPX-[A-Za-z0-9_-]{28}|AQ\.Ab8R[A-Za-z0-9_-]{32}", DASHED, google),
         Rule { check: AD_SECRET, ..long("azure", "ad-secret", r"[A-Za-z0-9_~.]{3}[0-9]Q~[A-Za-z0-9_~.-]{31,34}(?:[^A-Za-z0-9_~.,-]|\z)", azure) },
         key("azure", "storage-key", r"(?:Account|SharedAccess)Key=[A-Za-z0-9+/]{43}", BASE64, azure),
@@ -101,15 +101,15 @@ pub(super) fn spelled() -> Vec<Rule> {
         checked(ANY, key("age", "key", r"AGE-SECRET-KEY-1[0-9A-Z]{58}\b", None, "age specification, X25519 identities")),
         Rule::spelled("uri-token", "credential.uri", r"://[A-Za-z0-9_.~-]{16,100}@", URI_TOKEN, "RFC 3986, section 3.2.1"),
         Rule::spelled("uri-password", "credential.uri", USER_PASSWORD, USERINFO, "RFC 3986, section 3.2.1"),
-        Rule::spelled("password-hash", "credential.password-hash", r"\$(?:krb5(?:asrep|tgs|pa)\$[0-9]{1,2}\$[!-~]{20}|2[abxy]\$[0-9]{2}\$[A-Za-z0-9./]{53}|(?:argon2(?:id|i|d)|scrypt|[156y]|7)\$[A-Za-z0-9=,.$+/-]{20})", ANY, "crypt(5), PHC string format").goes_on(tail(r"[A-Za-z0-9=,.$+/:*@-]*")),
+        Rule::spelled("password-hash", "credential.password-hash", r"\$(?:krb5(?:asrep|tgs|pa)\$[0-9]{1,2}\$[!-~]{20}|2[abxy]\$[0-9]{2}\$[A-Za-z0-9./]{53}|(?:argon2(?:id|i|d)|scrypt|[15-9y])\$[A-Za-z0-9=,.$+/-]{20})", ANY, "crypt(5), PHC string format").goes_on(tail(r"[A-Za-z0-9=,.$+/:*@-]*")),
         checked(TELEGRAM, key("telegram", "token", r"[0-9]{6,12}:A[A-Za-z0-9_-]{34}(?:[^A-Za-z0-9_-]|\z)", None, "Telegram Bot API, authorizing your bot")),
         checked(WITH_ALL_KINDS, key("hashicorp", "old-vault-token", r"s\.[A-Za-z0-9]{24}\b", None, "Vault docs, tokens")),
         key("hashicorp", "vault-token", r"hv[sbr]\.[A-Za-z0-9_-]{24}", DASHED, "Vault docs, tokens"),
         long("hashicorp", "terraform-token", r"[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_-]{60}", "Terraform docs, API tokens").goes_on(DASHED),
-        Rule::spelled("authorization-basic", "credential.http", r"(?i:basic) [A-Za-z0-9+/_-]{12,64}(?:[^A-Za-z0-9+/_-]|\z)", crate::check::BASIC, "RFC 7617").goes_on(None),
+        Rule::spelled("authorization-basic", "credential.http", r"(?i:basic) (?:[A-Za-z0-9+/_-]{12,159}(?:[^A-Za-z0-9+/_-]|\z)|[A-Za-z0-9+/_-]{160})", crate::check::BASIC, "RFC 7617").goes_on(BASE64),
         Rule::spelled("prefixed-hex", "credential.generic", r"\b(?:key|token|secret|apikey|api_key)_[a-f0-9]{24,64}\b", VARIED, "no published form: a name that says secret, and hexadecimal digits"),
         Rule::spelled("sidekiq-key", "credential.sidekiq", r"\b[a-f0-9]{8}:[a-f0-9]{8}\b", VARIED, "Sidekiq wiki, commercial installation").near(&["contribsys", "sidekiq"]),
-        Rule::spelled("curl-user", "credential.http", r#"(?:-u|--user)[ =]{0,2}["']?[^\s"':$]{1,64}:[^\s"'$]{3,64}(?:[\s"']|\z)"#, crate::check::CURL_USER, "curl manual, --user"),
+        Rule::spelled("curl-user", "credential.http", r#"(?:-u|--user)[ =]{0,2}["']?[^\s"':$]{1,64}["']?:["']?[^\s"'$]{0,64}["']?(?:[\s"']|\z)"#, crate::check::CURL_USER, "curl manual, --user"),
     ]
 }
 
@@ -124,7 +124,7 @@ const UUID: &str =
 const LONG_VALUE: &str =
     r"[A-Za-z][A-Za-z0-9_~+/.|-]{27,62}(?:[^A-Za-z0-9_~+/.|-]|\z)|[A-Za-z][A-Za-z0-9_~+/.|-]{63}";
 /// And how it goes on.
-const VALUE_TAIL: Option<Tail> = tail("(?:[A-Za-z0-9_~+/.=|-]*[A-Za-z0-9_~+/=|-])?");
+pub(super) const VALUE_TAIL: Option<Tail> = tail("(?:[A-Za-z0-9_~+/.=|-]*[A-Za-z0-9_~+/=|-])?");
 /// How a password goes on.
 const PASSWORD_TAIL: Option<Tail> = tail(r#"[!-~&&[^"'`<>,;(){}\[\]\\]]*"#);
 /// What a password is made of.
@@ -211,6 +211,7 @@ pub(super) fn announced() -> Vec<Rule> {
             NAMED_ALNUM,
             "PayPal docs, REST credentials",
         ),
+        super::more::behind_a_name(),
         behind(
             Context::Near,
             "named-secret",

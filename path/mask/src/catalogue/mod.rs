@@ -2,9 +2,11 @@
 //! A rule with a tail settles as soon as its head has matched, so no head may begin like another's.
 
 mod credentials;
+mod more;
 mod nations;
 mod people;
 mod services;
+mod written;
 
 use crate::rule::{Rule, Tail};
 
@@ -30,6 +32,8 @@ const fn tail(pattern: &'static str) -> Option<Tail> {
 pub(crate) fn standard() -> Vec<Rule> {
     let mut rules = credentials::spelled();
     rules.extend(services::spelled());
+    rules.extend(more::spelled());
+    rules.extend(written::rules());
     rules.extend(credentials::announced());
     rules.extend(people::rules());
     rules.extend(nations::rules());

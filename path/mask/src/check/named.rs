@@ -22,12 +22,73 @@ pub(crate) const NAMED_SECRET: Check = Check::new("looks drawn by chance", |left
         let name = name();
         (name.direct || left.ends_with(b"-")) && !name.client
     } else if random(value) {
-        value.len() >= 20 || !name().plain
+        (value.len() >= 20 || !name().plain)
+            && !(says_it_is_none(value) || names_a_hash(left) || on_another_line(left))
     } else {
-        long_number(value) && name().direct
+        long_number(value) && name().direct && !names_a_hash(left)
     };
     good.then(|| trimmed(value))
 });
+
+/// Names of what is a hash or an id, however secret the words before them sound.
+const NO_SECRETS: [&[u8]; 17] = [
+    b"id",
+    b"kid",
+    b"uid",
+    b"index",
+    b"sha1",
+    b"sha256",
+    b"sha512",
+    b"md5",
+    b"digest",
+    b"commit",
+    b"revision",
+    b"etag",
+    b"fingerprint",
+    b"thumbprint",
+    b"checksum",
+    b"integrity",
+    b"ami",
+];
+
+/// Whether the last word before a value names it as one of these, and nothing in that name says secret.
+fn names_a_hash(left: &[u8]) -> bool {
+    let end = left.iter().rposition(u8::is_ascii_alphanumeric).map_or(0, |at| at + 1);
+    let all = left.get(..end).unwrap_or(&[]);
+    let start =
+        all.iter().rposition(|b| !(b.is_ascii_alphanumeric() || b"_-".contains(b))).map_or(0, |at| at + 1);
+    let name = all.get(start..).unwrap_or(&[]);
+    let says = |word: &[u8]| name.windows(word.len()).any(|w| w.eq_ignore_ascii_case(word));
+    let word = name.rsplit(|b| !b.is_ascii_alphanumeric()).next().unwrap_or(&[]);
+    // A client's id belongs to its secret.
+    let secret = [&b"secret"[..], b"token", b"key", b"pass", b"client"];
+    NO_SECRETS.iter().any(|no| word.eq_ignore_ascii_case(no)) && !secret.iter().any(|w| says(w))
+}
+
+/// Whether it is a hash or an id by its own prefix: `sha512-…` as in lock files, `ami-…` as clouds name things.
+fn says_it_is_none(value: &[u8]) -> bool {
+    let mut parts = value.splitn(2, |b| b"-:".contains(b));
+    let (Some(prefix), Some(rest)) = (parts.next(), parts.next()) else { return false };
+    let hash = [&b"sha1"[..], b"sha256", b"sha384", b"sha512", b"md5"].contains(&prefix);
+    let id = (1..=8).contains(&prefix.len())
+        && prefix.iter().all(u8::is_ascii_lowercase)
+        && matches!(rest.len(), 8 | 17)
+        && rest.iter().all(u8::is_ascii_hexdigit);
+    hash || id
+}
+
+/// Whether what says secret stands on an earlier line, which ends by itself.
+fn on_another_line(left: &[u8]) -> bool {
+    let Some(at) = left.iter().rposition(|b| *b == b'\n') else { return false };
+    let (before, line) = (left.get(..at).unwrap_or(&[]), left.get(at..).unwrap_or(&[]));
+    if !line.iter().any(u8::is_ascii_alphanumeric) {
+        // A heading, and the value alone below it.
+        return false;
+    }
+    let goes_on =
+        before.iter().rev().find(|b| !b.is_ascii_whitespace()).is_none_or(|b| b"=:>|\\\"'`,({[".contains(b));
+    !goes_on && !context::naming(line).found
+}
 
 /// A body that looks drawn by chance behind a prefix of letters, as many services give their keys: in both
 /// cases and with digits, or at least not a hash, which has other prefixes.
@@ -81,9 +142,12 @@ pub(crate) const NAMED_UUID: Check = Check::new("a UUID", |_, text| {
 });
 
 /// A password: no template, no name in a program, not the word password.
-pub(crate) const NAMED_PASSWORD: Check = Check::new("no template and no name", |_, text| {
+pub(crate) const NAMED_PASSWORD: Check = Check::new("no template and no name", |left, text| {
     let value = password_of(text);
-    password(value).then_some(0..value.len())
+    // What stands for a masked value is no value.
+    let class = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-".contains(b);
+    let placeholder = left.ends_with(b"[") && value.contains(&b'.') && value.iter().all(class);
+    (!placeholder && password(value)).then_some(0..value.len())
 });
 
 /// A bot's token.
@@ -124,26 +188,41 @@ pub(crate) const SIGNED: Check = Check::new("letters, digits and signs", |_, tex
     (signs >= 1 && count(value, u8::is_ascii_digit) >= 1 && super::varied(value)).then_some(0..32)
 });
 
-/// In a `curl` command, what `--user` is followed by.
+/// In a `curl` command, what `--user` is followed by: a user, a colon and a password, each perhaps in quotes. Of
+/// a user without a password, as keys are sent, only what looks drawn by chance.
 pub(crate) const CURL_USER: Check = Check::new("in a curl command; no template", |left, text| {
     let start = text.iter().position(|b| b" =".contains(b)).map_or(2, |at| at + 1);
     let start = start + text.iter().skip(start).take_while(|b| b" =\"'".contains(b)).count();
     let rest = text.get(start..)?;
-    let end = rest.iter().position(|b| b"\"' \t\r\n".contains(b)).unwrap_or(rest.len());
-    let password = rest.get(..end)?.splitn(2, |b| *b == b':').nth(1)?;
-    let user = rest.splitn(2, |b| *b == b':').next()?;
+    let end = rest.iter().position(|b| b" \t\r\n".contains(b)).unwrap_or(rest.len());
+    let end = rest.get(..end)?.iter().rposition(|b| !b"\"'".contains(b))? + 1;
+    let mut parts = rest.get(..end)?.splitn(2, |b| *b == b':');
+    let bare =
+        |part: &'_ [u8]| -> Vec<u8> { part.iter().copied().filter(|b| !b"\"'{}".contains(b)).collect() };
+    let (user, password) = (bare(parts.next()?), bare(parts.next()?));
     let manual = [&b"user"[..], b"username", b"pass", b"password", b"token", b"test"];
-    let sure = left.windows(4).any(|w| w == b"curl")
-        && end > 0
-        && no_template(user)
-        && no_template(password)
-        && !manual.contains(&password)
-        && distinct(password) >= 3;
-    sure.then_some(start..start + end)
+    let command = left.windows(4).any(|w| w == b"curl");
+    let mixed = |value: &[u8]| {
+        value.len() >= 10
+            && distinct(value) >= 8
+            && count(value, u8::is_ascii_uppercase) >= 2
+            && count(value, u8::is_ascii_lowercase) >= 2
+    };
+    let good = match password.as_slice() {
+        [] => command && mixed(&user) && count(&user, u8::is_ascii_digit) >= 1,
+        secret => {
+            // Far from the command's name, what looks drawn by chance.
+            (command || random(secret) || mixed(secret))
+                && no_template(secret)
+                && !manual.contains(&secret)
+                && distinct(secret) >= 3
+        }
+    };
+    (good && no_template(&user)).then_some(start..start + end)
 });
 
 /// `text` without the byte behind the value.
-fn value_of(text: &[u8]) -> &[u8] {
+pub(super) fn value_of(text: &[u8]) -> &[u8] {
     match text.split_last() {
         Some((last, value)) if !(last.is_ascii_alphanumeric() || b"_~+/.|-".contains(last)) => value,
         _ => text,
@@ -158,7 +237,7 @@ fn password_of(text: &[u8]) -> &[u8] {
 }
 
 /// The place of the value without the dot or dash that ends it.
-fn trimmed(value: &[u8]) -> Range<usize> {
+pub(super) fn trimmed(value: &[u8]) -> Range<usize> {
     let end = value.iter().rposition(|b| b.is_ascii_alphanumeric() || *b == b'_').map_or(0, |at| at + 1);
     let start = value.iter().position(|b| b.is_ascii_alphanumeric()).unwrap_or(0);
     start..end
@@ -210,7 +289,7 @@ pub(super) fn random(value: &[u8]) -> bool {
         // What base64 and base36 are written in.
         return false;
     }
-    if long_part(value) {
+    if long_part(value) || grouped(value) || signed(value) {
         return true;
     }
     if value.len() >= 14
@@ -238,6 +317,30 @@ fn consonants(part: &[u8]) -> usize {
     part.split(|b| !b.is_ascii_lowercase() || b"aeiou".contains(b)).map(<[u8]>::len).max().unwrap_or(0)
 }
 
+/// Whether the value is written as licence keys are: three groups at least, of equal length, in one case.
+fn grouped(value: &[u8]) -> bool {
+    let mut groups = value.split(|b| *b == b'-');
+    let Some(first) = groups.next().map(<[u8]>::len) else { return false };
+    let equal = groups.clone().count() >= 2 && groups.all(|group| group.len() == first);
+    let small = count(value, u8::is_ascii_lowercase);
+    (4..=12).contains(&first)
+        && equal
+        && count(value, u8::is_ascii_digit) >= 4
+        && (small == 0 || small == count(value, u8::is_ascii_alphabetic))
+        && distinct(value) >= 10
+}
+
+/// Whether base64's signs of both alphabets stand among letters of both cases and digits, as in no name.
+fn signed(value: &[u8]) -> bool {
+    value.len() >= 16
+        && value.contains(&b'+')
+        && value.iter().any(|b| b"_-".contains(b))
+        && !value.contains(&b'/')
+        && count(value, u8::is_ascii_digit) >= 2
+        && count(value, u8::is_ascii_uppercase) >= 2
+        && count(value, u8::is_ascii_lowercase) >= 2
+}
+
 /// Whether the value has a part longer than words are, with digits among its letters or in one case.
 fn long_part(value: &[u8]) -> bool {
     value.split(|b| !b.is_ascii_alphanumeric()).any(|part| {
@@ -246,7 +349,8 @@ fn long_part(value: &[u8]) -> bool {
         let one_case = digits == 0 && (upper == 0 || upper == letters);
         let mixed = (digits >= 2 || digits >= 1 && part.len() >= 28) && letters >= 2;
         let camel = part.windows(3).filter(|w| matches!(w, [a, b, c] if a.is_ascii_lowercase() && b.is_ascii_uppercase() && c.is_ascii_lowercase())).count();
-        let name = camel >= 2 && camel * 4 <= part.len() && changes(part) <= 2;
+        let spoken = consonants(&part.to_ascii_lowercase()) < 9;
+        let name = camel >= 2 && camel * 4 <= part.len() && changes(part) <= 2 && spoken;
         part.len() >= 20 && !name && distinct(part) >= 12 && (mixed || one_case || consonants(&part.to_ascii_lowercase()) >= 7)
     })
 }
@@ -294,7 +398,7 @@ fn uuid(value: &[u8]) -> bool {
         && distinct(value) >= 6
 }
 
-fn password(value: &[u8]) -> bool {
+pub(super) fn password(value: &[u8]) -> bool {
     let lower = value.to_ascii_lowercase();
     let says = |word: &[u8]| lower.windows(word.len()).any(|w| w == word);
     let digits = count(value, u8::is_ascii_digit);

@@ -60,7 +60,8 @@ fn before(rule: &Rule, seed: u64) -> String {
         Shape::After(Context::Aws, _) => "aws_secret_access_key = \"".to_owned(),
         Shape::After(Context::Password, _) => "db_password=".to_owned(),
         Shape::After(Context::Near, _) => format!("{word} api_key = \""),
-        Shape::After(Context::Long, _) => "see ".to_owned(),
+        Shape::After(Context::Long, _) if word.is_empty() => "see ".to_owned(),
+        Shape::After(Context::Long, _) => format!("{word} = \""),
         _ if rule.name == "uri-password" || rule.name == "uri-token" => "https".to_owned(),
         _ if rule.name == "authorization-basic" => "Authorization: ".to_owned(),
         _ if rule.name == "curl-user" => "curl ".to_owned(),
@@ -78,6 +79,26 @@ pub(crate) fn value(rule: &Rule, seed: u64, good: bool) -> Option<(String, std::
         "bitcoin-bech32" => return fixed(rule, "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4", good),
         // Its left side is no pattern.
         "email" => return fixed(rule, "ada@mail.example.org", good),
+        // Texts in which hardly any match by chance makes sense.
+        "curl-user" => return written("curl -u «ada:pX9vQ2rT7mK4»", "curl -u «ada:password»", good),
+        "jwt-encrypted" => {
+            // `{"alg":"RSA-OAEP-256"}` and `{"typ":"nothing here"}` in base64url.
+            let head = |json: &'static str| format!("«{json}.QR1Owv2ug2WyPBnbQrRARTeEk9kDO2w8»");
+            let good_one = head("eyJhbGciOiJSU0EtT0FFUC0yNTYifQ");
+            return written(&good_one, &head("eyJ0eXAiOiJub3RoaW5nIGhlcmUifQ"), good);
+        }
+        "secure-string" => {
+            let text = |value: &str| format!("ConvertTo-SecureString \"«{value}»\" -Force");
+            return written(&text("blue horse"), &text("{{ it }}"), good);
+        }
+        "sql-password" => {
+            let text = |value: &str| format!("CREATE USER a IDENTIFIED BY '«{value}»'");
+            return written(&text("blue horse"), &text("{{ it }}"), good);
+        }
+        "config-password" => {
+            let text = |value: &str| format!("<add key=\"ClearTextPassword\" value=\"«{value}»\" />");
+            return written(&text("blue horse"), &text("{{ it }}"), good);
+        }
         _ => {}
     }
     let hir = regex_syntax::ParserBuilder::new()
@@ -110,6 +131,14 @@ pub(crate) fn value(rule: &Rule, seed: u64, good: bool) -> Option<(String, std::
         return Some((format!("{left}{text}"), left.len() + range.start..left.len() + range.end));
     }
     None
+}
+
+/// A text with its value between « and ».
+fn written(good: &str, bad: &str, wanted: bool) -> Option<(String, std::ops::Range<usize>)> {
+    let marked = if wanted { good } else { bad };
+    let (left, rest) = marked.split_once('«')?;
+    let (value, right) = rest.split_once('»')?;
+    Some((format!("{left}{value}{right}"), left.len()..left.len() + value.len()))
 }
 
 fn fixed(rule: &Rule, value: &str, good: bool) -> Option<(String, std::ops::Range<usize>)> {

@@ -1,6 +1,7 @@
 //! The scanner and the masker against an oracle that knows neither.
 
 mod made;
+mod marks;
 mod oracle;
 mod pieces;
 mod samples;

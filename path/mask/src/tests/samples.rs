@@ -25,6 +25,49 @@ fn every_rule_finds_values_of_its_form() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
+/// Texts that are nearly one with a value of a rule.
+fn nearly(text: &str, value: &std::ops::Range<usize>) -> Vec<String> {
+    let (before, rest) = text.split_at(value.start);
+    let (value, after) = rest.split_at(value.len());
+    let other = |byte: u8| {
+        if byte == b'7' || byte == b'q' {
+            'Z'
+        } else if byte.is_ascii_digit() {
+            '7'
+        } else {
+            'q'
+        }
+    };
+    let changed = |at: usize| {
+        let mut bytes = value.as_bytes().to_vec();
+        bytes[at] = u8::try_from(other(bytes[at])).unwrap();
+        format!("{before}{}{after}", String::from_utf8_lossy(&bytes))
+    };
+    let shorter: String = value.chars().take(value.chars().count() - 1).collect();
+    let mut all = vec![changed(value.len() - 1), changed(0), format!("{before}{shorter}{after}")];
+    all.push(format!("see {value}{after}"));
+    all.push(format!("{before}{}{after}", "x".repeat(value.len())));
+    all.push(format!("{before}{}{after}", value.replace(|c: char| c.is_ascii_punctuation(), "")));
+    all
+}
+
+#[test]
+fn every_rule_has_near_misses_that_it_leaves() {
+    let (rules, mut faults) = (rules(), Vec::new());
+    for rule in catalogue::standard() {
+        let Some((text, range)) = value(&rule, 1, true) else { continue };
+        let mut misses = nearly(&text, &range);
+        misses.extend(value(&rule, 1, false).map(|(text, _)| text));
+        let left =
+            misses.iter().filter(|text| rules.find(text.as_bytes()).iter().all(|f| *f.rule != *rule.name));
+        // What was changed may be of its form still; not each time.
+        if left.count() < 2 {
+            faults.push(format!("{}: finds something in nearly all of {misses:?}", rule.name));
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
 #[test]
 fn what_fails_a_check_is_not_found_by_its_rule() {
     let rules = rules();

@@ -13,9 +13,9 @@ use crate::lane::{Bench, Judge, LaneText};
 
 /// A view of a text: its bytes, and where each lies in the text.
 #[derive(Default)]
-struct View {
-    bytes: Vec<u8>,
-    places: Vec<Range<usize>>,
+pub(crate) struct View {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) places: Vec<Range<usize>>,
 }
 
 impl View {
@@ -26,7 +26,7 @@ impl View {
 }
 
 /// The text with the escapes in it resolved, and the escapes.
-fn resolved(text: &[u8]) -> (View, Vec<Range<usize>>) {
+pub(crate) fn resolved(text: &[u8]) -> (View, Vec<Range<usize>>) {
     let (mut view, mut units, mut at) = (View::default(), Vec::new(), 0);
     while at < text.len() {
         match escapes::next(&text[at..], true) {
@@ -80,7 +80,7 @@ fn is_text(bytes: &[u8]) -> bool {
 }
 
 /// What the runs of base64 in a text decode to.
-fn in_base64(text: &[u8]) -> Vec<View> {
+pub(crate) fn in_base64(text: &[u8]) -> Vec<View> {
     let (view, _) = resolved(text);
     let mut views = Vec::new();
     let (mut run, mut line, mut breaks): (Vec<Letter>, usize, u8) = (Vec::new(), 0, 0);
@@ -291,7 +291,7 @@ fn json_inside_a_text_stays_json() {
 }
 
 /// Texts with disguised values among other text.
-fn disguised() -> impl Strategy<Value = String> {
+pub(crate) fn disguised() -> impl Strategy<Value = String> {
     let part = (text(), 0..12u8, any::<u8>()).prop_map(|(text, kind, way)| match kind {
         0 | 1 => percent(&text, kind == 0),
         2..=4 => json(&text, usize::from(kind) - 1),
