@@ -19,6 +19,8 @@ use crate::{Admin, recall};
 const LOOK: Duration = Duration::from_millis(50);
 /// How often it is looked for an exchange that fits.
 const LOOK_FOR_ONE: Duration = Duration::from_millis(250);
+/// and how many times: an answer without an end and without a line would look like a fault to whoever waits.
+const LOOKS: usize = 80;
 
 type Lines = mpsc::Sender<Result<Bytes, Refusal>>;
 
@@ -55,14 +57,14 @@ pub(super) async fn next(admin: &Admin, asked: &Asked, sight: &Sight) -> Result<
     Ok(Answer::Lines(waiting))
 }
 
-/// Waits for an exchange that may be followed; none if the reader leaves.
+/// Waits a while for an exchange that may be followed; none if none came, or the reader leaves.
 async fn wait(
     reader: &Reader,
     each: &Each,
     filter: &Filter,
     lines: &Lines,
 ) -> Result<Option<(Screen, ExchangeId, Exchange)>, Refusal> {
-    loop {
+    for _ in 0..LOOKS {
         let page = reader.list(filter).await.map_err(|fault| recall::unreadable(&fault))?;
         for listed in page.exchanges {
             let id = listed.exchange;
@@ -78,6 +80,7 @@ async fn wait(
             () = tokio::time::sleep(LOOK_FOR_ONE) => {}
         }
     }
+    Ok(None)
 }
 
 async fn follow(reader: &Reader, screen: &Screen, (id, exchange): (ExchangeId, Exchange), lines: &Lines) {

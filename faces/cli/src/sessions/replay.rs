@@ -79,18 +79,25 @@ impl Replay {
 
 impl Follow {
     pub(crate) async fn run(self, out: &mut Out) -> Result<ExitCode, Failure> {
-        let source = self.at.open(out).await?;
-        let mut played = match &self.exchange {
-            Some(exchange) => source.follow(exchange).await?,
-            None => source.follow_next(&self.narrow.filter()?).await?,
-        };
         let mut told = self.json || self.exchange.is_some();
-        while let Some((frame, data)) = played.next().await? {
-            if let Some(exchange) = frame.at("exchange").as_str().filter(|_| !told) {
-                Out::stderr().line(out.tone(Tone::Faint, format_args!("following {exchange}")))?;
-                told = true;
+        let mut any = false;
+        // A gateway waits only a while for one that fits; then it is asked again.
+        while !any {
+            let source = self.at.open(out).await?;
+            let mut played = match &self.exchange {
+                Some(exchange) => source.follow(exchange).await?,
+                None => source.follow_next(&self.narrow.filter()?).await?,
+            };
+            while let Some((frame, data)) = played.next().await? {
+                any = true;
+                if let Some(exchange) = frame.at("exchange").as_str().filter(|_| !told) {
+                    let following = out.tone(Tone::Faint, format_args!("following {exchange}"));
+                    Out::stderr().line(following)?;
+                    told = true;
+                }
+                print(out, self.json, &frame, &data)?;
             }
-            print(out, self.json, &frame, &data)?;
+            any |= self.exchange.is_some();
         }
         if !self.json {
             out.line("")?;
