@@ -38,6 +38,8 @@ pub(crate) struct Replay {
 pub(crate) struct Follow {
     #[command(flatten)]
     at: Where,
+    #[command(flatten)]
+    auditor: Auditor,
     /// The exchange: its request id, or enough of its beginning. Without it: the newest that runs and fits, or the
     /// first that comes
     exchange: Option<String>,
@@ -79,7 +81,7 @@ impl Replay {
 
 impl Follow {
     pub(crate) async fn run(self, out: &mut Out) -> Result<ExitCode, Failure> {
-        let source = self.at.open(out).await?;
+        let source = self.at.open_with(out, self.auditor.identities()?).await?;
         let mut played = match &self.exchange {
             Some(exchange) => source.follow(exchange).await?,
             None => source.follow_next(&self.narrow.filter()?).await?,
