@@ -121,6 +121,11 @@ async fn what_was_said_is_read_with_an_identity_alone() {
     python.arg(parts.root.join("examples/verify/unseal.py")).arg(&gateway.ledger).arg(&id);
     let read = python.arg(stand.bob.key()).output().unwrap();
     assert_eq!(read.stdout, answer, "by the format's description alone: {}", said(&read));
+    let exported = gateway.cli(&["sessions", "export", "--format", "jsonl"]);
+    assert!(!said(&exported).contains(ASKED) && !said(&exported).contains(SAID), "{}", said(&exported));
+    let key = stand.ada.key();
+    let exported = gateway.cli(&["sessions", "export", "--format", "har", "--identity", key]);
+    assert!(said(&exported).contains(ASKED) && said(&exported).contains(SAID), "{}", said(&exported));
     let eve = Auditor::new(stand.folder.path(), "eve.key");
     let refused = gateway.cli(&["sessions", "show", &id, "--identity", eve.key()]);
     assert!(!refused.status.success());

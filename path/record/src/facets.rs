@@ -484,16 +484,10 @@ fn session_key(opened: &Opened, numbers: &[i64]) -> Option<Key> {
 
 /// The first half of a digest in hex; what is none is digested.
 fn half_of(digest: &str) -> Id {
-    let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let mut half = Id::default();
-    let pairs = digest.as_bytes().chunks_exact(2);
-    for (to, pair) in half.iter_mut().zip(pairs) {
-        match (pair.first().and_then(digit), pair.last().and_then(digit)) {
-            (Some(high), Some(low)) => *to = (high << 4) | low,
-            _ => return id(&sha256(digest.as_bytes())),
-        }
+    match model::from_hex(digest) {
+        Some(bytes) if bytes.len() >= Id::default().len() => id(&bytes),
+        _ => id(&sha256(digest.as_bytes())),
     }
-    if digest.len() < 32 { id(&sha256(digest.as_bytes())) } else { half }
 }
 
 /// The first sixteen bytes; an id that is none of ours is filled up.

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
+use super::identity::Auditor;
 use super::narrow::Narrow;
 use super::{Where, har, ocsf};
 use crate::failure::Failure;
@@ -17,6 +18,8 @@ use crate::out::Out;
 pub(crate) struct Export {
     #[command(flatten)]
     at: Where,
+    #[command(flatten)]
+    auditor: Auditor,
     #[command(flatten)]
     narrow: Narrow,
     /// How they are written
@@ -43,7 +46,8 @@ enum Format {
 
 impl Export {
     pub(crate) async fn run(self, out: &mut Out) -> Result<ExitCode, Failure> {
-        let source = self.at.open(out).await?;
+        let identities = self.auditor.identities()?;
+        let source = self.at.open_with(out, identities).await?;
         let mut exported = source.export(self.narrow.filter()?).await?;
         let mut file = self.out.as_ref().map(create).transpose()?;
         let mut write = |text: &str| match &mut file {

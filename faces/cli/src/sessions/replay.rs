@@ -38,6 +38,8 @@ pub(crate) struct Replay {
 pub(crate) struct Follow {
     #[command(flatten)]
     at: Where,
+    #[command(flatten)]
+    auditor: Auditor,
     /// The exchange: its request id, or enough of its beginning. Without it: the newest that runs and fits, or the
     /// first that comes
     exchange: Option<String>,
@@ -80,10 +82,10 @@ impl Replay {
 impl Follow {
     pub(crate) async fn run(self, out: &mut Out) -> Result<ExitCode, Failure> {
         let mut told = self.json || self.exchange.is_some();
-        let mut any = false;
+        let (mut any, mut identities) = (false, self.auditor.identities()?);
         // A gateway waits only a while for one that fits; then it is asked again.
         while !any {
-            let source = self.at.open(out).await?;
+            let source = self.at.open_with(out, identities.take()).await?;
             let mut played = match &self.exchange {
                 Some(exchange) => source.follow(exchange).await?,
                 None => source.follow_next(&self.narrow.filter()?).await?,

@@ -340,7 +340,7 @@ fn opened(frames: Frames, exchange: &Exchange, identities: Option<&Identities>) 
 /// The same, where nothing could be shown otherwise.
 fn readable(frames: Frames, exchange: &Exchange, identities: Option<&Identities>) -> Result<Frames, Failure> {
     if exchange.is_encrypted() && identities.is_none() {
-        let problem = "what was said in this exchange is sealed: read it with the identity of one of its \\
+        let problem = "what was said in this exchange is sealed: read it with the identity of one of its \
                        recipients, --identity FILE";
         return Err(Failure::Said(problem.to_owned()));
     }
