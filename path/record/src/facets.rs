@@ -484,10 +484,8 @@ fn session_key(opened: &Opened, numbers: &[i64]) -> Option<Key> {
 
 /// The first half of a digest in hex; what is none is digested.
 fn half_of(digest: &str) -> Id {
-    match model::from_hex(digest) {
-        Some(bytes) if bytes.len() >= Id::default().len() => id(&bytes),
-        _ => id(&sha256(digest.as_bytes())),
-    }
+    let half = digest.get(..32).and_then(model::from_hex);
+    half.unwrap_or_else(|| id(&sha256(digest.as_bytes())))
 }
 
 /// The first sixteen bytes; an id that is none of ours is filled up.
