@@ -26,7 +26,7 @@ cargo xtask COMMAND
   tidy                       the house law that neither types nor clippy can say
   fuzz [TARGET] [--seconds N]  fuzz one parser, or each in turn (default 60 s each)
   soak CRATE [--cases N]     its property tests with many more cases (default 100000)
-  bench [--json] [--seconds N] [--targets LIST]
+  bench [--dist] [--json] [--seconds N] [--targets LIST]
                              Portcullis beside nginx beside nothing, in one run
   bench mask [FILE]          the masking step alone: speed and hold-back in each view
 
