@@ -43,7 +43,20 @@ pub(crate) struct Ahead {
 #[derive(Clone, Copy)]
 pub(crate) struct Seen {
     pub(crate) at: usize,
-    pub(crate) starts: Starts,
+    /// In bytes, which need no room to be aligned: many lanes keep one.
+    starts: [[u8; 16]; 2],
+}
+
+impl Seen {
+    #[inline]
+    pub(crate) fn new(at: usize, starts: Starts) -> Self {
+        Self { at, starts: starts.0.map(u128::to_ne_bytes) }
+    }
+
+    #[inline]
+    pub(crate) fn starts(self) -> Starts {
+        Starts(self.starts.map(u128::from_ne_bytes))
+    }
 }
 
 impl Starts {
@@ -349,7 +362,7 @@ mod tests {
 
     /// Whether a start behind `prev` still lives after `text`, of values of these patterns.
     fn lives(patterns: &[&str], prev: usize, text: &str) -> bool {
-        let nfas = patterns.iter().map(|p| crate::rules::paths(&[p]).unwrap()).collect::<Vec<_>>();
+        let nfas = patterns.iter().map(|p| crate::automaton::paths(&[p]).unwrap()).collect::<Vec<_>>();
         let ahead = Ahead::build([&nfas[0], nfas.last().unwrap()]);
         let end = text.bytes().fold(ahead.fresh(prev), |starts, byte| ahead.step(starts, byte));
         end.age() == text.len()
@@ -374,7 +387,7 @@ mod tests {
 
     #[test]
     fn starts_are_told_by_their_age() {
-        let ahead = Ahead::build([&crate::rules::paths(&["abcabc"]).unwrap(); 2]);
+        let ahead = Ahead::build([&crate::automaton::paths(&["abcabc"]).unwrap(); 2]);
         let starts = b"abcabc".iter().fold(ahead.fresh(BEGINNING), |starts, byte| ahead.step(starts, *byte));
         assert_eq!((starts.age(), starts.since(5).age(), starts.since(2).age()), (6, 3, 0));
         assert_eq!(ahead.skip(ahead.fresh(32), b"abcabcabcabcabcabc").1, PLACES - 1);

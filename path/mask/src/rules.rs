@@ -8,12 +8,12 @@ use std::sync::{Arc, OnceLock};
 
 use model::{DataClass, DataClassError};
 use regex_automata::Anchored;
-use regex_automata::dfa::{Automaton as _, StartKind, dense};
-use regex_automata::nfa::thompson::{self, NFA};
+use regex_automata::dfa::{Automaton as _, dense};
+use regex_automata::nfa::thompson::NFA;
 use regex_automata::util::primitives::{PatternID, StateID};
-use regex_automata::util::{start, syntax};
 
 use crate::ahead::Ahead;
+use crate::automaton::{automaton, paths, start_of};
 use crate::check::entropy;
 use crate::context::{Context, Hints};
 use crate::mark::{Mark, Marks};
@@ -22,7 +22,7 @@ use crate::rule::{Around, Check, Rule, Shape};
 use crate::runs::Runs;
 
 /// What an automaton may weigh, in bytes.
-const HEAVIEST: usize = 64 << 20;
+pub(crate) const HEAVIEST: usize = 64 << 20;
 
 /// Why rules can't be used. A fault of the build, never of a text.
 #[derive(Debug, thiserror::Error)]
@@ -195,7 +195,7 @@ impl Machine {
         let dfa = &self.dfa;
         let bytes: Vec<_> = dfa.byte_classes().representatives(..).collect();
         let number = |state: StateID| state.as_usize() >> dfa.stride2();
-        let mut reach: Vec<Option<Lists>> = vec![None; dfa.memory_usage() / 4 >> dfa.stride2()];
+        let mut reach: Vec<Option<Lists>> = vec![None; (dfa.memory_usage() / 4) >> dfa.stride2()];
         let mut open: Vec<(StateID, usize, Lists)> = Vec::new();
         for start in self.starts.iter().filter(|start| !dfa.is_dead_state(**start)) {
             open.push((*start, 0, 0));
@@ -264,39 +264,6 @@ impl Matches {
 
 /// Looks behind a possible start: the byte before it, or the beginning of the text.
 pub(crate) const BEGINNING: usize = 256;
-
-/// The patterns as an automaton that is not worked out yet.
-pub(crate) fn paths(patterns: &[&str]) -> Result<NFA, MaskError> {
-    thompson::Compiler::new()
-        .syntax(syntax::Config::new().unicode(false).utf8(false))
-        .configure(thompson::Config::new().utf8(false).which_captures(thompson::WhichCaptures::None))
-        .build_many(patterns)
-        .map_err(|e| MaskError::Automaton(e.to_string()))
-}
-
-fn automaton(paths: &NFA, per_pattern: bool) -> Result<dense::DFA<Vec<u32>>, MaskError> {
-    dense::Builder::new()
-        .configure(
-            dense::Config::new()
-                .match_kind(regex_automata::MatchKind::All)
-                .start_kind(StartKind::Anchored)
-                .starts_for_each_pattern(per_pattern)
-                .accelerate(false)
-                .dfa_size_limit(Some(HEAVIEST))
-                .determinize_size_limit(Some(4 * HEAVIEST)),
-        )
-        .build_from_nfa(paths)
-        .map_err(|e| MaskError::Automaton(e.to_string()))
-}
-
-pub(crate) fn start_of(
-    dfa: &dense::DFA<Vec<u32>>,
-    anchored: Anchored,
-    prev: usize,
-) -> Result<StateID, MaskError> {
-    let config = start::Config::new().anchored(anchored).look_behind(u8::try_from(prev).ok());
-    dfa.start_state(&config).map_err(|e| MaskError::Automaton(e.to_string()))
-}
 
 impl Rules {
     /// The rules that ship with Portcullis. Built on first use, then shared.

@@ -12,9 +12,10 @@ use regex_automata::dfa::{Automaton as _, dense};
 use regex_automata::util::primitives::StateID;
 use regex_automata::{Anchored, PatternID};
 
+use crate::automaton::start_of;
 use crate::context::{Contexts, LEFT};
 use crate::near::{Lists, Words};
-use crate::rules::{BEGINNING, Machine, Matches, Rules, start_of};
+use crate::rules::{BEGINNING, Machine, Matches, Rules};
 use crate::seek::{LookAhead, may_stand_behind};
 
 /// Takes what the scanner decides. Places count from the beginning of the text and never go back.

@@ -69,7 +69,7 @@ impl LookAhead {
             signs: from(self.signs),
             runs: from(self.runs),
             announced: announced.map(|(place, contexts)| (from(place), contexts)),
-            seen: self.seen.map(|seen| (from(seen.at), seen.starts)),
+            seen: self.seen.map(|seen| (from(seen.at), seen.starts())),
         }
     }
 }
@@ -83,9 +83,9 @@ impl Scanner {
         let open = contexts.is_none();
         let stop = sign.at.min(run);
         let table = &rules.ahead;
-        let Seen { mut at, mut starts } = match self.ahead.seen.filter(|seen| seen.at >= self.at) {
-            Some(Seen { at, starts }) => Seen { at, starts: starts.since(at - self.at) },
-            None => Seen { at: self.at, starts: table.fresh(self.prev(self.at)) },
+        let (mut at, mut starts) = match self.ahead.seen.filter(|seen| seen.at >= self.at) {
+            Some(seen) => (seen.at, seen.starts().since(seen.at - self.at)),
+            None => (self.at, table.fresh(self.prev(self.at))),
         };
         loop {
             if at < stop {
@@ -99,15 +99,15 @@ impl Scanner {
             }
             let age = starts.age();
             let first = at - age;
-            self.ahead.seen = Some(Seen { at, starts });
+            self.ahead.seen = Some(Seen::new(at, starts));
             if first >= stop {
                 break;
             }
             self.at = first;
-            if !starts.alarms() && !last {
-                return false;
-            }
             if self.may_match(rules, first, starts.oldest()) {
+                if !starts.alarms() && !last {
+                    return false;
+                }
                 self.begin(rules, Contexts::default(), None);
                 return true;
             }
