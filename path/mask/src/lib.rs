@@ -9,6 +9,7 @@
 //! exactly what would be masked if its class had no rules.
 
 mod ahead;
+mod automaton;
 mod base64;
 mod catalogue;
 mod check;

@@ -8,12 +8,12 @@ use std::sync::{Arc, OnceLock};
 
 use model::{DataClass, DataClassError};
 use regex_automata::Anchored;
-use regex_automata::dfa::{Automaton as _, StartKind, dense};
-use regex_automata::nfa::thompson;
+use regex_automata::dfa::{Automaton as _, dense};
+use regex_automata::nfa::thompson::NFA;
 use regex_automata::util::primitives::{PatternID, StateID};
-use regex_automata::util::{start, syntax};
 
 use crate::ahead::Ahead;
+use crate::automaton::{automaton, paths, start_of};
 use crate::check::entropy;
 use crate::context::{Context, Hints};
 use crate::mark::{Mark, Marks};
@@ -22,7 +22,7 @@ use crate::rule::{Around, Check, Rule, Shape};
 use crate::runs::Runs;
 
 /// What an automaton may weigh, in bytes.
-const HEAVIEST: usize = 64 << 20;
+pub(crate) const HEAVIEST: usize = 64 << 20;
 
 /// Why rules can't be used. A fault of the build, never of a text.
 #[derive(Debug, thiserror::Error)]
@@ -155,6 +155,8 @@ pub(crate) struct Machine {
     /// What matches in each state, from the first that matches on.
     matches: Vec<Matches>,
     first_match: usize,
+    /// The lists of all that may still match, by state: what needs words that are not there is left off.
+    reach: Vec<Lists>,
 }
 
 /// What matches in one state of a [`Machine`].
@@ -169,8 +171,8 @@ pub(crate) struct Matches {
 }
 
 impl Machine {
-    fn build(patterns: &[(usize, &str)], list: &[Ready]) -> Result<Self, MaskError> {
-        let dfa = automaton(&patterns.iter().map(|(_, p)| *p).collect::<Vec<_>>(), false)?;
+    fn build(patterns: &[(usize, &str)], paths: &NFA, list: &[Ready]) -> Result<Self, MaskError> {
+        let dfa = automaton(paths, false)?;
         let rules: Vec<usize> = patterns.iter().map(|(rule, _)| *rule).collect();
         let starts =
             (0..=256).map(|prev| start_of(&dfa, Anchored::Yes, prev)).collect::<Result<Vec<_>, _>>()?;
@@ -179,7 +181,56 @@ impl Machine {
         let matching: Vec<StateID> = states.filter(|state| dfa.is_match_state(*state)).collect();
         let first_match = matching.first().map_or(0, |state| state.as_usize() / dfa.stride());
         let matches = matching.iter().map(|state| Matches::of(&dfa, *state, &rules, list)).collect();
-        Ok(Self { dfa, rules, starts, matches, first_match })
+        let mut machine = Self { dfa, rules, starts, matches, first_match, reach: Vec::new() };
+        machine.reach();
+        Ok(machine)
+    }
+
+    /// Works out what may still match in every state. Patterns have a longest match, so no state leads back
+    /// to itself.
+    fn reach(&mut self) {
+        if self.matches.iter().all(|matches| matches.lists == 0) {
+            return;
+        }
+        let dfa = &self.dfa;
+        let bytes: Vec<_> = dfa.byte_classes().representatives(..).collect();
+        let number = |state: StateID| state.as_usize() >> dfa.stride2();
+        let mut reach: Vec<Option<Lists>> = vec![None; (dfa.memory_usage() / 4) >> dfa.stride2()];
+        let mut open: Vec<(StateID, usize, Lists)> = Vec::new();
+        for start in self.starts.iter().filter(|start| !dfa.is_dead_state(**start)) {
+            open.push((*start, 0, 0));
+            while let Some((state, next, lists)) = open.last_mut() {
+                let Some(byte) = bytes.get(*next) else {
+                    let own = self.matches(*state).map_or(0, |matches| matches.lists);
+                    let (state, lists) = (*state, *lists | own);
+                    if let Some(slot) = reach.get_mut(number(state)) {
+                        *slot = Some(lists);
+                    }
+                    open.pop();
+                    if let Some((.., above)) = open.last_mut() {
+                        *above |= lists;
+                    }
+                    continue;
+                };
+                *next += 1;
+                let to = match byte.as_u8() {
+                    Some(byte) => dfa.next_state(*state, byte),
+                    None => dfa.next_eoi_state(*state),
+                };
+                match reach.get(number(to)).copied().flatten() {
+                    Some(known) => *lists |= known,
+                    None if dfa.is_dead_state(to) => {}
+                    None => open.push((to, 0, 0)),
+                }
+            }
+        }
+        self.reach = reach.into_iter().map(|lists| lists.unwrap_or(0)).collect();
+    }
+
+    /// The lists of all that may still match in `state`; all of them where no rule needs words.
+    #[inline]
+    pub(crate) fn reaches(&self, state: StateID) -> Lists {
+        self.reach.get(state.as_usize() >> self.dfa.stride2()).copied().unwrap_or(Lists::MAX)
     }
 
     /// What matches in `state`.
@@ -214,32 +265,6 @@ impl Matches {
 /// Looks behind a possible start: the byte before it, or the beginning of the text.
 pub(crate) const BEGINNING: usize = 256;
 
-fn automaton(patterns: &[&str], per_pattern: bool) -> Result<dense::DFA<Vec<u32>>, MaskError> {
-    dense::Builder::new()
-        .configure(
-            dense::Config::new()
-                .match_kind(regex_automata::MatchKind::All)
-                .start_kind(StartKind::Anchored)
-                .starts_for_each_pattern(per_pattern)
-                .accelerate(false)
-                .dfa_size_limit(Some(HEAVIEST))
-                .determinize_size_limit(Some(4 * HEAVIEST)),
-        )
-        .syntax(syntax::Config::new().unicode(false).utf8(false))
-        .thompson(thompson::Config::new().utf8(false))
-        .build_many(patterns)
-        .map_err(|e| MaskError::Automaton(e.to_string()))
-}
-
-pub(crate) fn start_of(
-    dfa: &dense::DFA<Vec<u32>>,
-    anchored: Anchored,
-    prev: usize,
-) -> Result<StateID, MaskError> {
-    let config = start::Config::new().anchored(anchored).look_behind(u8::try_from(prev).ok());
-    dfa.start_state(&config).map_err(|e| MaskError::Automaton(e.to_string()))
-}
-
 impl Rules {
     /// The rules that ship with Portcullis. Built on first use, then shared.
     ///
@@ -261,11 +286,19 @@ impl Rules {
                 .take(index, rule)
                 .map_err(|fault| MaskError::Rule { rule: rule.name.clone().into_owned(), fault })?;
         }
-        let spelled = Machine::build(&parts.spelled, &parts.list)?;
-        let worded = Machine::build(&parts.worded, &parts.list)?;
-        let announced = Machine::build(&parts.announced, &parts.list)?;
-        let following = automaton(&parts.following, true)?;
-        let ahead = Ahead::build([&spelled, &worded])?;
+        let read = |patterns: &[(usize, &str)]| paths(&patterns.iter().map(|(_, p)| *p).collect::<Vec<_>>());
+        let (spelled, worded) = (read(&parts.spelled)?, read(&parts.worded)?);
+        let ahead = Ahead::build([&spelled, &worded]);
+        let list = &parts.list;
+        let (spelled, worded) = std::thread::scope(|scope| {
+            let spelled = scope.spawn(|| Machine::build(&parts.spelled, &spelled, list));
+            let worded = Machine::build(&parts.worded, &worded, list);
+            let fault = |_| MaskError::Automaton("its thread failed".to_owned());
+            (spelled.join().map_err(fault).flatten(), worded)
+        });
+        let (spelled, worded) = (spelled?, worded?);
+        let announced = Machine::build(&parts.announced, &read(&parts.announced)?, list)?;
+        let following = automaton(&paths(&parts.following)?, true)?;
         let runs = Runs::new(&announced);
         Ok(Self {
             list: parts.list,
@@ -302,7 +335,7 @@ impl Rules {
     /// What a rule takes by itself: states, bytes, and the most bytes it holds.
     pub(crate) fn weigh(rule: &Rule) -> Result<(usize, usize, usize), MaskError> {
         let pattern = rule.shape.pattern();
-        let dfa = automaton(&[pattern], false).map_err(|e| match e {
+        let dfa = paths(&[pattern]).and_then(|paths| automaton(&paths, false)).map_err(|e| match e {
             MaskError::Automaton(why) => MaskError::Automaton(format!("by itself it does not fit: {why}")),
             other => other,
         })?;

@@ -12,9 +12,10 @@ use regex_automata::dfa::{Automaton as _, dense};
 use regex_automata::util::primitives::StateID;
 use regex_automata::{Anchored, PatternID};
 
+use crate::automaton::start_of;
 use crate::context::{Contexts, LEFT};
 use crate::near::{Lists, Words};
-use crate::rules::{BEGINNING, Machine, Matches, Rules, start_of};
+use crate::rules::{BEGINNING, Machine, Matches, Rules};
 use crate::seek::{LookAhead, may_stand_behind};
 
 /// Takes what the scanner decides. Places count from the beginning of the text and never go back.
@@ -32,7 +33,7 @@ pub(crate) trait Sink {
 }
 
 /// The memory a scanner at rest may keep, in bytes.
-const RESTING: usize = 1024;
+const RESTING: usize = 960;
 
 /// One text's scanner. All places are counted from the beginning of the text.
 #[derive(Clone, Default)]
@@ -200,9 +201,9 @@ impl Scanner {
         self.left(at).last().map_or(BEGINNING, |b| usize::from(*b))
     }
 
-    /// Whether any word of any list stands before `at`.
-    pub(crate) fn has_words(&mut self, rules: &Rules, at: usize) -> bool {
-        self.words.lists(&rules.near, self.base, &self.buf, at) != 0
+    /// The lists that have a word before `at`.
+    pub(crate) fn words_before(&mut self, rules: &Rules, at: usize) -> Lists {
+        self.words.lists(&rules.near, self.base, &self.buf, at)
     }
 
     fn flush<S: Sink>(&mut self, to: usize, sink: &mut S) {
@@ -219,7 +220,6 @@ impl Scanner {
     /// Runs the thread on. False when it waits for more.
     fn advance<S: Sink>(&mut self, rules: &Rules, last: bool, sink: &mut S) -> bool {
         let Some(mut thread) = self.thread.take() else { return true };
-        self.ahead.forget();
         let mut words = std::mem::take(&mut self.words);
         let mut run = Run { rules, last, words: &mut words, sink };
         let ended = loop {
@@ -227,6 +227,7 @@ impl Scanner {
                 Step::Around => match &rules.around {
                     Some(around) => self.through(
                         &rules.following,
+                        |_| true,
                         |_, thread, end, run| self.offer(around.rule, thread, end, run),
                         &mut thread,
                         &mut run,
@@ -235,11 +236,7 @@ impl Scanner {
                 },
                 Step::Spelled => self.machine(&rules.spelled, &mut thread, &mut run),
                 Step::Worded => {
-                    // Words are asked for before digits are read, which many rules know, and behind letters
-                    // only once something matches.
-                    let digits = thread.near.is_none()
-                        && self.slice(thread.start, self.end()).first().is_some_and(u8::is_ascii_digit);
-                    if digits && self.near(&mut thread, &mut run) == 0 {
+                    if self.near(&mut thread, &mut run) == 0 {
                         Ran::Dead
                     } else {
                         self.machine(&rules.worded, &mut thread, &mut run)
@@ -251,10 +248,6 @@ impl Scanner {
             match ran {
                 Ran::Suspended => break false,
                 Ran::Dead => self.next_step(rules, &mut thread),
-                // Without words, nothing that needs them.
-                Ran::Settled if thread.step == Step::Worded && thread.near == Some(0) => {
-                    self.next_step(rules, &mut thread);
-                }
                 Ran::Settled => break true,
             }
         };
@@ -290,7 +283,13 @@ impl Scanner {
                 self.offer_worded(matches, thread, end, run);
             }
         };
-        self.through(&machine.dfa, offers, thread, run)
+        match (thread.step, thread.near) {
+            // What needs other words than those that are there can't match.
+            (Step::Worded, Some(near)) => {
+                self.through(&machine.dfa, |state| machine.reaches(state) & near != 0, offers, thread, run)
+            }
+            _ => self.through(&machine.dfa, |_| true, offers, thread, run),
+        }
     }
 
     /// The lists that have a word before the thread's start.
@@ -322,6 +321,7 @@ impl Scanner {
     fn through<S: Sink>(
         &self,
         dfa: &dense::DFA<Vec<u32>>,
+        open: impl Fn(StateID) -> bool,
         offers: impl Fn(StateID, &mut Thread, usize, &mut Run<'_, S>),
         thread: &mut Thread,
         run: &mut Run<'_, S>,
@@ -331,7 +331,7 @@ impl Scanner {
         let last = run.last;
         let mut matched = |state: StateID, thread: &mut Thread, end: usize| {
             offers(state, thread, end, run);
-            thread.settled(run.rules, end) || thread.step == Step::Worded && thread.near == Some(0)
+            thread.settled(run.rules, end)
         };
         for (pos, byte) in (thread.pos..).zip(self.slice(thread.pos, end)) {
             state = dfa.next_state(state, *byte);
@@ -342,6 +342,9 @@ impl Scanner {
                 if matched(state, thread, pos) {
                     return Ran::Settled;
                 }
+            }
+            if !open(state) {
+                return Ran::Dead;
             }
         }
         if last {
@@ -449,7 +452,6 @@ impl Scanner {
             sink.swallow(self.flushed..tail.until);
         }
         (self.at, self.flushed) = (tail.until, tail.until);
-        self.ahead.forget();
         if open {
             self.tail = Some(tail);
         }

@@ -6,8 +6,9 @@
 
 use regex_automata::dfa::Automaton as _;
 
-use crate::ahead::Seen;
+use crate::ahead::{Seen, Starts};
 use crate::context::{Contexts, LONG, NEAR_SHORTEST};
+use crate::near::Lists;
 use crate::rules::{Machine, ReadyAround, Rules};
 use crate::scan::{Scanner, Step, Thread};
 
@@ -44,7 +45,7 @@ pub(crate) struct Known {
     signs: usize,
     runs: usize,
     announced: Option<(usize, Contexts)>,
-    seen: Option<(usize, u16)>,
+    seen: Option<(usize, Starts)>,
 }
 
 /// Where the rule around a sign could begin next. Without a sign, one may still come.
@@ -68,13 +69,8 @@ impl LookAhead {
             signs: from(self.signs),
             runs: from(self.runs),
             announced: announced.map(|(place, contexts)| (from(place), contexts)),
-            seen: self.seen.map(|seen| (from(seen.at), seen.state)),
+            seen: self.seen.map(|seen| (from(seen.at), seen.starts())),
         }
-    }
-
-    /// The scanner has moved by itself.
-    pub(crate) fn forget(&mut self) {
-        self.seen = None;
     }
 }
 
@@ -87,35 +83,35 @@ impl Scanner {
         let open = contexts.is_none();
         let stop = sign.at.min(run);
         let table = &rules.ahead;
-        let Seen { mut at, mut state } = self
-            .ahead
-            .seen
-            .take()
-            .unwrap_or_else(|| Seen { at: self.at, state: table.fresh(self.prev(self.at)) });
+        let (mut at, mut starts) = match self.ahead.seen.filter(|seen| seen.at >= self.at) {
+            Some(seen) => (seen.at, seen.starts().since(seen.at - self.at)),
+            None => (self.at, table.fresh(self.prev(self.at))),
+        };
         loop {
             if at < stop {
-                let (to, read) = table.skip(state, self.slice(at, stop));
-                (at, state) = (at + read, to);
+                let (to, read) = table.skip(starts, self.slice(at, stop));
+                (at, starts) = (at + read, to);
             }
             // Beyond the stop only starts before it matter.
-            while !table.alarms(state) && at - table.age(state) < stop {
+            while !starts.alarms() && at - starts.age() < stop {
                 let Some(byte) = self.slice(at, at + 1).first() else { break };
-                (at, state) = (at + 1, table.step(state, *byte));
+                (at, starts) = (at + 1, table.step(starts, *byte));
             }
-            let first = at - table.age(state);
+            let age = starts.age();
+            let first = at - age;
+            self.ahead.seen = Some(Seen::new(at, starts));
             if first >= stop {
                 break;
             }
             self.at = first;
-            if !table.alarms(state) && !last {
-                self.ahead.seen = Some(Seen { at, state });
-                return false;
-            }
-            if self.may_match(rules, first) {
+            if self.may_match(rules, first, starts.oldest()) {
+                if !starts.alarms() && !last {
+                    return false;
+                }
                 self.begin(rules, Contexts::default(), None);
                 return true;
             }
-            (at, state) = (first + 1, table.fresh(self.prev(first + 1)));
+            starts = age.checked_sub(1).map_or_else(|| table.fresh(self.prev(at)), |age| starts.since(age));
         }
         self.at = stop;
         let waits = stop == self.end() || stop == sign.at && sign.sign.is_none() || stop == run && open;
@@ -128,20 +124,27 @@ impl Scanner {
 
     /// Whether what is spelled out may begin at `at`, by the next few bytes and the words before it: a thread
     /// takes longer to say no.
-    fn may_match(&mut self, rules: &Rules, at: usize) -> bool {
+    fn may_match(&mut self, rules: &Rules, at: usize, [spelled, worded]: [bool; 2]) -> bool {
         let (prev, text) = (self.prev(at), self.slice(at, self.end().min(at + A_FEW)));
-        let lives = |machine: &Machine| {
+        let lives = |machine: &Machine, near: Lists, text: &[u8]| {
             let mut state = machine.start(prev);
             for byte in text {
                 state = machine.dfa.next_state(state, *byte);
+                if machine.reaches(state) & near == 0 {
+                    return false;
+                }
                 if machine.dfa.is_special_state(state) {
                     return !machine.dfa.is_dead_state(state);
                 }
             }
             true
         };
-        let digit = text.first().is_some_and(u8::is_ascii_digit);
-        lives(&rules.spelled) || lives(&rules.worded) && (!digit || self.has_words(rules, at))
+        if spelled && lives(&rules.spelled, Lists::MAX, text) {
+            return true;
+        }
+        let near = if worded { self.words_before(rules, at) } else { 0 };
+        let text = self.slice(at, self.end().min(at + A_FEW));
+        near != 0 && lives(&rules.worded, near, text)
     }
 
     /// Starts a thread where the scanner is; with a sign, first for the rule around it.
