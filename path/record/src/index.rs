@@ -15,7 +15,7 @@ use tokio::sync::{Mutex, oneshot, watch};
 use crate::LedgerError;
 use crate::facets::{self, How, Memory};
 use crate::leaf::Leaf;
-use crate::ledger::spawn;
+use crate::ledger::{spawn, stand_back};
 use crate::segment::{HEADER, Position, Series};
 
 /// Changes whenever the tables do; an index of another version is built anew.
@@ -365,6 +365,7 @@ pub(crate) fn follow(
         .map_err(|error| LedgerError::file("start a thread for", dir, error))?;
     let folder = dir.to_owned();
     spawn("ledger-index", dir, move || {
+        stand_back();
         runtime.block_on(keep_up(&folder, indexing, written));
         drop(runtime);
         drop(ended);
