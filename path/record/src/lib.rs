@@ -54,6 +54,7 @@ mod terms;
 mod tests;
 mod text;
 pub mod tree;
+mod watch;
 mod work;
 mod writer;
 
