@@ -198,7 +198,7 @@ impl Runs {
             self.open.push_back(self.length);
         }
         if self.length == LONG && !self.is_open_at(LONG) {
-            self.inner.push(Inner::new(LONG));
+            self.begin(Inner::new(LONG));
         }
     }
 
@@ -213,10 +213,16 @@ impl Runs {
         if !self.is_open_at(first) && is_text(self.recent.iter().take(letters).copied()) {
             let mut inner = Inner::new(first);
             self.recent.iter().for_each(|worth| inner.push(*worth));
-            self.inner.push(inner);
+            self.begin(inner);
         }
         let next = self.open.front().map_or(self.recent.len(), |next| next - first);
         self.recent.drain(..next.min(self.recent.len()));
+    }
+
+    /// Mostly there is one search only, and each takes some memory.
+    fn begin(&mut self, inner: Inner) {
+        self.inner.reserve_exact(1);
+        self.inner.push(inner);
     }
 
     /// The run ended.

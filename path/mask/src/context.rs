@@ -4,11 +4,6 @@
 //! The words are looked for leftwards from where a value could begin, in bytes that may have left long
 //! ago, so they are never held.
 
-use aho_corasick::AhoCorasick;
-
-use crate::near::search;
-use crate::rules::MaskError;
-
 /// How many bytes before a value may decide about it.
 pub(crate) const LEFT: usize = 80;
 
@@ -19,7 +14,7 @@ const LONGEST_GAP: usize = 24;
 const LONGEST_PHRASE: usize = 48;
 
 /// How far before a value a word may stand that says secret.
-const REACH: usize = 44;
+pub(crate) const REACH: usize = 44;
 
 /// The fewest bytes of a value that only a word near it gives away.
 pub(crate) const NEAR_SHORTEST: usize = 12;
@@ -62,12 +57,35 @@ impl Contexts {
 
 /// Whether an announced value may follow `byte` directly.
 pub(crate) fn may_precede(byte: u8) -> bool {
-    is_strong(byte) || b" \t\n\r\"'`\\[-".contains(&byte)
+    SIGNS.get(usize::from(byte)).is_some_and(|sign| *sign > 0)
+}
+
+/// Of each byte, whether an announced value may follow it (1), and whether it says so (2).
+static SIGNS: [u8; 256] = signs();
+
+const fn signs() -> [u8; 256] {
+    let mut signs = [0; 256];
+    let (mut weak, mut strong): (&[u8], &[u8]) = (b" \t\n\r\"'`\\[-", b"=:>,(");
+    while let [byte, rest @ ..] = weak {
+        #[expect(clippy::indexing_slicing, reason = "evaluated when it is compiled")]
+        {
+            signs[*byte as usize] = 1;
+        }
+        weak = rest;
+    }
+    while let [byte, rest @ ..] = strong {
+        #[expect(clippy::indexing_slicing, reason = "evaluated when it is compiled")]
+        {
+            signs[*byte as usize] = 2;
+        }
+        strong = rest;
+    }
+    signs
 }
 
 /// Whether `byte` says that what stands before it names what follows.
 fn is_strong(byte: u8) -> bool {
-    b"=:>,(".contains(&byte)
+    SIGNS.get(usize::from(byte)) == Some(&2)
 }
 
 /// Endings of names whose value is a password, lower case, without `_`, `-`, `.` and spaces.
@@ -265,29 +283,44 @@ fn names_another(word: &[u8], behind: &[u8]) -> bool {
     })
 }
 
-/// Knows the words that say secret, wherever they stand.
-pub(crate) struct Hints(AhoCorasick);
+/// The words that say secret, wherever they stand.
+pub(crate) fn secret_words() -> impl Iterator<Item = &'static [u8]> {
+    DISTINCT.iter().chain(&WORDS).copied()
+}
 
-impl Hints {
-    /// Builds the automaton over the words.
-    pub(crate) fn build() -> Result<Self, MaskError> {
-        search(DISTINCT.iter().chain(&WORDS)).map(Self)
-    }
-
-    /// Whether one of the words could stand in the bytes that [`naming`] reads: asked first, as it is quick.
-    fn hint(&self, left: &[u8]) -> bool {
-        self.0.is_match(left.get(left.len().saturating_sub(REACH)..).unwrap_or(left))
-    }
-
-    /// What the bytes before a possible value announce, and its run's length, up to [`LONG`]. Reads the
-    /// last [`LEFT`] bytes at most. For a run too short for anything else only a password is asked for.
-    pub(crate) fn announced(&self, left: &[u8], run: usize) -> Contexts {
-        if left.ends_with(b"-") {
-            return announced(left, run);
+/// Whether the name before a value may be one of a password or of a key of AWS: asked first, as it is quick.
+pub(crate) fn may_be_given(left: &[u8]) -> bool {
+    let mut strong = false;
+    let mut gap = 0;
+    for byte in left.iter().rev().take(LONGEST_GAP) {
+        let sign = SIGNS.get(usize::from(*byte)).copied().unwrap_or(0);
+        if sign == 0 {
+            break;
         }
-        announced(left, if run >= NEAR_SHORTEST && !self.hint(left) { NEAR_SHORTEST - 1 } else { run })
-            .with(Context::Long, run >= LONG)
+        strong |= sign == 2;
+        gap += 1;
     }
+    if !strong {
+        return false;
+    }
+    let phrase = left.iter().rev().skip(gap).take(LONGEST_PHRASE);
+    let mut name = phrase.clone().filter(|b| !b"_-. ".contains(b));
+    let last = [name.next(), name.next()].map(|b| b.map_or(0, u8::to_ascii_lowercase));
+    [*b"dr", *b"dw", *b"es", *b"ss", *b"ye"].contains(&last)
+        || phrase
+            .take_while(|b| b.is_ascii_alphanumeric() || b"_-. ".contains(b))
+            .any(|b| matches!(b, b'w' | b'W'))
+}
+
+/// What the bytes before a possible value announce, and its run's length, up to [`LONG`]. Reads the last
+/// [`LEFT`] bytes at most. When no word `says` secret, only a password or a key of AWS is asked for, as for a run
+/// too short for anything else.
+pub(crate) fn announced_quickly(left: &[u8], run: usize, says: bool) -> Contexts {
+    if left.ends_with(b"-") || run >= NEAR_SHORTEST && says {
+        return announced(left, run);
+    }
+    let given = if may_be_given(left) { announced(left, NEAR_SHORTEST - 1) } else { Contexts::default() };
+    given.with(Context::Long, run >= LONG)
 }
 
 /// What `left` announces, without a quick look first.
