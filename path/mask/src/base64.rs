@@ -5,8 +5,6 @@
 //! 64th letter on. Letters of either alphabet count (RFC 4648, sections 4 and 5), in one line or many.
 //! Only whole letters are masked: those that hold any bit of the value.
 
-use std::collections::VecDeque;
-
 use crate::cover::{Found, Places};
 use crate::map::Map;
 use crate::scan::Scanner;
@@ -60,10 +58,11 @@ pub(crate) struct Runs {
     /// Bytes of the line's end since its last letter.
     breaks: u8,
     map: Map,
-    /// The last letters' worth, from the first of `open` on.
-    recent: VecDeque<u8>,
-    /// Letters from which the run may turn out to be text, not decided yet.
-    open: VecDeque<usize>,
+    /// The last letters' worth, each at its place's remainder.
+    recent: [u8; LOOK],
+    /// From which letters the run may turn out to be text, not decided yet: a bit each, by how many letters ago
+    /// it was.
+    open: u32,
     inner: Vec<Inner>,
 }
 
@@ -175,8 +174,8 @@ impl Runs {
 
     fn letter(&mut self, byte: u8, worth: u8, start: usize, end: usize) {
         if self.length == 0 {
-            self.map = Map::begin(0, start);
-            self.open.push_back(0);
+            self.map.restart(0, start);
+            self.open = 1;
         }
         let place = self.length;
         self.length += 1;
@@ -188,18 +187,23 @@ impl Runs {
         for inner in &mut self.inner {
             inner.push(worth);
         }
-        if !self.open.is_empty() {
-            self.recent.push_back(worth);
+        if let Some(slot) = self.recent.get_mut(place % LOOK) {
+            *slot = worth;
         }
-        if self.open.front().is_some_and(|open| self.length - open == LOOK) {
+        self.open <<= 1;
+        if self.open >> LOOK != 0 {
             self.decide(LOOK);
         }
-        if matches!(byte, b'/' | b'+' | b'-' | b'_') {
-            self.open.push_back(self.length);
-        }
+        self.open |= u32::from(matches!(byte, b'/' | b'+' | b'-' | b'_'));
         if self.length == LONG && !self.is_open_at(LONG) {
             self.begin(Inner::new(LONG));
         }
+    }
+
+    /// The first letter from which the run may turn out to be text, if there is one that is not decided.
+    fn first_open(&self) -> Option<usize> {
+        let ago = usize::try_from(self.open.checked_ilog2()?).ok()?;
+        self.length.checked_sub(ago)
     }
 
     /// Whether a search goes on that reads the letter at `place` as the first of four.
@@ -209,14 +213,15 @@ impl Runs {
 
     /// Decides whether the run is text from the first open letter on, by the next `letters`.
     fn decide(&mut self, letters: usize) {
-        let Some(first) = self.open.pop_front() else { return };
-        if !self.is_open_at(first) && is_text(self.recent.iter().take(letters).copied()) {
+        let Some(first) = self.first_open() else { return };
+        self.open &= (1 << (self.length - first)) - 1;
+        let recent = self.recent;
+        let worth = |place: usize| recent.get(place % LOOK).copied().unwrap_or(0);
+        if !self.is_open_at(first) && is_text((first..first + letters).map(worth)) {
             let mut inner = Inner::new(first);
-            self.recent.iter().for_each(|worth| inner.push(*worth));
+            (first..self.length).for_each(|place| inner.push(worth(place)));
             self.begin(inner);
         }
-        let next = self.open.front().map_or(self.recent.len(), |next| next - first);
-        self.recent.drain(..next.min(self.recent.len()));
     }
 
     /// Mostly there is one search only, and each takes some memory.
@@ -230,7 +235,7 @@ impl Runs {
         if self.length == 0 {
             return;
         }
-        while padded && self.open.front().is_some_and(|open| self.length - open >= LOOK_PADDED) {
+        while padded && self.open >> LOOK_PADDED != 0 {
             self.decide(LOOK_PADDED);
         }
         self.search(true, found);
@@ -256,7 +261,7 @@ impl Runs {
             let decided = inner.scanner.end() - inner.scanner.held();
             inner.first + 4 * decided / 3
         });
-        inner.chain(self.open.front().copied()).min()
+        inner.chain(self.first_open()).min()
     }
 
     /// Before which place of the text all is decided; none where no run is open.
@@ -272,8 +277,7 @@ impl Runs {
         self.length = 0;
         self.line = 0;
         self.breaks = 0;
-        self.recent.clear();
-        self.open.clear();
+        self.open = 0;
         self.inner.clear();
     }
 }
@@ -291,8 +295,16 @@ fn is_text(sextets: impl Iterator<Item = u8>) -> bool {
                 *slot = u8::try_from(bits >> count & 0xff).unwrap_or(0);
                 length += 1;
             }
+            // Nearly all that is no text shows it at once.
+            if length == 2 && !begins_text(&bytes, length) {
+                return false;
+            }
         }
     }
+    begins_text(&bytes, length)
+}
+
+fn begins_text(bytes: &[u8], length: usize) -> bool {
     let bytes = bytes.get(..length).unwrap_or(&[]);
     let control = |b: &u8| matches!(b, 0..=8 | 11 | 12 | 14..=31 | 127);
     !bytes.iter().any(control)

@@ -19,14 +19,15 @@ pub(crate) type Lists = u128;
 
 /// The automaton over the words of all lists, and those that say secret.
 pub(crate) struct Near {
-    /// The state behind each state and kind of byte: small, so that what ordinary text needs stays at hand.
-    next: Vec<u16>,
+    /// The state behind each state and kind of byte: small, so that what ordinary text needs stays at hand. A state
+    /// is told by where its row begins.
+    next: Vec<u32>,
     /// Bytes that the automaton does not tell apart are of one kind.
     kinds: [u8; 256],
-    /// Log of how many kinds a row has room for.
-    stride: u32,
+    /// How many kinds there are.
+    stride: usize,
     /// From this state on, words end.
-    first_match: u16,
+    first_match: u32,
     /// The words that end in each of these.
     ending: Vec<Box<[u16]>>,
     /// The length of each word, and the lists that it stands in; none for a word that says secret.
@@ -34,7 +35,7 @@ pub(crate) struct Near {
 }
 
 /// Before anything was read.
-const START: u16 = 0;
+const START: u32 = 0;
 
 /// The lists while they are gathered.
 #[derive(Default)]
@@ -100,13 +101,8 @@ impl Near {
             }
             rows.insert(state, row);
         }
-        let first_match = u16::try_from(plain.len()).map_err(|_| "there are too many")?;
-        // No state is left out: zero to the last.
+        let first_match = plain.len();
         let order: Vec<StateID> = plain.into_iter().chain(ending.iter().copied()).collect();
-        let number: HashMap<StateID, u16> = order.iter().copied().zip(0u16..).collect();
-        if number.len() < order.len() {
-            return Err("there are too many".to_owned());
-        }
         let mut columns: HashMap<Vec<StateID>, u8> = HashMap::new();
         let mut kinds = [0u8; 256];
         let column =
@@ -115,15 +111,22 @@ impl Near {
             let count = u8::try_from(columns.len()).unwrap_or(u8::MAX);
             *kind = *columns.entry(column(byte)).or_insert(count);
         }
-        let stride = columns.len().next_power_of_two().ilog2();
-        let mut next = vec![START; order.len() << stride];
-        for (state, at) in &number {
-            let row = rows.get(state).into_iter().flatten();
-            for (kind, to) in kinds.iter().zip(row) {
-                let slot = next.get_mut((usize::from(*at) << stride) + usize::from(*kind));
-                slot.zip(number.get(to)).into_iter().for_each(|(slot, to)| *slot = *to);
+        let stride = columns.len();
+        let place =
+            |number: usize| u32::try_from(number * stride).map_err(|_| "there are too many".to_owned());
+        let places: HashMap<StateID, u32> = order
+            .iter()
+            .enumerate()
+            .map(|(n, state)| Ok((*state, place(n)?)))
+            .collect::<Result<_, String>>()?;
+        let mut next = vec![START; order.len() * stride];
+        for (row, state) in next.chunks_exact_mut(stride).zip(&order) {
+            for (kind, to) in kinds.iter().zip(rows.get(state).into_iter().flatten()) {
+                let slot = row.get_mut(usize::from(*kind)).zip(places.get(to));
+                slot.into_iter().for_each(|(slot, to)| *slot = *to);
             }
         }
+        let first_match = place(first_match)?;
         let words_in = |state: &StateID| {
             let words = (0..built.match_len(*state)).map(|n| built.match_pattern(*state, n).as_usize());
             words.filter_map(|word| u16::try_from(word).ok()).collect()
@@ -136,14 +139,15 @@ impl Near {
 
     /// The state behind one byte.
     #[inline]
-    fn next(&self, state: u16, byte: u8) -> u16 {
-        let kind = self.kinds.get(usize::from(byte)).copied().unwrap_or(0);
-        self.next.get((usize::from(state) << self.stride) + usize::from(kind)).copied().unwrap_or(START)
+    fn next(&self, state: u32, byte: u8) -> u32 {
+        let kind = u32::from(self.kinds.get(usize::from(byte)).copied().unwrap_or(0));
+        usize::try_from(state + kind).ok().and_then(|at| self.next.get(at)).copied().unwrap_or(START)
     }
 
     /// The words that end in this state.
-    fn ending(&self, state: u16) -> impl Iterator<Item = (u16, usize, Option<Lists>)> {
-        let words = state.checked_sub(self.first_match).and_then(|n| self.ending.get(usize::from(n)));
+    fn ending(&self, state: u32) -> impl Iterator<Item = (u16, usize, Option<Lists>)> {
+        let past = state.checked_sub(self.first_match).and_then(|past| usize::try_from(past).ok());
+        let words = past.and_then(|past| self.ending.get(past / self.stride));
         words.into_iter().flatten().filter_map(|word| {
             let (length, lists) = self.words.get(usize::from(*word))?;
             Some((*word, usize::from(*length), *lists))
@@ -156,7 +160,7 @@ impl Near {
 #[derive(Clone, Default)]
 pub(crate) struct Words {
     /// The automaton's state before `to`; none before anything was read.
-    state: Option<u16>,
+    state: Option<u32>,
     to: usize,
     /// The words found that begin where a word may, by their ends.
     found: VecDeque<Word>,
@@ -285,7 +289,7 @@ impl Words {
 
     /// The state behind one byte, which ends at `place`.
     #[inline]
-    fn step(&mut self, near: &Near, text: Stretch<'_>, state: u16, place: usize, byte: u8) -> u16 {
+    fn step(&mut self, near: &Near, text: Stretch<'_>, state: u32, place: usize, byte: u8) -> u32 {
         let state = near.next(state, byte);
         if state >= near.first_match {
             self.matched(near, text, state, place);
@@ -295,7 +299,7 @@ impl Words {
 
     /// Notes the words that end at `end`.
     #[inline(never)]
-    fn matched(&mut self, near: &Near, text: Stretch<'_>, state: u16, end: usize) {
+    fn matched(&mut self, near: &Near, text: Stretch<'_>, state: u32, end: usize) {
         while self.found.front().is_some_and(|word| word.end + usize::from(word.reach) + BEHIND < end) {
             self.found.pop_front();
         }
@@ -360,11 +364,18 @@ impl Words {
         known
     }
 
-    /// Whether a word that says secret may begin in the last `reach` bytes before `at`.
+    /// How many bytes before `at` the last word that says secret begins, if that is one of the last `reach`.
     #[inline]
-    pub(crate) fn say_secret(&mut self, near: &Near, text: Stretch<'_>, at: usize, reach: usize) -> bool {
+    pub(crate) fn secret(
+        &mut self,
+        near: &Near,
+        text: Stretch<'_>,
+        at: usize,
+        reach: usize,
+    ) -> Option<usize> {
         self.read(near, text, at);
-        self.secret > 0 && self.secret + reach > at
+        let begins = self.secret.checked_sub(1)?;
+        Some(at.saturating_sub(begins).max(1)).filter(|far| *far <= reach)
     }
 
     /// Gives back memory that a text full of words took. Nothing is asked of places before `at` any more.
@@ -402,7 +413,7 @@ impl Near {
 
     /// Its weight in bytes.
     pub(crate) fn memory(&self) -> usize {
-        2 * self.next.len()
+        4 * self.next.len()
     }
 }
 

@@ -207,7 +207,8 @@ impl Scanner {
     /// What is announced of a run of `length` bytes at `at`.
     fn announced(&mut self, rules: &Rules, at: usize, length: usize) -> Contexts {
         let text = Stretch { base: self.base, text: &self.buf };
-        let says = length >= NEAR_SHORTEST && self.words.say_secret(&rules.near, text, at, REACH);
+        let long = length >= NEAR_SHORTEST;
+        let says = if long { self.words.secret(&rules.near, text, at, REACH) } else { None };
         announced_quickly(self.left(at), length, says)
     }
 
@@ -292,7 +293,7 @@ impl Scanner {
                     run if run == longer.len() && !last => LONG,
                     run => run,
                 };
-                if run >= NEAR_SHORTEST || may_be_given(left) {
+                if run >= NEAR_SHORTEST || may_be_given(left, false) {
                     break Some((at, run));
                 }
             }
