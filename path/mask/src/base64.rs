@@ -128,7 +128,9 @@ impl Runs {
         }
         let rest = bytes.get(done..).unwrap_or_default();
         let begin = bytes.len() - rest.iter().rev().take_while(|b| sextet(**b) != NONE).count();
-        self.go_on(bytes, begin, at, found);
+        if begin < bytes.len() {
+            self.go_on(bytes, begin, at, found);
+        }
     }
 
     /// Takes an escape that stands for these bytes, from `start` to `end` of the text.
@@ -143,15 +145,57 @@ impl Runs {
 
     /// Takes bytes from `from` on until the run ends, and says behind which byte it did.
     fn go_on(&mut self, bytes: &[u8], from: usize, at: usize, found: &mut Found<'_>) -> usize {
-        for (place, byte) in bytes.iter().enumerate().skip(from) {
+        let mut place = from;
+        while let Some(byte) = bytes.get(place) {
+            let letters = self.letters(bytes.get(place..).unwrap_or_default(), at + place);
+            place += letters;
+            if letters > 0 {
+                continue;
+            }
             if !self.byte(*byte, at + place, at + place + 1, found) {
                 return place + 1;
             }
+            place += 1;
         }
         bytes.len()
     }
 
+    /// Takes letters while nothing is to be decided about them. Gives how many: mostly all of a word.
+    fn letters(&mut self, bytes: &[u8], at: usize) -> usize {
+        if !self.inner.is_empty() {
+            return 0;
+        }
+        let (mut open, mut length, mut recent) = (self.open, self.length, self.recent);
+        if length == 0 {
+            open = 1;
+        }
+        let mut taken = 0;
+        for byte in bytes {
+            let worth = sextet(*byte);
+            // The next letter is the one that decides.
+            if worth == NONE || open >> (LOOK - 1) != 0 || length + 1 >= LONG {
+                break;
+            }
+            if let Some(slot) = recent.get_mut(length % LOOK) {
+                *slot = worth;
+            }
+            length += 1;
+            open = open << 1 | u32::from(matches!(byte, b'/' | b'+' | b'-' | b'_'));
+            taken += 1;
+        }
+        if taken > 0 {
+            if self.length == 0 {
+                self.map.restart(0, at);
+            }
+            (self.open, self.length, self.recent) = (open, length, recent);
+            self.line += taken;
+            self.breaks = 0;
+        }
+        taken
+    }
+
     /// Takes one byte; false when no run goes on behind it.
+    #[inline]
     fn byte(&mut self, byte: u8, start: usize, end: usize, found: &mut Found<'_>) -> bool {
         let worth = sextet(byte);
         if worth != NONE {
@@ -172,6 +216,7 @@ impl Runs {
         false
     }
 
+    #[inline]
     fn letter(&mut self, byte: u8, worth: u8, start: usize, end: usize) {
         if self.length == 0 {
             self.map.restart(0, start);
@@ -244,6 +289,9 @@ impl Runs {
 
     /// Searches what has come. With `last`, nothing more comes.
     pub(crate) fn search(&mut self, last: bool, found: &mut Found<'_>) {
+        if self.length == 0 {
+            return;
+        }
         for inner in &mut self.inner {
             let letters = Letters { map: &self.map, first: inner.first };
             found.scan(&mut inner.scanner, last, 2, &letters);
@@ -266,7 +314,10 @@ impl Runs {
 
     /// Before which place of the text all is decided; none where no run is open.
     pub(crate) fn frontier(&self) -> Option<usize> {
-        let settled = self.settled().filter(|_| self.length > 0)?;
+        if self.length == 0 {
+            return None;
+        }
+        let settled = self.settled()?;
         // A line's end goes with the letters behind it.
         let waits = settled < self.length || self.breaks > 0;
         waits.then(|| if settled == 0 { self.map.start(0) } else { self.map.end(settled) })

@@ -32,6 +32,9 @@ pub(crate) trait Sink {
     fn reveal(&mut self, rule: usize, value: Range<usize>);
 }
 
+/// So much of a text may be kept that is not looked at again, in bytes.
+const SHORT: usize = 240;
+
 /// The memory a scanner at rest may keep, in bytes.
 const RESTING: usize = 800;
 
@@ -157,13 +160,15 @@ impl Scanner {
     }
 
     /// Forgets the text but for what may still be looked at: at most what is held, and [`LEFT`] bytes
-    /// before it.
+    /// before it. Of a short text, not at every push.
     fn forget(&mut self) {
         let keep = self.at.saturating_sub(LEFT).max(self.base);
-        self.buf.drain(..(keep - self.base).min(self.buf.len()));
-        self.base = keep;
-        if self.buf.len() < RESTING {
-            self.buf.shrink_to(RESTING);
+        if self.buf.len() > SHORT {
+            self.buf.drain(..(keep - self.base).min(self.buf.len()));
+            self.base = keep;
+            if self.buf.len() < RESTING && self.buf.capacity() > RESTING {
+                self.buf.shrink_to(RESTING);
+            }
         }
         self.words.rest(self.at);
     }

@@ -93,8 +93,8 @@ impl Scanner {
             let sign = self.next_sign(rules, last);
             let (run_at, run) = self.next_run(rules, last);
             let stop = sign.at.min(run_at);
-            if let Some(begun) = self.seek_before(stop, rules, last) {
-                return begun;
+            if self.seek_before(stop, rules) {
+                return true;
             }
             self.at = stop;
             let mut contexts = Contexts::default();
@@ -118,9 +118,9 @@ impl Scanner {
         }
     }
 
-    /// Starts a thread at the next place before `stop` where what is spelled out may begin. False when there is
-    /// one that more must say of; none when there is none.
-    fn seek_before(&mut self, stop: usize, rules: &Rules, last: bool) -> Option<bool> {
+    /// Starts a thread at the next place before `stop` where what is spelled out may begin, by all that has come.
+    /// False when there is none.
+    fn seek_before(&mut self, stop: usize, rules: &Rules) -> bool {
         let (mut at, mut starts) = match self.ahead.seen.filter(|seen| seen.at >= self.at) {
             Some(seen) => (seen.at, seen.starts.since(seen.at - self.at)),
             None => (self.at, Starts::default()),
@@ -139,15 +139,12 @@ impl Scanner {
             let first = at - age;
             self.ahead.seen = Some(Seen { at, starts });
             if first >= stop {
-                return None;
+                return false;
             }
             self.at = first;
             if let Some(thread) = self.may_match(rules, starts.oldest()) {
-                if !starts.alarms() && !last {
-                    return Some(false);
-                }
                 self.thread = Some(thread);
-                return Some(true);
+                return true;
             }
             starts = starts.since(age.saturating_sub(1));
         }
