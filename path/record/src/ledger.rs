@@ -385,7 +385,7 @@ pub(crate) fn spawn(
         .map_err(|error| LedgerError::file("start a thread for", dir, error))
 }
 
-/// This thread, and those it starts, work on what others leave: about a quarter of a core that is busy with
+/// This thread, and those it starts, work on what others leave: about a tenth of a core that is busy with
 /// requests, all of one that is idle. For work that nobody waits for.
 pub(crate) fn stand_back() {
     // Many tests at once leave nothing, and look at what such work does.
@@ -398,7 +398,7 @@ pub(crate) fn stand_back() {
 }
 
 /// How far such work stands back, as `nice` counts.
-const BEHIND: i32 = 5;
+const BEHIND: i32 = 10;
 
 impl Inner {
     /// What decides what may be dropped.
