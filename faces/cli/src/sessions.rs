@@ -81,7 +81,7 @@ pub(crate) struct Show {
     at: Where,
     #[command(flatten)]
     auditor: identity::Auditor,
-    /// The exchange: its request id, or enough of its beginning; or a session, as s-â¦
+    /// The exchange: its request id, or enough of its beginning; or a session, as s-…
     exchange: String,
     /// Print JSON
     #[arg(long)]

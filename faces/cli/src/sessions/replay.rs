@@ -56,9 +56,7 @@ impl Replay {
         let keys = if self.json || self.fast { None } else { Keys::listen() };
         if keys.is_some() {
             describe::asked(out, &source.show(&self.exchange).await?)?;
-            out.line(
-                out.tone(Tone::Faint, "â the answer: space pauses, + - speed, n or â skips, q ends"),
-            )?;
+            out.line(out.tone(Tone::Faint, "— the answer: space pauses, + - speed, n or → skips, q ends"))?;
         }
         let mut pace = Pace::new(self.speed, keys);
         let mut played = source.replay(&self.exchange).await?;
