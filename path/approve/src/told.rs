@@ -82,7 +82,10 @@ impl Witness {
         match self {
             Self::Ledger(ledger) => ledger.approval(approving).await,
             #[cfg(test)]
-            Self::Nobody => Ok(drop(approving)),
+            Self::Nobody => {
+                drop(approving);
+                Ok(())
+            }
         }
     }
 }

@@ -3,10 +3,11 @@
 use std::net::IpAddr;
 
 use jiff::Timestamp;
-use model::{Decision, ExchangeId, Identity};
+use model::{ExchangeId, Identity};
 
 use crate::describe::{self, clipped, nanoseconds};
 use crate::leaf::What;
+use crate::opened::Decision;
 use crate::{Ledger, LedgerError};
 
 /// The longest reason that is kept, in bytes.
@@ -41,7 +42,7 @@ pub struct Approval {
     pub consents: Vec<Consent>,
     /// At a release: what policy said with these consents.
     #[prost(message, optional, tag = "9")]
-    pub decision: Option<crate::opened::Decision>,
+    pub decision: Option<Decision>,
     /// When it ends, whatever happens.
     #[prost(int64, tag = "10")]
     pub expires_at: i64,
@@ -133,7 +134,7 @@ pub struct Approving<'a> {
     /// Who consented or denied just now; of a release, all who consented.
     pub words: Vec<Word<'a>>,
     /// At a release: what policy said with these consents.
-    pub decision: Option<&'a Decision>,
+    pub decision: Option<&'a model::Decision>,
     /// When it ends.
     pub expires: Timestamp,
 }
