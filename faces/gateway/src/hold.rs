@@ -76,7 +76,8 @@ enum Turn {
     Again,
 }
 
-/// Holds a request until it may go on, or says why it does not.
+/// Holds a request until it may go on, or says why it does not. Its steps are boxed: while it waits, which is
+/// nearly always, it is small.
 pub(crate) async fn hold(
     held: Held<'_>,
     record: &mut Record,
@@ -95,19 +96,19 @@ pub(crate) async fn hold(
     tokio::pin!(patience, token);
     let petition = held.petition(digest);
     loop {
-        let mut watch = match book.ask(&petition).await.map_err(|fault| fault.refusal())? {
+        let mut watch = match Box::pin(book.ask(&petition)).await.map_err(|fault| fault.refusal())? {
             Asked::Open(watch) => watch,
             Asked::Denied(approval) => return Err(book.refusal(&approval).into()),
         };
         loop {
-            match held.look(&mut watch, digest, record, live).await? {
+            match Box::pin(held.look(&mut watch, digest, record, live)).await? {
                 Turn::Released(released) => return Ok(released),
                 Turn::Again => break,
                 Turn::Wait => {}
             }
             let id = watch.now().id;
             if held.is_stream() && !reply.is_committed() {
-                begin_stream(&held, id, record, reply).await?;
+                Box::pin(begin_stream(&held, id, record, reply)).await?;
             }
             let silent = !reply.is_committed();
             tokio::select! {
@@ -120,7 +121,9 @@ pub(crate) async fn hold(
                 }
                 () = watch.changed() => {}
                 () = &mut patience, if silent => return Err(book.refusal(&watch.now()).into()),
-                () = tokio::time::sleep(KEEP_ALIVE), if !silent => say(&held, ": still waiting\n\n", record, reply).await?,
+                () = tokio::time::sleep(KEEP_ALIVE), if !silent => {
+                    Box::pin(say(&held, ": still waiting\n\n", record, reply)).await?;
+                }
             }
         }
     }
@@ -201,7 +204,7 @@ impl Held<'_> {
                     return Err(self.token_ended().into());
                 }
                 let given = approval.given(&self.gateway.approvals().settings().people);
-                Box::pin(self.release(approval.id, given, digest, record)).await
+                self.release(approval.id, given, digest, record).await
             }
         }
     }
