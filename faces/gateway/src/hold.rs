@@ -96,7 +96,7 @@ pub(crate) async fn hold(
     tokio::pin!(patience, token);
     let petition = held.petition(digest);
     loop {
-        let mut watch = match Box::pin(book.ask(&petition)).await.map_err(|fault| fault.refusal())? {
+        let mut watch = match book.ask(&petition).await.map_err(|fault| fault.refusal())? {
             Asked::Open(watch) => watch,
             Asked::Denied(approval) => return Err(book.refusal(&approval).into()),
         };

@@ -165,6 +165,11 @@ impl Approvals {
     /// [`ApproveError::Full`] when as many wait as may, or why it could not be written down.
     pub async fn ask(&self, petition: &Petition) -> Result<Asked, ApproveError> {
         let _turn = self.turn.lock().await;
+        // A thousand may wait for their turn: only whose it is takes the room.
+        Box::pin(self.ask_in_turn(petition)).await
+    }
+
+    async fn ask_in_turn(&self, petition: &Petition) -> Result<Asked, ApproveError> {
         let canonical = petition.requester.canonical();
         let place = keys::asked(&canonical, &petition.digest);
         for _ in 0..TRIES {
