@@ -11,7 +11,7 @@ use tokio::process::Command;
 use crate::parts::{Parts, require};
 
 /// No script of these tests runs longer.
-const WITHIN: Duration = Duration::from_secs(90);
+const WITHIN: Duration = Duration::from_secs(240);
 
 /// Runs a Python program with the `openai` and `anthropic` packages, and gives the JSON it printed
 /// last. `environment` is what it finds in `os.environ`.

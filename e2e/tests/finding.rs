@@ -13,6 +13,7 @@ use e2e::parts::portcullis;
 use e2e::plan::Plan;
 use e2e::process::{PATIENCE, eventually};
 use e2e::provider::Provider;
+use e2e::script::node_part;
 use e2e::upstream::{FakeUpstream, Reply, Step, chat_delta};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -220,7 +221,9 @@ when { resource has caller && resource.caller.subject == "carol" };
         assert!(event["metadata"]["version"].is_string() && event["actor"]["user"]["uid"].is_string());
         assert!(event["src_endpoint"]["ip"].is_string() && event["api"]["operation"].is_string());
     }
-    let archive: Value = serde_json::from_str(&export(&bob, "har")).unwrap();
+    let archive = export(&bob, "har");
+    is_served_by_a_browser(&archive).await;
+    let archive: Value = serde_json::from_str(&archive).unwrap();
     let entries = archive["log"]["entries"].as_array().unwrap();
     assert_eq!((&archive["log"]["version"], entries.len()), (&json!("1.2"), 3));
     for entry in entries {
@@ -253,6 +256,27 @@ when { resource has caller && resource.caller.subject == "carol" };
     }
     let exports = listed(&gateway, &alice, &["--resource", "api/sessions", "--class", "replay"]);
     assert_eq!(ids(&exports).len(), 4, "each was recorded: {exports}");
+}
+
+/// A browser answers each recorded request from the archive, and nothing else.
+async fn is_served_by_a_browser(archive: &str) {
+    let file = tempfile::NamedTempFile::with_suffix(".har").unwrap();
+    std::fs::write(file.path(), archive).unwrap();
+    let served = node_part("archive.mjs", &[("ARCHIVE", file.path().to_str().unwrap())]).await;
+    let archive: Value = serde_json::from_str(archive).unwrap();
+    let entries = archive["log"]["entries"].as_array().unwrap();
+    let answers = served["answers"].as_array().unwrap();
+    assert_eq!(answers.len(), entries.len());
+    let said = |entry: &Value| {
+        let answer = &entry["response"];
+        json!({ "status": answer["status"], "text": answer["content"]["text"] })
+    };
+    // Where the same was asked twice, either answer will do.
+    let recorded: Vec<Value> = entries.iter().map(said).collect();
+    for answer in answers {
+        assert!(recorded.contains(answer), "{answer} is not among {recorded:?}");
+    }
+    assert_eq!(served["absent"], "aborted");
 }
 
 #[tokio::test]

@@ -8,8 +8,8 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use libfuzzer_sys::fuzz_target;
 use model::{
-    Adapter, AnswerHead, DataClass, Encoding, ExchangeId, Lane, LayoutFault, MaySee, Piece, Question, QuestionParts,
-    Reveal, Usable,
+    Adapter, AnswerHead, DataClass, Encoding, ExchangeId, Lane, LayoutFault, MaySee, Piece, Question,
+    QuestionParts, Reveal, Usable,
 };
 
 fuzz_target!(|input: (Vec<u8>, bool, &[u8])| {
@@ -40,7 +40,9 @@ fn laid(path: &str, stream: &[u8], cuts: &[u8]) -> Result<Vec<Piece>, LayoutFaul
         path: path.to_owned(),
         query: None,
         headers: HeaderMap::new(),
-        body: Bytes::from_static(br#"{"model":"m","max_tokens":1,"stream":true,"messages":[{"role":"user","content":"a"}]}"#),
+        body: Bytes::from_static(
+            br#"{"model":"m","max_tokens":1,"stream":true,"messages":[{"role":"user","content":"a"}]}"#,
+        ),
     });
     let kind = HeaderValue::from_static("text/event-stream");
     let headers = HeaderMap::from_iter([(http::header::CONTENT_TYPE, kind)]);
@@ -87,11 +89,15 @@ fn joined(pieces: &[Piece]) -> Vec<Run> {
     for piece in pieces {
         match (piece, runs.last_mut()) {
             (Piece::Syntax(raw), Some(Run::Syntax(run))) => run.extend_from_slice(raw),
-            (Piece::Text { lane, encoding, raw }, Some(Run::Text(same, alike, run))) if lane == same && encoding == alike => {
+            (Piece::Text { lane, encoding, raw }, Some(Run::Text(same, alike, run)))
+                if lane == same && encoding == alike =>
+            {
                 run.extend_from_slice(raw);
             }
             (Piece::Syntax(raw), _) => runs.push(Run::Syntax(BytesMut::from(&raw[..]))),
-            (Piece::Text { lane, encoding, raw }, _) => runs.push(Run::Text(*lane, *encoding, BytesMut::from(&raw[..]))),
+            (Piece::Text { lane, encoding, raw }, _) => {
+                runs.push(Run::Text(*lane, *encoding, BytesMut::from(&raw[..])))
+            }
             (piece, _) => runs.push(Run::Other(piece.clone())),
         }
     }

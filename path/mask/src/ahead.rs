@@ -1,12 +1,13 @@
 //! Looks ahead for places where a spelled rule could match, without starting a search at every word.
 //!
-//! Nearly every word could begin some value by its first byte, and nearly none by its first fifteen. So of
-//! every way that some value begins, it is worked out beforehand which bytes may stand before it and at
-//! each of its first places. Ways that are alike share a group, and one bit says of a byte, a place and a
-//! group whether it may stand there: following every possible start at once then takes a shift and an
-//! *and* a byte. What no group lets pass has no match: it makes the search faster and changes nothing.
+//! Nearly every word could begin some value by its first byte, and nearly none by its first sixteen. So of
+//! every way that some value begins, it is worked out beforehand which two bytes may stand side by side, at
+//! the byte before it and each of its first places. Ways that are alike share a group, and one bit says of
+//! two bytes, a place and a group whether they may stand there: following every possible start at once then
+//! takes a shift and an *and* a byte. What no group lets pass has no match: it makes the search faster and
+//! changes nothing.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use regex_automata::nfa::thompson::{NFA, State as Node};
 use regex_automata::util::look::{LookMatcher, LookSet};
@@ -14,14 +15,17 @@ use regex_automata::util::primitives::{PatternID, StateID};
 
 use crate::rules::BEGINNING;
 
-/// The places looked at: the byte before a value, and its first fifteen.
+/// The places looked at: a value's first bytes, each with the one before it.
 const PLACES: usize = 16;
 
-/// Groups in one half of a state: one bit each, at every place.
-const GROUPS: usize = 8;
+/// Groups in one word of a state: one bit each, at every place.
+const GROUPS: usize = 4;
 
-/// The first place of a half: the byte before a value.
-const FIRST: u128 = (1 << GROUPS) - 1;
+/// Words of a state: the first two for the first automaton.
+const WORDS: usize = 4;
+
+/// The first place of a word.
+const FIRST: u64 = (1 << GROUPS) - 1;
 
 /// Where the last place begins.
 const LAST: usize = (PLACES - 1) * GROUPS;
@@ -29,54 +33,45 @@ const LAST: usize = (PLACES - 1) * GROUPS;
 /// Which starts live, by how long ago they were, and in which groups: of the first automaton, and of the
 /// second.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Starts([u128; 2]);
+pub(crate) struct Starts([u64; WORDS]);
 
 /// The table.
 pub(crate) struct Ahead {
-    /// What may stand where, by byte.
-    masks: Box<[[u128; 2]; 256]>,
-    /// The starts that live at the beginning of a text.
-    beginning: Starts,
+    /// Bytes that no way tells apart are of one kind.
+    kinds: [u8; 256],
+    /// How many kinds there are.
+    count: usize,
+    /// What may stand where, by the kinds of two bytes; the last row is for the beginning of a text.
+    masks: Vec<[u64; WORDS]>,
 }
 
 /// A place in the text with the starts that live there.
 #[derive(Clone, Copy)]
 pub(crate) struct Seen {
     pub(crate) at: usize,
-    /// In bytes, which need no room to be aligned: many lanes keep one.
-    starts: [[u8; 16]; 2],
-}
-
-impl Seen {
-    #[inline]
-    pub(crate) fn new(at: usize, starts: Starts) -> Self {
-        Self { at, starts: starts.0.map(u128::to_ne_bytes) }
-    }
-
-    #[inline]
-    pub(crate) fn starts(self) -> Starts {
-        Starts(self.starts.map(u128::from_ne_bytes))
-    }
+    pub(crate) starts: Starts,
 }
 
 impl Starts {
     #[inline]
-    fn all(self) -> u128 {
-        let [a, b] = self.0;
-        a | b
+    fn all(self) -> u64 {
+        let [a, b, c, d] = self.0;
+        a | b | c | d
     }
 
     /// How many bytes ago the oldest live start was; zero when none lives.
     #[inline]
     pub(crate) fn age(self) -> usize {
-        usize::try_from(self.all().checked_ilog2().unwrap_or(0)).unwrap_or(0) / GROUPS
+        let all = self.all();
+        usize::try_from(all.checked_ilog2().map_or(0, |top| top + 4)).unwrap_or(0) / GROUPS
     }
 
     /// Whether the oldest start may begin what the first automaton finds, and what the second.
     #[inline]
     pub(crate) fn oldest(self) -> [bool; 2] {
-        let place = self.age() * GROUPS;
-        self.0.map(|half| half >> place != 0)
+        let place = self.age().saturating_sub(1) * GROUPS;
+        let [a, b, c, d] = self.0;
+        [(a | b) >> place != 0, (c | d) >> place != 0]
     }
 
     /// Whether a start has lived long enough to be looked at by itself.
@@ -88,59 +83,82 @@ impl Starts {
     /// Those of at most `age` bytes ago.
     #[inline]
     pub(crate) fn since(self, age: usize) -> Self {
-        if age >= PLACES - 1 {
+        if age >= PLACES {
             return self;
         }
-        let keep = (1 << ((age + 1) * GROUPS)) - 1;
-        Self(self.0.map(|half| half & keep))
+        let keep = (1 << (age * GROUPS)) - 1;
+        Self(self.0.map(|word| word & keep))
     }
 }
 
 impl Ahead {
     /// Works out how the patterns of these automata begin.
     pub(crate) fn build(automata: [&NFA; 2]) -> Self {
-        let groups: Vec<Way> = automata.into_iter().flat_map(groups).collect();
-        Self::of(&groups)
-    }
-
-    fn of(groups: &[Way]) -> Self {
-        let mut masks = Box::new([[0u128; 2]; 256]);
-        let mut beginning = Starts::default();
-        for (half, groups) in groups.chunks(GROUPS).enumerate().take(2) {
-            for (bit, [first, sets @ ..]) in groups.iter().enumerate() {
-                for (byte, mask) in (0u8..=255).zip(masks.iter_mut()) {
-                    let Some(mask) = mask.get_mut(half) else { continue };
-                    for (place, _) in sets.iter().enumerate().filter(|(_, set)| set.has(byte)) {
-                        *mask |= 1 << (place * GROUPS + bit);
-                    }
+        let groups: Vec<Vec<Way>> = automata.into_iter().flat_map(groups).collect();
+        let ways: BTreeSet<&Way> = groups.iter().flatten().collect();
+        let (kinds, bytes) = kinds(&ways);
+        let count = bytes.len();
+        let mut masks = vec![[0u64; WORDS]; (count + 1) * count];
+        let of = |set: Set| (0..count).filter(move |n| bytes.get(*n).is_some_and(|b| set.has(*b)));
+        let kinds_of: BTreeMap<Set, Vec<usize>> =
+            ways.iter().flat_map(|way| way.iter()).map(|set| (*set, of.clone()(*set).collect())).collect();
+        let mut mark = |rows: &[usize], set: &Set, word: usize, bit: u64| {
+            for (row, kind) in rows
+                .iter()
+                .flat_map(|row| kinds_of.get(set).into_iter().flatten().map(move |kind| (row, kind)))
+            {
+                if let Some(mask) = masks.get_mut(row * count + kind).and_then(|mask| mask.get_mut(word)) {
+                    *mask |= bit;
                 }
-                if let Some(half) = beginning.0.get_mut(half).filter(|_| first.has(0)) {
-                    *half |= 1 << bit;
+            }
+        };
+        for (group, ways) in groups.iter().enumerate() {
+            let (word, bit) = (group / GROUPS, group % GROUPS);
+            let mut known = BTreeSet::new();
+            for [begins, sets @ ..] in ways {
+                for (place, two) in sets.windows(2).enumerate() {
+                    let [before, set] = two else { continue };
+                    let bit = 1 << (place * GROUPS + bit);
+                    if place == 0 && begins.has(0) {
+                        mark(&[count], set, word, bit);
+                    }
+                    if known.insert((place, before, set)) {
+                        mark(kinds_of.get(before).map_or(&[], Vec::as_slice), set, word, bit);
+                    }
                 }
             }
         }
-        Self { masks, beginning }
+        Self { kinds, count, masks }
     }
 
-    /// The state to begin in behind `prev`, 256 meaning the beginning of the text.
+    /// The row of the byte before a place, 256 meaning the beginning of the text.
     #[inline]
-    pub(crate) fn fresh(&self, prev: usize) -> Starts {
-        self.masks.get(prev).map_or(self.beginning, |mask| Starts(mask.map(|half| half & FIRST)))
+    pub(crate) fn row(&self, prev: usize) -> usize {
+        self.kinds.get(prev).map_or(self.count, |kind| usize::from(*kind))
     }
 
-    /// One byte on.
+    /// One byte on, in the row of the byte before. Gives the state, and that byte's row.
     #[inline]
-    pub(crate) fn step(&self, starts: Starts, byte: u8) -> Starts {
-        let [a, b] = starts.0;
-        let [c, d] = self.masks.get(usize::from(byte)).copied().unwrap_or_default();
-        Starts([(a << GROUPS | FIRST) & c, (b << GROUPS | FIRST) & d])
+    pub(crate) fn go(&self, starts: Starts, row: usize, byte: u8) -> (Starts, usize) {
+        let kind = self.row(usize::from(byte));
+        let [a, b, c, d] = starts.0;
+        let [e, f, g, h] = self.masks.get(row * self.count + kind).copied().unwrap_or([u64::MAX; WORDS]);
+        let on = |word: u64, mask: u64| (word << GROUPS | FIRST) & mask;
+        (Starts([on(a, e), on(b, f), on(c, g), on(d, h)]), kind)
     }
 
-    /// Goes on through `text` until an alarm. Gives the state, and how many bytes were read.
+    /// One byte on, behind `prev`.
     #[inline]
-    pub(crate) fn skip(&self, mut starts: Starts, text: &[u8]) -> (Starts, usize) {
+    pub(crate) fn step(&self, starts: Starts, prev: usize, byte: u8) -> Starts {
+        self.go(starts, self.row(prev), byte).0
+    }
+
+    /// Goes on through `text`, from the row of the byte before, until an alarm. Gives the state, and how many
+    /// bytes were read.
+    #[inline]
+    pub(crate) fn skip(&self, mut starts: Starts, mut row: usize, text: &[u8]) -> (Starts, usize) {
         for (read, byte) in text.iter().enumerate() {
-            starts = self.step(starts, *byte);
+            (starts, row) = self.go(starts, row, *byte);
             if starts.alarms() {
                 return (starts, read + 1);
             }
@@ -150,8 +168,23 @@ impl Ahead {
 
     /// The weight of the table in bytes.
     pub(crate) fn memory(&self) -> usize {
-        size_of_val(&*self.masks)
+        size_of_val(&*self.masks) + size_of_val(&self.kinds)
     }
+}
+
+/// Bytes that are in the same sets of all ways are of one kind. Gives the kind of each byte, and one byte
+/// of each kind.
+fn kinds(ways: &BTreeSet<&Way>) -> ([u8; 256], Vec<u8>) {
+    let sets: BTreeSet<&Set> = ways.iter().flat_map(|way| way.iter().skip(1)).collect();
+    let mut known: HashMap<Vec<bool>, u8> = HashMap::new();
+    let (mut kinds, mut bytes) = ([0u8; 256], Vec::new());
+    for (byte, kind) in (0u8..=255).zip(kinds.iter_mut()) {
+        *kind = *known.entry(sets.iter().map(|set| set.has(byte)).collect()).or_insert_with(|| {
+            bytes.push(byte);
+            u8::try_from(bytes.len() - 1).unwrap_or(0)
+        });
+    }
+    (kinds, bytes)
 }
 
 /// Some bytes.
@@ -176,11 +209,6 @@ impl Set {
         Self([a | c, b | d])
     }
 
-    fn meets(self, other: Self) -> bool {
-        let ([a, b], [c, d]) = (self.0, other.0);
-        a & c != 0 || b & d != 0
-    }
-
     /// About how often a byte of ordinary text is one of these.
     fn likely(self) -> f64 {
         let [low, high] = self.0;
@@ -200,7 +228,7 @@ impl Set {
 
 /// How some values begin: whether at the beginning of a text, if so the byte 0 is in the first set; behind
 /// which bytes; and with which.
-type Way = [Set; PLACES + 1];
+type Way = [Set; PLACES + 2];
 
 fn both(one: &Way, other: &Way) -> Way {
     std::array::from_fn(|n| match (one.get(n), other.get(n)) {
@@ -211,9 +239,10 @@ fn both(one: &Way, other: &Way) -> Way {
 
 /// Puts the ways that this automaton's values begin into groups: each where it lets the least pass that
 /// did not before, the likeliest first.
-fn groups(nfa: &NFA) -> Vec<Way> {
+fn groups(nfa: &NFA) -> Vec<Vec<Way>> {
     let ways = Reader::new(nfa).read();
-    let mut groups: Vec<(f64, Way)> = vec![(0.0, [Set::default(); PLACES + 1]); GROUPS];
+    let mut groups: Vec<(f64, Way, Vec<Way>)> =
+        vec![(0.0, [Set::default(); PLACES + 2], Vec::new()); WORDS / 2 * GROUPS];
     let mut ways: Vec<(f64, Way)> = ways.into_iter().map(|way| (likely(&way), way)).collect();
     ways.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
     for (_, way) in ways {
@@ -223,10 +252,11 @@ fn groups(nfa: &NFA) -> Vec<Way> {
         });
         let least = joined.min_by(|a, b| (a.0 - a.2.0).total_cmp(&(b.0 - b.2.0)));
         if let Some((worth, both, group)) = least {
-            *group = (worth, both);
+            (group.0, group.1) = (worth, both);
+            group.2.push(way);
         }
     }
-    groups.into_iter().map(|(_, way)| way).collect()
+    groups.into_iter().map(|(.., ways)| ways).collect()
 }
 
 /// About how often ordinary text begins so.
@@ -252,12 +282,11 @@ impl<'a> Reader<'a> {
             let start = PatternID::new(pattern).ok().and_then(|id| self.nfa.start_pattern(id));
             let Some(start) = start else { continue };
             for (node, looks) in self.closure(&[start]) {
-                let way = match self.nfa.state(node) {
+                match self.nfa.state(node) {
                     // A value of no bytes: it may begin anywhere.
-                    Node::Match { .. } => [Set::ALL; PLACES + 1],
-                    _ => self.way(node, looks),
-                };
-                ways.insert(way);
+                    Node::Match { .. } => drop(ways.insert([Set::ALL; PLACES + 2])),
+                    _ => ways.extend(self.ways(node, looks)),
+                }
             }
         }
         ways
@@ -283,9 +312,10 @@ impl<'a> Reader<'a> {
         found
     }
 
-    /// The ways to begin with this node, behind these conditions. Later conditions count as met.
-    fn way(&mut self, node: StateID, looks: u32) -> Way {
-        let mut way = [Set::default(); PLACES + 1];
+    /// The ways to begin with this node, behind these conditions: one for all first bytes that may follow the
+    /// same. Later conditions count as met.
+    fn ways(&mut self, node: StateID, looks: u32) -> Vec<Way> {
+        let mut way = [Set::default(); PLACES + 2];
         let mut nodes = BTreeSet::from([node]);
         for set in way.iter_mut().skip(2) {
             let mut next = Vec::new();
@@ -306,17 +336,24 @@ impl<'a> Reader<'a> {
         way.iter_mut().skip(2 + open.unwrap_or(PLACES)).for_each(|set| *set = Set::ALL);
         let first = way.get(2).copied().unwrap_or(Set::ALL);
         let follows = self.looks.entry(looks).or_insert_with(|| follows(looks));
-        let behind = |prev: usize| follows.get(prev).is_some_and(|may| may.meets(first));
-        let mut prev = Set::default();
-        (0u8..=255).filter(|byte| behind(usize::from(*byte))).for_each(|byte| prev.add(byte));
-        let mut begins = Set::default();
-        if behind(BEGINNING) {
-            begins.add(0);
+        let mut parts: BTreeMap<[Set; 2], Set> = BTreeMap::new();
+        for byte in (0u8..=255).filter(|byte| first.has(*byte)) {
+            let behind = |prev: usize| follows.get(prev).is_some_and(|may| may.has(byte));
+            let (mut begins, mut before) = (Set::default(), Set::default());
+            (0u8..=255).filter(|prev| behind(usize::from(*prev))).for_each(|prev| before.add(prev));
+            if behind(BEGINNING) {
+                begins.add(0);
+            }
+            parts.entry([begins, before]).or_default().add(byte);
         }
-        for (set, known) in way.iter_mut().zip([begins, prev]) {
-            *set = known;
-        }
-        way
+        let part = |([begins, before], first): ([Set; 2], Set)| {
+            let mut way = way;
+            for (set, known) in way.iter_mut().zip([begins, before, first]) {
+                *set = known;
+            }
+            way
+        };
+        parts.into_iter().map(part).collect()
     }
 
     /// Adds the bytes that `node` reads, and the nodes behind them. Where it reads none, a value ends.
@@ -364,8 +401,14 @@ mod tests {
     fn lives(patterns: &[&str], prev: usize, text: &str) -> bool {
         let nfas = patterns.iter().map(|p| crate::automaton::paths(&[p]).unwrap()).collect::<Vec<_>>();
         let ahead = Ahead::build([&nfas[0], nfas.last().unwrap()]);
-        let end = text.bytes().fold(ahead.fresh(prev), |starts, byte| ahead.step(starts, byte));
-        end.age() == text.len()
+        walk(&ahead, prev, text).age() == text.len()
+    }
+
+    fn walk(ahead: &Ahead, prev: usize, text: &str) -> Starts {
+        let before = std::iter::once(prev).chain(text.bytes().map(usize::from));
+        before
+            .zip(text.bytes())
+            .fold(Starts::default(), |starts, (prev, byte)| ahead.step(starts, prev, byte))
     }
 
     #[test]
@@ -378,7 +421,7 @@ mod tests {
             (97, "a"),
             (97, "ab and on it go"),
         ] {
-            assert!(lives(&patterns, prev, text.get(..text.len().min(PLACES - 1)).unwrap()), "{text}");
+            assert!(lives(&patterns, prev, text.get(..text.len().min(PLACES)).unwrap()), "{text}");
         }
         for (prev, text) in [(97, "sk-1234"), (32, "sk-a"), (32, "so"), (32, "b")] {
             assert!(!lives(&patterns, prev, text), "{text}");
@@ -388,8 +431,8 @@ mod tests {
     #[test]
     fn starts_are_told_by_their_age() {
         let ahead = Ahead::build([&crate::automaton::paths(&["abcabc"]).unwrap(); 2]);
-        let starts = b"abcabc".iter().fold(ahead.fresh(BEGINNING), |starts, byte| ahead.step(starts, *byte));
+        let starts = walk(&ahead, BEGINNING, "abcabc");
         assert_eq!((starts.age(), starts.since(5).age(), starts.since(2).age()), (6, 3, 0));
-        assert_eq!(ahead.skip(ahead.fresh(32), b"abcabcabcabcabcabc").1, PLACES - 1);
+        assert_eq!(ahead.skip(Starts::default(), ahead.row(32), b"abcabcabcabcabcabc").1, PLACES);
     }
 }

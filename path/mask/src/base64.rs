@@ -5,8 +5,6 @@
 //! 64th letter on. Letters of either alphabet count (RFC 4648, sections 4 and 5), in one line or many.
 //! Only whole letters are masked: those that hold any bit of the value.
 
-use std::collections::VecDeque;
-
 use crate::cover::{Found, Places};
 use crate::map::Map;
 use crate::scan::Scanner;
@@ -60,10 +58,11 @@ pub(crate) struct Runs {
     /// Bytes of the line's end since its last letter.
     breaks: u8,
     map: Map,
-    /// The last letters' worth, from the first of `open` on.
-    recent: VecDeque<u8>,
-    /// Letters from which the run may turn out to be text, not decided yet.
-    open: VecDeque<usize>,
+    /// The last letters' worth, each at its place's remainder.
+    recent: [u8; LOOK],
+    /// From which letters the run may turn out to be text, not decided yet: a bit each, by how many letters ago
+    /// it was.
+    open: u32,
     inner: Vec<Inner>,
 }
 
@@ -129,7 +128,9 @@ impl Runs {
         }
         let rest = bytes.get(done..).unwrap_or_default();
         let begin = bytes.len() - rest.iter().rev().take_while(|b| sextet(**b) != NONE).count();
-        self.go_on(bytes, begin, at, found);
+        if begin < bytes.len() {
+            self.go_on(bytes, begin, at, found);
+        }
     }
 
     /// Takes an escape that stands for these bytes, from `start` to `end` of the text.
@@ -144,15 +145,57 @@ impl Runs {
 
     /// Takes bytes from `from` on until the run ends, and says behind which byte it did.
     fn go_on(&mut self, bytes: &[u8], from: usize, at: usize, found: &mut Found<'_>) -> usize {
-        for (place, byte) in bytes.iter().enumerate().skip(from) {
+        let mut place = from;
+        while let Some(byte) = bytes.get(place) {
+            let letters = self.letters(bytes.get(place..).unwrap_or_default(), at + place);
+            place += letters;
+            if letters > 0 {
+                continue;
+            }
             if !self.byte(*byte, at + place, at + place + 1, found) {
                 return place + 1;
             }
+            place += 1;
         }
         bytes.len()
     }
 
+    /// Takes letters while nothing is to be decided about them. Gives how many: mostly all of a word.
+    fn letters(&mut self, bytes: &[u8], at: usize) -> usize {
+        if !self.inner.is_empty() {
+            return 0;
+        }
+        let (mut open, mut length, mut recent) = (self.open, self.length, self.recent);
+        if length == 0 {
+            open = 1;
+        }
+        let mut taken = 0;
+        for byte in bytes {
+            let worth = sextet(*byte);
+            // The next letter is the one that decides.
+            if worth == NONE || open >> (LOOK - 1) != 0 || length + 1 >= LONG {
+                break;
+            }
+            if let Some(slot) = recent.get_mut(length % LOOK) {
+                *slot = worth;
+            }
+            length += 1;
+            open = open << 1 | u32::from(matches!(byte, b'/' | b'+' | b'-' | b'_'));
+            taken += 1;
+        }
+        if taken > 0 {
+            if self.length == 0 {
+                self.map.restart(0, at);
+            }
+            (self.open, self.length, self.recent) = (open, length, recent);
+            self.line += taken;
+            self.breaks = 0;
+        }
+        taken
+    }
+
     /// Takes one byte; false when no run goes on behind it.
+    #[inline]
     fn byte(&mut self, byte: u8, start: usize, end: usize, found: &mut Found<'_>) -> bool {
         let worth = sextet(byte);
         if worth != NONE {
@@ -173,10 +216,11 @@ impl Runs {
         false
     }
 
+    #[inline]
     fn letter(&mut self, byte: u8, worth: u8, start: usize, end: usize) {
         if self.length == 0 {
-            self.map = Map::begin(0, start);
-            self.open.push_back(0);
+            self.map.restart(0, start);
+            self.open = 1;
         }
         let place = self.length;
         self.length += 1;
@@ -188,18 +232,23 @@ impl Runs {
         for inner in &mut self.inner {
             inner.push(worth);
         }
-        if !self.open.is_empty() {
-            self.recent.push_back(worth);
+        if let Some(slot) = self.recent.get_mut(place % LOOK) {
+            *slot = worth;
         }
-        if self.open.front().is_some_and(|open| self.length - open == LOOK) {
+        self.open <<= 1;
+        if self.open >> LOOK != 0 {
             self.decide(LOOK);
         }
-        if matches!(byte, b'/' | b'+' | b'-' | b'_') {
-            self.open.push_back(self.length);
-        }
+        self.open |= u32::from(matches!(byte, b'/' | b'+' | b'-' | b'_'));
         if self.length == LONG && !self.is_open_at(LONG) {
-            self.inner.push(Inner::new(LONG));
+            self.begin(Inner::new(LONG));
         }
+    }
+
+    /// The first letter from which the run may turn out to be text, if there is one that is not decided.
+    fn first_open(&self) -> Option<usize> {
+        let ago = usize::try_from(self.open.checked_ilog2()?).ok()?;
+        self.length.checked_sub(ago)
     }
 
     /// Whether a search goes on that reads the letter at `place` as the first of four.
@@ -209,14 +258,21 @@ impl Runs {
 
     /// Decides whether the run is text from the first open letter on, by the next `letters`.
     fn decide(&mut self, letters: usize) {
-        let Some(first) = self.open.pop_front() else { return };
-        if !self.is_open_at(first) && is_text(self.recent.iter().take(letters).copied()) {
+        let Some(first) = self.first_open() else { return };
+        self.open &= (1 << (self.length - first)) - 1;
+        let recent = self.recent;
+        let worth = |place: usize| recent.get(place % LOOK).copied().unwrap_or(0);
+        if !self.is_open_at(first) && is_text((first..first + letters).map(worth)) {
             let mut inner = Inner::new(first);
-            self.recent.iter().for_each(|worth| inner.push(*worth));
-            self.inner.push(inner);
+            (first..self.length).for_each(|place| inner.push(worth(place)));
+            self.begin(inner);
         }
-        let next = self.open.front().map_or(self.recent.len(), |next| next - first);
-        self.recent.drain(..next.min(self.recent.len()));
+    }
+
+    /// Mostly there is one search only, and each takes some memory.
+    fn begin(&mut self, inner: Inner) {
+        self.inner.reserve_exact(1);
+        self.inner.push(inner);
     }
 
     /// The run ended.
@@ -224,7 +280,7 @@ impl Runs {
         if self.length == 0 {
             return;
         }
-        while padded && self.open.front().is_some_and(|open| self.length - open >= LOOK_PADDED) {
+        while padded && self.open >> LOOK_PADDED != 0 {
             self.decide(LOOK_PADDED);
         }
         self.search(true, found);
@@ -233,6 +289,9 @@ impl Runs {
 
     /// Searches what has come. With `last`, nothing more comes.
     pub(crate) fn search(&mut self, last: bool, found: &mut Found<'_>) {
+        if self.length == 0 {
+            return;
+        }
         for inner in &mut self.inner {
             let letters = Letters { map: &self.map, first: inner.first };
             found.scan(&mut inner.scanner, last, 2, &letters);
@@ -250,12 +309,15 @@ impl Runs {
             let decided = inner.scanner.end() - inner.scanner.held();
             inner.first + 4 * decided / 3
         });
-        inner.chain(self.open.front().copied()).min()
+        inner.chain(self.first_open()).min()
     }
 
     /// Before which place of the text all is decided; none where no run is open.
     pub(crate) fn frontier(&self) -> Option<usize> {
-        let settled = self.settled().filter(|_| self.length > 0)?;
+        if self.length == 0 {
+            return None;
+        }
+        let settled = self.settled()?;
         // A line's end goes with the letters behind it.
         let waits = settled < self.length || self.breaks > 0;
         waits.then(|| if settled == 0 { self.map.start(0) } else { self.map.end(settled) })
@@ -266,8 +328,7 @@ impl Runs {
         self.length = 0;
         self.line = 0;
         self.breaks = 0;
-        self.recent.clear();
-        self.open.clear();
+        self.open = 0;
         self.inner.clear();
     }
 }
@@ -285,8 +346,16 @@ fn is_text(sextets: impl Iterator<Item = u8>) -> bool {
                 *slot = u8::try_from(bits >> count & 0xff).unwrap_or(0);
                 length += 1;
             }
+            // Nearly all that is no text shows it at once.
+            if length == 2 && !begins_text(&bytes, length) {
+                return false;
+            }
         }
     }
+    begins_text(&bytes, length)
+}
+
+fn begins_text(bytes: &[u8], length: usize) -> bool {
     let bytes = bytes.get(..length).unwrap_or(&[]);
     let control = |b: &u8| matches!(b, 0..=8 | 11 | 12 | 14..=31 | 127);
     !bytes.iter().any(control)

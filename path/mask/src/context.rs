@@ -4,11 +4,6 @@
 //! The words are looked for leftwards from where a value could begin, in bytes that may have left long
 //! ago, so they are never held.
 
-use aho_corasick::AhoCorasick;
-
-use crate::near::search;
-use crate::rules::MaskError;
-
 /// How many bytes before a value may decide about it.
 pub(crate) const LEFT: usize = 80;
 
@@ -19,7 +14,7 @@ const LONGEST_GAP: usize = 24;
 const LONGEST_PHRASE: usize = 48;
 
 /// How far before a value a word may stand that says secret.
-const REACH: usize = 44;
+pub(crate) const REACH: usize = 44;
 
 /// The fewest bytes of a value that only a word near it gives away.
 pub(crate) const NEAR_SHORTEST: usize = 12;
@@ -62,52 +57,70 @@ impl Contexts {
 
 /// Whether an announced value may follow `byte` directly.
 pub(crate) fn may_precede(byte: u8) -> bool {
-    is_strong(byte) || b" \t\n\r\"'`\\[-".contains(&byte)
+    SIGNS.get(usize::from(byte)).is_some_and(|sign| *sign > 0)
+}
+
+/// Of each byte, whether an announced value may follow it (1), and whether it says so (2).
+static SIGNS: [u8; 256] = signs();
+
+const fn signs() -> [u8; 256] {
+    let mut signs = [0; 256];
+    let (mut weak, mut strong): (&[u8], &[u8]) = (b" \t\n\r\"'`\\[-", b"=:>,(");
+    while let [byte, rest @ ..] = weak {
+        #[expect(clippy::indexing_slicing, reason = "evaluated when it is compiled")]
+        {
+            signs[*byte as usize] = 1;
+        }
+        weak = rest;
+    }
+    while let [byte, rest @ ..] = strong {
+        #[expect(clippy::indexing_slicing, reason = "evaluated when it is compiled")]
+        {
+            signs[*byte as usize] = 2;
+        }
+        strong = rest;
+    }
+    signs
 }
 
 /// Whether `byte` says that what stands before it names what follows.
 fn is_strong(byte: u8) -> bool {
-    b"=:>,(".contains(&byte)
+    SIGNS.get(usize::from(byte)) == Some(&2)
 }
 
 /// Endings of names whose value is a password, lower case, without `_`, `-`, `.` and spaces.
 const PASSWORD_NAMES: [&[u8]; 6] = [b"password", b"passwd", b"passphrase", b"pwd", b"dbpass", b"userpass"];
 
-/// Words that say secret, in lower case, wherever they begin.
-const DISTINCT: [&[u8]; 13] = [
-    b"secretkey",
-    b"privatekey",
-    b"secretaccesskey",
-    b"masterkey",
-    b"token",
-    b"secret",
-    b"password",
-    b"passwd",
-    b"apikey",
-    b"passphrase",
-    b"credential",
-    b"accesskey",
-    b"authkey",
-];
+/// With which letters a word that says secret begins.
+const LETTERS: &[u8] = b"tspackblmo";
+
+/// Words that say secret, in lower case, wherever they begin; those with this first letter.
+fn distinct(first: u8) -> &'static [&'static [u8]] {
+    match first {
+        b's' => &[b"secretkey", b"secretaccesskey", b"secret"],
+        b'p' => &[b"privatekey", b"password", b"passwd", b"passphrase"],
+        b'm' => &[b"masterkey"],
+        b't' => &[b"token"],
+        b'a' => &[b"apikey", b"accesskey", b"authkey"],
+        b'c' => &[b"credential"],
+        _ => &[],
+    }
+}
 
 /// Words that say secret where a word begins.
-const WORDS: [&[u8]; 15] = [
-    b"key",
-    b"access",
-    b"private",
-    b"auth",
-    b"pwd",
-    b"pass",
-    b"bearer",
-    b"client",
-    b"authorization",
-    b"keys",
-    b"pat",
-    b"sid",
-    b"licensekey",
-    b"oauth",
-    b"login",
-];
+fn words(first: u8) -> &'static [&'static [u8]] {
+    match first {
+        b'k' => &[b"key", b"keys"],
+        b'a' => &[b"access", b"auth", b"authorization"],
+        b'p' => &[b"private", b"pwd", b"pass", b"pat"],
+        b'b' => &[b"bearer"],
+        b'c' => &[b"client"],
+        b's' => &[b"sid"],
+        b'l' => &[b"licensekey", b"login"],
+        b'o' => &[b"oauth"],
+        _ => &[],
+    }
+}
 
 /// What makes a name one of something else: `key_id`, `token_count`.
 const OTHERS: [&[u8]; 26] = [
@@ -152,28 +165,45 @@ pub(crate) struct Naming {
     pub(crate) client: bool,
 }
 
+static BEGINNINGS: [bool; 256] = beginnings();
+
+const fn beginnings() -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut letters = LETTERS;
+    while let [letter, rest @ ..] = letters {
+        #[expect(clippy::indexing_slicing, reason = "evaluated when it is compiled")]
+        {
+            table[*letter as usize] = true;
+        }
+        letters = rest;
+    }
+    table
+}
+
 /// Looks for the last word that says secret in the last [`REACH`] bytes of `left`.
 pub(crate) fn naming(left: &[u8]) -> Naming {
+    naming_before(left, 1)
+}
+
+/// The same where no such word begins in the last bytes: the last one that may is this many bytes before the end.
+fn naming_before(left: &[u8], last: usize) -> Naming {
     let from = left.len().saturating_sub(REACH);
     let text = left.get(from..).unwrap_or(left);
     let mut best = Naming::default();
-    for at in (0..text.len()).rev() {
+    for at in (0..(text.len() + 1).saturating_sub(last)).rev() {
         let rest = text.get(at..).unwrap_or(&[]);
         let Some(first) = rest.first().map(u8::to_ascii_lowercase) else { break };
-        if !b"tspackblmo".contains(&first) {
+        if !BEGINNINGS.get(usize::from(first)).is_some_and(|begins| *begins) {
             continue;
         }
-        let is = |word: &&&[u8]| {
-            word.first() == Some(&first)
-                && rest.get(..word.len()).is_some_and(|r| r.eq_ignore_ascii_case(word))
-        };
+        let is = |word: &&&[u8]| rest.get(..word.len()).is_some_and(|r| r.eq_ignore_ascii_case(word));
         let before = at.checked_sub(1).and_then(|n| text.get(n)).or_else(|| left.get(from.checked_sub(1)?));
         let begins = before.is_none_or(|b| {
             !b.is_ascii_alphabetic()
                 || b.is_ascii_lowercase() && rest.first().is_some_and(u8::is_ascii_uppercase)
         });
-        let word = DISTINCT.iter().filter(|w| begins || w.len() > 4).find(is);
-        let Some(word) = word.or_else(|| WORDS.iter().filter(|_| begins).find(is)) else { continue };
+        let word = distinct(first).iter().find(is);
+        let Some(word) = word.or_else(|| words(first).iter().filter(|_| begins).find(is)) else { continue };
         let behind = rest.get(word.len()..).unwrap_or(&[]);
         if !ends(rest, word.len()) || names_another(word, behind) || harmless(text.get(..at).unwrap_or(&[])) {
             continue;
@@ -265,33 +295,59 @@ fn names_another(word: &[u8], behind: &[u8]) -> bool {
     })
 }
 
-/// Knows the words that say secret, wherever they stand.
-pub(crate) struct Hints(AhoCorasick);
+/// The words that say secret, wherever they stand.
+pub(crate) fn secret_words() -> impl Iterator<Item = &'static [u8]> {
+    LETTERS.iter().flat_map(|first| distinct(*first).iter().chain(words(*first)).copied())
+}
 
-impl Hints {
-    /// Builds the automaton over the words.
-    pub(crate) fn build() -> Result<Self, MaskError> {
-        search(DISTINCT.iter().chain(&WORDS)).map(Self)
-    }
-
-    /// Whether one of the words could stand in the bytes that [`naming`] reads: asked first, as it is quick.
-    fn hint(&self, left: &[u8]) -> bool {
-        self.0.is_match(left.get(left.len().saturating_sub(REACH)..).unwrap_or(left))
-    }
-
-    /// What the bytes before a possible value announce, and its run's length, up to [`LONG`]. Reads the
-    /// last [`LEFT`] bytes at most. For a run too short for anything else only a password is asked for.
-    pub(crate) fn announced(&self, left: &[u8], run: usize) -> Contexts {
-        if left.ends_with(b"-") {
-            return announced(left, run);
+/// Whether the name before a value may be one of a password, or also of a key of AWS: asked first, as it is
+/// quick.
+pub(crate) fn may_be_given(left: &[u8], aws: bool) -> bool {
+    let mut strong = false;
+    let mut gap = 0;
+    for byte in left.iter().rev().take(LONGEST_GAP) {
+        let sign = SIGNS.get(usize::from(*byte)).copied().unwrap_or(0);
+        if sign == 0 {
+            break;
         }
-        announced(left, if run >= NEAR_SHORTEST && !self.hint(left) { NEAR_SHORTEST - 1 } else { run })
-            .with(Context::Long, run >= LONG)
+        strong |= sign == 2;
+        gap += 1;
     }
+    if !strong {
+        return false;
+    }
+    let phrase = left.iter().rev().skip(gap).take(LONGEST_PHRASE);
+    let mut name = phrase.clone().filter(|b| !b"_-. ".contains(b));
+    let last = [name.next(), name.next()].map(|b| b.map_or(0, u8::to_ascii_lowercase));
+    let named = |b: &&u8| b.is_ascii_alphanumeric() || b"_-. ".contains(*b);
+    matches!(last, [b'd', b'r' | b'w'] | [b'e' | b's', b's'])
+        || aws && (last == *b"ye" || phrase.take_while(named).any(|b| matches!(b, b'w' | b'W')))
+}
+
+/// What the bytes before a possible value announce, and its run's length, up to [`LONG`]. Reads the last
+/// [`LEFT`] bytes at most. Where no word says secret, only a password or a key of AWS is asked for, as for a run
+/// too short for anything else; or else the last such word may begin `says` bytes before the value.
+pub(crate) fn announced_quickly(left: &[u8], run: usize, says: Option<usize>) -> Contexts {
+    if left.ends_with(b"-") {
+        return announced(left, run);
+    }
+    if let Some(last) = says.filter(|_| run >= NEAR_SHORTEST) {
+        return announced_before(left, run, last);
+    }
+    let given = if may_be_given(left, run >= NEAR_SHORTEST) {
+        announced(left, NEAR_SHORTEST - 1)
+    } else {
+        Contexts::default()
+    };
+    given.with(Context::Long, run >= LONG)
 }
 
 /// What `left` announces, without a quick look first.
 pub(crate) fn announced(left: &[u8], run: usize) -> Contexts {
+    announced_before(left, run, 1)
+}
+
+fn announced_before(left: &[u8], run: usize, last: usize) -> Contexts {
     if let Some(name) = left.strip_suffix(b"-") {
         // A dash lies within values too: only a name directly before it counts.
         return Contexts::default().with(Context::Near, run >= NEAR_SHORTEST && names(name));
@@ -301,7 +357,7 @@ pub(crate) fn announced(left: &[u8], run: usize) -> Contexts {
     let (phrase, gap) = left.split_at_checked(left.len() - gap).unwrap_or((&[], &[]));
     let strong = gap.iter().any(|b| is_strong(*b));
     if !strong {
-        let near = if short { Contexts::default() } else { near(left) };
+        let near = if short { Contexts::default() } else { near(left, last) };
         return near.with(Context::Long, run >= LONG);
     }
     let mut squeezed = [0u8; LONGEST_PHRASE];
@@ -322,24 +378,23 @@ pub(crate) fn announced(left: &[u8], run: usize) -> Contexts {
     let says = |word: &[u8]| name.windows(word.len()).any(|w| w == word);
     let aws = name.ends_with(b"secretaccesskey") || says(b"aws") && (says(b"secret") || says(b"token"));
     let password = PASSWORD_NAMES.iter().any(|ending| name.ends_with(ending));
-    let near = if short { Contexts::default() } else { near(left) };
+    let near = if short { Contexts::default() } else { near(left, last) };
     near.with(Context::Aws, aws).with(Context::Password, password).with(Context::Long, run >= LONG)
 }
 
 /// Whether `name` ends with a word that says secret.
 fn names(name: &[u8]) -> bool {
-    let ends = |word: &&&[u8]| {
+    let ends = |word: &'static [u8]| {
         name.len()
             .checked_sub(word.len())
             .and_then(|n| name.get(n..))
             .is_some_and(|n| n.eq_ignore_ascii_case(word))
     };
-    name.last().is_some_and(|b| b"yYtTnNsSdDlLeE".contains(b))
-        && DISTINCT.iter().chain(&WORDS).any(|w| ends(&w))
+    name.last().is_some_and(|b| b"yYtTnNsSdDlLeE".contains(b)) && secret_words().any(ends)
 }
 
-fn near(left: &[u8]) -> Contexts {
-    Contexts::default().with(Context::Near, naming(left).found)
+fn near(left: &[u8], last: usize) -> Contexts {
+    Contexts::default().with(Context::Near, naming_before(left, last).found)
 }
 
 #[cfg(test)]

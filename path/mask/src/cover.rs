@@ -131,6 +131,12 @@ impl Covers {
         self.unit_around(at).map_or(at, |unit| unit.end)
     }
 
+    /// Whether nothing of the text from `at` on is left out, or is an escape.
+    #[inline]
+    pub(crate) fn is_idle(&self, at: usize) -> bool {
+        self.list.is_empty() && self.units.is_empty() && self.counted.is_empty() && self.covered <= at
+    }
+
     /// What is left out next, of the text from `at` to `limit`.
     pub(crate) fn next(&mut self, at: usize, limit: usize) -> Option<Step> {
         let done = self.whole_after(self.covered).min(limit);

@@ -228,6 +228,12 @@ impl LaneText {
 
     /// Lets go of the text before `limit`, but for what is masked.
     fn release(&mut self, limit: usize, bench: &mut Bench<'_>) {
+        if self.covers.is_idle(self.from) && self.escapes.is_empty() {
+            // Nothing in it is masked, and all is written as it is.
+            let limit = limit.max(self.from);
+            bench.out.extend_from_slice(self.text.get(..limit - self.from).unwrap_or(&self.text));
+            return self.forget(limit);
+        }
         let limit = self.covers.known_before(limit);
         let limit = self.covers.whole_before(limit).max(self.from);
         let Self { text, from, escapes, covers, .. } = self;
@@ -250,11 +256,15 @@ impl LaneText {
                 bench.judge.count(class, false);
             }
         }
-        text.drain(..limit.saturating_sub(*from).min(text.len()));
-        if text.len() < RESTING {
-            text.shrink_to(RESTING);
+        self.forget(limit);
+    }
+
+    fn forget(&mut self, limit: usize) {
+        self.text.drain(..limit.saturating_sub(self.from).min(self.text.len()));
+        if self.text.len() < RESTING && self.text.capacity() > RESTING {
+            self.text.shrink_to(RESTING);
         }
-        *from = limit;
+        self.from = limit;
     }
 
     /// Decodes a slice of a JSON string's inside, and gives what is behind it. What is no escape after all

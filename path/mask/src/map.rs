@@ -30,6 +30,12 @@ impl Map {
         Self { view, text, units: VecDeque::new() }
     }
 
+    /// Makes it a view that begins so.
+    pub(crate) fn restart(&mut self, view: usize, text: usize) {
+        (self.view, self.text) = (view, text);
+        self.units.clear();
+    }
+
     /// Adds a unit behind all that is there.
     pub(crate) fn unit(&mut self, view: Range<usize>, text: Range<usize>) {
         self.units.push_back(Stretch {

@@ -15,7 +15,7 @@ use regex_automata::util::primitives::{PatternID, StateID};
 use crate::ahead::Ahead;
 use crate::automaton::{automaton, paths, start_of};
 use crate::check::entropy;
-use crate::context::{Context, Hints};
+use crate::context::Context;
 use crate::mark::{Mark, Marks};
 use crate::near::{Gathering, Lists, Near};
 use crate::rule::{Around, Check, Rule, Shape};
@@ -64,7 +64,6 @@ pub struct Rules {
     pub(crate) ahead: Ahead,
     pub(crate) runs: Runs,
     pub(crate) near: Near,
-    pub(crate) hints: Hints,
     max_hold: usize,
     /// Which rules' values show their end.
     show_end: Vec<bool>,
@@ -311,7 +310,6 @@ impl Rules {
             ahead,
             runs,
             near: parts.near.build()?,
-            hints: Hints::build()?,
             max_hold: parts.longest,
             show_end: Vec::new(),
         })

@@ -14,7 +14,7 @@ use regex_automata::{Anchored, PatternID};
 
 use crate::automaton::start_of;
 use crate::context::{Contexts, LEFT};
-use crate::near::{Lists, Words};
+use crate::near::{Lists, Stretch, Words};
 use crate::rules::{BEGINNING, Machine, Matches, Rules};
 use crate::seek::{LookAhead, may_stand_behind};
 
@@ -32,15 +32,18 @@ pub(crate) trait Sink {
     fn reveal(&mut self, rule: usize, value: Range<usize>);
 }
 
+/// So much of a text may be kept that is not looked at again, in bytes.
+const SHORT: usize = 240;
+
 /// The memory a scanner at rest may keep, in bytes.
-const RESTING: usize = 960;
+const RESTING: usize = 800;
 
 /// One text's scanner. All places are counted from the beginning of the text.
 #[derive(Clone, Default)]
 pub(crate) struct Scanner {
     /// The text from `base` on: what may still be looked back at, and what is held.
-    buf: Vec<u8>,
-    base: usize,
+    pub(crate) buf: Vec<u8>,
+    pub(crate) base: usize,
     /// What could begin before here is decided.
     pub(crate) at: usize,
     /// What lies before here has gone to the sink.
@@ -48,7 +51,7 @@ pub(crate) struct Scanner {
     pub(crate) thread: Option<Thread>,
     tail: Option<Following>,
     pub(crate) ahead: LookAhead,
-    words: Words,
+    pub(crate) words: Words,
     /// Where the last revealed value ends.
     revealed: usize,
 }
@@ -61,6 +64,8 @@ pub(crate) struct Thread {
     pub(crate) state: StateID,
     pub(crate) step: Step,
     contexts: Contexts,
+    /// Whether what is spelled out may begin here, and what needs words.
+    pub(crate) may: [bool; 2],
     /// The lists that have a word before the start, once asked for.
     pub(crate) near: Option<Lists>,
     best: Option<Found>,
@@ -155,14 +160,17 @@ impl Scanner {
     }
 
     /// Forgets the text but for what may still be looked at: at most what is held, and [`LEFT`] bytes
-    /// before it.
+    /// before it. Of a short text, not at every push.
     fn forget(&mut self) {
         let keep = self.at.saturating_sub(LEFT).max(self.base);
-        self.buf.drain(..(keep - self.base).min(self.buf.len()));
-        self.base = keep;
-        if self.buf.len() < RESTING {
-            self.buf.shrink_to(RESTING);
+        if self.buf.len() > SHORT {
+            self.buf.drain(..(keep - self.base).min(self.buf.len()));
+            self.base = keep;
+            if self.buf.len() < RESTING && self.buf.capacity() > RESTING {
+                self.buf.shrink_to(RESTING);
+            }
         }
+        self.words.rest(self.at);
     }
 
     /// Whether it will say the same as `other` of whatever comes: nothing is under way in either, and all
@@ -203,7 +211,7 @@ impl Scanner {
 
     /// The lists that have a word before `at`.
     pub(crate) fn words_before(&mut self, rules: &Rules, at: usize) -> Lists {
-        self.words.lists(&rules.near, self.base, &self.buf, at)
+        self.words.lists(&rules.near, Stretch { base: self.base, text: &self.buf }, at)
     }
 
     fn flush<S: Sink>(&mut self, to: usize, sink: &mut S) {
@@ -262,10 +270,13 @@ impl Scanner {
 
     pub(crate) fn next_step(&self, rules: &Rules, thread: &mut Thread) {
         let prev = self.prev(thread.start);
+        let [spelled, worded] = thread.may;
         (thread.step, thread.state) = match thread.step {
-            Step::Around => (Step::Spelled, rules.spelled.start(prev)),
-            Step::Spelled if thread.near != Some(0) => (Step::Worded, rules.worded.start(prev)),
-            Step::Spelled | Step::Worded if !thread.contexts.is_empty() => {
+            Step::Around if spelled => (Step::Spelled, rules.spelled.start(prev)),
+            Step::Around | Step::Spelled if worded && thread.near != Some(0) => {
+                (Step::Worded, rules.worded.start(prev))
+            }
+            Step::Around | Step::Spelled | Step::Worded if !thread.contexts.is_empty() => {
                 (Step::Announced, rules.announced.start(prev))
             }
             _ => (Step::Done, StateID::default()),
@@ -294,9 +305,8 @@ impl Scanner {
 
     /// The lists that have a word before the thread's start.
     fn near<S: Sink>(&self, thread: &mut Thread, run: &mut Run<'_, S>) -> Lists {
-        *thread
-            .near
-            .get_or_insert_with(|| run.words.lists(&run.rules.near, self.base, &self.buf, thread.start))
+        let text = Stretch { base: self.base, text: &self.buf };
+        *thread.near.get_or_insert_with(|| run.words.lists(&run.rules.near, text, thread.start))
     }
 
     /// Offers the rules that need words, if those are there.
@@ -468,6 +478,7 @@ impl Thread {
             // Not entered unless the caller sets its state; the next step leads to the others.
             step: Step::Around,
             contexts,
+            may: [true; 2],
             near: None,
             best: None,
             shown: None,

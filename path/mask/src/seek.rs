@@ -7,9 +7,9 @@
 use regex_automata::dfa::Automaton as _;
 
 use crate::ahead::{Seen, Starts};
-use crate::context::{Contexts, LONG, NEAR_SHORTEST};
-use crate::near::Lists;
-use crate::rules::{Machine, ReadyAround, Rules};
+use crate::context::{Contexts, LONG, NEAR_SHORTEST, REACH, announced_quickly, may_be_given};
+use crate::near::{Lists, Stretch};
+use crate::rules::{ReadyAround, Rules};
 use crate::scan::{Scanner, Step, Thread};
 
 /// How many letters and digits a value has at least that is announced with a dash, as `token-9f86d081`.
@@ -31,10 +31,10 @@ pub(crate) struct LookAhead {
     signs: usize,
     /// What is known of the next sign, until more text comes.
     sign: Option<Sign>,
-    /// No announced value that is not known begins before here.
+    /// No run that is not known, and that an announced value could be, begins before here.
     runs: usize,
-    /// The next announced value.
-    announced: Option<(usize, Contexts)>,
+    /// The next such run, and its length.
+    run: Option<(usize, usize)>,
     /// The table's place. Its oldest live start, or else itself, is where the scanner is.
     seen: Option<Seen>,
 }
@@ -44,7 +44,7 @@ pub(crate) struct LookAhead {
 pub(crate) struct Known {
     signs: usize,
     runs: usize,
-    announced: Option<(usize, Contexts)>,
+    run: Option<(usize, usize)>,
     seen: Option<(usize, Starts)>,
 }
 
@@ -64,87 +64,149 @@ impl LookAhead {
     /// What it knows of the text behind `at`, in distances from the text's end.
     pub(crate) fn known(&self, at: usize, end: usize) -> Known {
         let from = |place: usize| end - place.clamp(at.min(end), end);
-        let announced = self.announced.filter(|(place, _)| *place >= at);
+        let run = self.run.filter(|(place, _)| *place >= at);
         Known {
             signs: from(self.signs),
             runs: from(self.runs),
-            announced: announced.map(|(place, contexts)| (from(place), contexts)),
-            seen: self.seen.map(|seen| (from(seen.at), seen.starts())),
+            run: run.map(|(place, length)| (from(place), length)),
+            seen: self.seen.map(|seen| (from(seen.at), seen.starts)),
         }
     }
+}
+
+/// The next run that an announced value could be.
+#[derive(Clone, Copy)]
+enum Run {
+    /// There is one, of so many bytes.
+    Of(usize),
+    /// There may be one: what has come ends before that is known.
+    Open,
+    /// There is none in what has come.
+    None,
 }
 
 impl Scanner {
     /// Goes to the next place where a match could begin and starts a thread there. False when there is
     /// none in what has come.
     pub(crate) fn seek(&mut self, rules: &Rules, last: bool) -> bool {
-        let sign = self.next_sign(rules, last);
-        let (run, contexts) = self.next_announced(rules, last);
-        let open = contexts.is_none();
-        let stop = sign.at.min(run);
-        let table = &rules.ahead;
+        loop {
+            let sign = self.next_sign(rules, last);
+            let (run_at, run) = self.next_run(rules, last);
+            let stop = sign.at.min(run_at);
+            if self.seek_before(stop, rules) {
+                return true;
+            }
+            self.at = stop;
+            let mut contexts = Contexts::default();
+            match run {
+                Run::Of(length) if stop == run_at => {
+                    contexts = self.announced(rules, stop, length);
+                    if contexts.is_empty() {
+                        self.ahead.runs = stop + rules.runs.to_next(self.slice(stop, self.end()));
+                        self.ahead.run = None;
+                        continue;
+                    }
+                }
+                Run::Open if stop == run_at => return false,
+                _ => {}
+            }
+            if stop == self.end() || stop == sign.at && sign.sign.is_none() {
+                return false;
+            }
+            self.begin(rules, contexts, sign.sign.filter(|_| sign.at == stop));
+            return true;
+        }
+    }
+
+    /// Starts a thread at the next place before `stop` where what is spelled out may begin, by all that has come.
+    /// False when there is none.
+    fn seek_before(&mut self, stop: usize, rules: &Rules) -> bool {
         let (mut at, mut starts) = match self.ahead.seen.filter(|seen| seen.at >= self.at) {
-            Some(seen) => (seen.at, seen.starts().since(seen.at - self.at)),
-            None => (self.at, table.fresh(self.prev(self.at))),
+            Some(seen) => (seen.at, seen.starts.since(seen.at - self.at)),
+            None => (self.at, Starts::default()),
         };
         loop {
             if at < stop {
-                let (to, read) = table.skip(starts, self.slice(at, stop));
-                (at, starts) = (at + read, to);
+                let text = Stretch { base: self.base, text: &self.buf };
+                (starts, at) = self.words.skip(rules, starts, text, (at, stop));
             }
             // Beyond the stop only starts before it matter.
             while !starts.alarms() && at - starts.age() < stop {
                 let Some(byte) = self.slice(at, at + 1).first() else { break };
-                (at, starts) = (at + 1, table.step(starts, *byte));
+                (at, starts) = (at + 1, rules.ahead.step(starts, self.prev(at), *byte));
             }
             let age = starts.age();
             let first = at - age;
-            self.ahead.seen = Some(Seen::new(at, starts));
+            self.ahead.seen = Some(Seen { at, starts });
             if first >= stop {
-                break;
+                return false;
             }
             self.at = first;
-            if self.may_match(rules, first, starts.oldest()) {
-                if !starts.alarms() && !last {
-                    return false;
-                }
-                self.begin(rules, Contexts::default(), None);
+            if let Some(thread) = self.may_match(rules, starts.oldest()) {
+                self.thread = Some(thread);
                 return true;
             }
-            starts = age.checked_sub(1).map_or_else(|| table.fresh(self.prev(at)), |age| starts.since(age));
+            starts = starts.since(age.saturating_sub(1));
         }
-        self.at = stop;
-        let waits = stop == self.end() || stop == sign.at && sign.sign.is_none() || stop == run && open;
-        if !waits {
-            let contexts = contexts.filter(|_| run == stop).unwrap_or_default();
-            self.begin(rules, contexts, sign.sign.filter(|_| sign.at == stop));
-        }
-        !waits
     }
 
-    /// Whether what is spelled out may begin at `at`, by the next few bytes and the words before it: a thread
-    /// takes longer to say no.
-    fn may_match(&mut self, rules: &Rules, at: usize, [spelled, worded]: [bool; 2]) -> bool {
-        let (prev, text) = (self.prev(at), self.slice(at, self.end().min(at + A_FEW)));
-        let lives = |machine: &Machine, near: Lists, text: &[u8]| {
-            let mut state = machine.start(prev);
-            for byte in text {
-                state = machine.dfa.next_state(state, *byte);
-                if machine.reaches(state) & near == 0 {
-                    return false;
+    /// A thread for what is spelled out and may begin where the scanner is, by the next few bytes and the words
+    /// before it; none when nothing may.
+    fn may_match(&mut self, rules: &Rules, [spelled, worded]: [bool; 2]) -> Option<Thread> {
+        let (at, prev) = (self.at, self.prev(self.at));
+        let mut thread = Thread::new(at, Contexts::default());
+        thread.may = [spelled, worded];
+        if spelled {
+            let dfa = &rules.spelled.dfa;
+            let mut state = rules.spelled.start(prev);
+            let mut pos = at;
+            for byte in self.slice(at, self.end().min(at + A_FEW)) {
+                let next = dfa.next_state(state, *byte);
+                if dfa.is_special_state(next) {
+                    if dfa.is_dead_state(next) {
+                        thread.may = [false, worded];
+                    }
+                    break;
                 }
-                if machine.dfa.is_special_state(state) {
-                    return !machine.dfa.is_dead_state(state);
-                }
+                (state, pos) = (next, pos + 1);
             }
-            true
-        };
-        if spelled && lives(&rules.spelled, Lists::MAX, text) {
-            return true;
+            if thread.may != [false, worded] {
+                (thread.step, thread.state, thread.pos) = (Step::Spelled, state, pos);
+                return Some(thread);
+            }
         }
         let near = if worded { self.words_before(rules, at) } else { 0 };
-        let text = self.slice(at, self.end().min(at + A_FEW));
-        near != 0 && lives(&rules.worded, near, text)
+        if near == 0 || !self.lives(rules, near) {
+            return None;
+        }
+        thread.near = Some(near);
+        (thread.step, thread.state) = (Step::Worded, rules.worded.start(prev));
+        Some(thread)
+    }
+
+    /// Whether what these lists' words announce may begin where the scanner is.
+    fn lives(&self, rules: &Rules, near: Lists) -> bool {
+        let (machine, text) = (&rules.worded, self.slice(self.at, self.end().min(self.at + A_FEW)));
+        let mut state = machine.start(self.prev(self.at));
+        for (count, byte) in text.iter().enumerate() {
+            state = machine.dfa.next_state(state, *byte);
+            if machine.dfa.is_special_state(state) {
+                return !machine.dfa.is_dead_state(state);
+            }
+            // What may still match is asked seldom: that is the dear part.
+            if count % 4 == 0 && machine.reaches(state) & near == 0 {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// What is announced of a run of `length` bytes at `at`.
+    fn announced(&mut self, rules: &Rules, at: usize, length: usize) -> Contexts {
+        let text = Stretch { base: self.base, text: &self.buf };
+        let long = length >= NEAR_SHORTEST;
+        let says = if long { self.words.secret(&rules.near, text, at, REACH) } else { None };
+        announced_quickly(self.left(at), length, says)
     }
 
     /// Starts a thread where the scanner is; with a sign, first for the rule around it.
@@ -191,18 +253,18 @@ impl Scanner {
         end - around.run_length(self.slice(self.at.max(end.saturating_sub(around.longest)), end))
     }
 
-    /// The next place where an announced value could begin, and what is announced; or the end. Nothing is
-    /// known of a run that has only begun: nearly all of these are words.
-    fn next_announced(&mut self, rules: &Rules, last: bool) -> (usize, Option<Contexts>) {
+    /// The next run that an announced value could be, or the end. Nothing is known of a run that has only begun:
+    /// nearly all of these are words.
+    fn next_run(&mut self, rules: &Rules, last: bool) -> (usize, Run) {
         let (runs, end) = (&rules.runs, self.end());
         if runs.shortest == 0 {
-            return (end, Some(Contexts::default()));
+            return (end, Run::None);
         }
-        if let Some((at, contexts)) = self.ahead.announced.filter(|(at, _)| *at >= self.at) {
-            return (at, Some(contexts));
+        if let Some((at, length)) = self.ahead.run.filter(|(at, _)| *at >= self.at) {
+            return (at, Run::Of(length));
         }
         let mut at = self.ahead.runs.max(self.at);
-        self.ahead.announced = loop {
+        self.ahead.run = loop {
             let window = self.slice(at, end.min(at + runs.shortest));
             let Some(first) = window.first() else { break None };
             if let Some(skip) = runs.leave_out(window) {
@@ -213,7 +275,8 @@ impl Scanner {
                 at = end;
                 break None;
             }
-            let prev = self.left(at).last().copied();
+            let left = self.left(at);
+            let prev = left.last().copied();
             if runs.may_start(prev, *first)
                 && may_stand_behind(prev, self.slice(at, end.min(at + BEHIND_DASH)))
             {
@@ -221,21 +284,19 @@ impl Scanner {
                 let longer = self.slice(at, end.min(at + LONG));
                 let run = match runs.run_length(longer) {
                     run if run == longer.len() && run < NEAR_SHORTEST && !last => {
-                        (self.ahead.runs, self.ahead.announced) = (at, None);
-                        return (at, None);
+                        (self.ahead.runs, self.ahead.run) = (at, None);
+                        return (at, Run::Open);
                     }
                     run if run == longer.len() && !last => LONG,
                     run => run,
                 };
-                let contexts = rules.hints.announced(self.left(at), run);
-                if !contexts.is_empty() {
-                    break Some((at, contexts));
+                if run >= NEAR_SHORTEST || may_be_given(left, false) {
+                    break Some((at, run));
                 }
             }
             at += runs.to_next(self.slice(at, end));
         };
         self.ahead.runs = at;
-        let (at, contexts) = self.ahead.announced.unwrap_or((end, Contexts::default()));
-        (at, Some(contexts))
+        self.ahead.run.map_or((end, Run::None), |(at, run)| (at, Run::Of(run)))
     }
 }

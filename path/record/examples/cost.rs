@@ -1,5 +1,6 @@
-//! What sealing costs the one who waits for the ledger: the same exchanges recorded in the clear, and sealed
-//! to one and to three recipients, in turns on the same disk.
+//! What the ledger costs the one who waits for it: the same exchanges recorded in the clear, and sealed
+//! to one and to three recipients, in turns on the same disk; then short exchanges by themselves, and beside
+//! streams that are recorded at the same time.
 //!
 //! `cargo run --release -p record --example cost`
 #![allow(clippy::expect_used, reason = "a measurement that can't be made has nothing else to say")]
@@ -53,7 +54,120 @@ fn main() -> Result<(), Box<dyn Error>> {
             writeln!(out, "{count:>10}   {open:>7.1}   {append:>24.1}   {rate:>20.0}")?;
         }
     }
+    drop(runtime);
+    writeln!(
+        out,
+        "streams   open µs   answer µs   seal µs   a whole exchange µs (median, 99th)   stream events/s"
+    )?;
+    for streams in [0, 16, 64, 0, 16, 64] {
+        beside(streams, &mut out)?;
+    }
     Ok(())
+}
+
+/// How often a stream says something: about what a model does.
+const EVENT: Duration = Duration::from_millis(20);
+/// Short exchanges that are measured.
+const SHORT: usize = 4000;
+/// Between one of them and the next.
+const APART: Duration = Duration::from_micros(500);
+
+/// Short exchanges as the gateway records them, beside so many streams, on two threads as a small gateway has.
+fn beside(streams: usize, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let dir = tempfile::tempdir()?;
+    let settings = Settings::new(dir.path().join("ledger"), dir.path().join("digest.key"));
+    let (mut parts, said) = runtime.block_on(async {
+        let clock = Arc::new(SystemClock::default());
+        let ledger = Ledger::open(settings, clock.clone())?;
+        let (tell, ended) = tokio::sync::watch::channel(false);
+        let mut tasks = tokio::task::JoinSet::new();
+        for _ in 0..streams {
+            tasks.spawn(stream(ledger.clone(), clock.clone(), ended.clone()));
+        }
+        let measured =
+            tokio::spawn(short(ledger.clone(), clock.clone())).await?.map_err(std::io::Error::other)?;
+        let _ = tell.send(true);
+        let mut said = 0u64;
+        while let Some(events) = tasks.join_next().await {
+            said = said.saturating_add(events?);
+        }
+        ledger.close().await?;
+        Ok::<_, Box<dyn Error>>((measured, said))
+    })?;
+    let lasted = parts.lasted.as_secs_f64();
+    let whole: Vec<f64> = parts.whole();
+    let [open, answer, seal] = [&mut parts.open, &mut parts.answer, &mut parts.seal].map(|all| median(all));
+    let middle = whole.get(whole.len() / 2).copied().unwrap_or_default();
+    let late = whole.get(whole.len().saturating_mul(99) / 100).copied().unwrap_or_default();
+    let said = f64::from(u32::try_from(said)?) / lasted;
+    writeln!(
+        out,
+        "{streams:>7}   {open:>7.1}   {answer:>9.1}   {seal:>7.1}   {middle:>19.1}, {late:>7.1}   {said:>24.0}"
+    )?;
+    Ok(())
+}
+
+/// What each part of the short exchanges took.
+#[derive(Default)]
+struct Short {
+    open: Vec<Duration>,
+    answer: Vec<Duration>,
+    seal: Vec<Duration>,
+    lasted: Duration,
+}
+
+impl Short {
+    /// What each took as a whole, in microseconds, rising. Before the parts are sorted by themselves.
+    fn whole(&self) -> Vec<f64> {
+        let parts = self.open.iter().zip(&self.answer).zip(&self.seal);
+        let mut whole: Vec<f64> =
+            parts.map(|((open, answer), seal)| (*open + *answer + *seal).as_secs_f64() * 1e6).collect();
+        whole.sort_unstable_by(f64::total_cmp);
+        whole
+    }
+}
+
+async fn short(ledger: Ledger, clock: Arc<SystemClock>) -> Result<Short, String> {
+    let mut measured = Short::default();
+    let start = clock.elapsed();
+    for _ in 0..SHORT {
+        let began = clock.elapsed();
+        let mut record = open(&ledger, &*clock).await.map_err(|error| error.to_string())?;
+        let opened = clock.elapsed();
+        let body = Bytes::from(vec![b'x'; PIECE * 4]);
+        let _ = record.say(Spoken::Body(body)).await.map_err(|error| error.to_string())?;
+        let answered = clock.elapsed();
+        seal(record).await.map_err(|error| error.to_string())?;
+        let sealed = clock.elapsed();
+        measured.open.push(opened.saturating_sub(began));
+        measured.answer.push(answered.saturating_sub(opened));
+        measured.seal.push(sealed.saturating_sub(answered));
+        // Not as fast as it goes: beside others, as it comes.
+        while clock.elapsed().saturating_sub(sealed) < APART {
+            tokio::task::yield_now().await;
+        }
+    }
+    measured.lasted = clock.elapsed().saturating_sub(start);
+    Ok(measured)
+}
+
+/// A stream, one after another, until it is told to end. How many events it said.
+async fn stream(ledger: Ledger, clock: Arc<SystemClock>, ended: tokio::sync::watch::Receiver<bool>) -> u64 {
+    let mut events = 0;
+    while !*ended.borrow() {
+        let mut record = open(&ledger, &*clock).await.expect("a record");
+        for _ in 0..200 {
+            tokio::time::sleep(EVENT).await;
+            let _ = record.say(Spoken::Body(Bytes::from(vec![b'x'; PIECE]))).await.expect("it is written");
+            events += 1;
+            if *ended.borrow() {
+                break;
+            }
+        }
+        seal(record).await.expect("a seal");
+    }
+    events
 }
 
 async fn measure(settings: Settings) -> Result<Measured, Box<dyn Error>> {

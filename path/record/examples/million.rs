@@ -1,7 +1,9 @@
 //! How quick finding is: makes the leaves of many exchanges, builds their index, and times every filter and
 //! every pair of filters on it.
 //!
-//! `million make DIR COUNT`, `million rebuild DIR`, `million find DIR`. Written like `docs/record-format.md` says.
+//! `million make DIR COUNT [words]`, `million rebuild DIR [words]`, `million find DIR`, `million verify DIR`, `million
+//! open DIR`: each tells what memory it took at most. With `words` there are bodies too, and the index holds their words.
+//! Written like `docs/record-format.md` says.
 
 #![expect(
     clippy::indexing_slicing,
@@ -12,18 +14,23 @@
 use std::fs::{self, File};
 use std::io::{BufWriter, Error, Write};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
+use model::SystemClock;
 use prost::Message;
-use record::leaf::{Finding, Leaf, Sealed, Times, Usage, What};
+use record::body::{Body, Direction, Kind};
+use record::leaf::{Digest, Finding, Leaf, Sealed, Span, Times, Usage, What};
 use record::opened::{Caller, Decision, Judgement, Opened, Operation, Reason, RequestHead, Token};
-use record::{Filter, Reader};
+use record::{Chain, Filter, Indexing, Ledger, Reader, Settings};
 
 /// A second between exchanges would be a quiet gateway; this is a busy one.
 const APART: i64 = 7_000_000;
 const BEGAN: i64 = 1_790_000_000_000_000_000;
 const SEGMENT: usize = 256 << 20;
+
+const CLASS: &str = "default";
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -46,6 +53,8 @@ impl Dice {
 
 struct Segments {
     dir: std::path::PathBuf,
+    /// The retention class of bodies; empty for leaves.
+    class: &'static str,
     file: Option<BufWriter<File>>,
     number: u64,
     size: usize,
@@ -53,35 +62,116 @@ struct Segments {
 }
 
 impl Segments {
-    fn put(&mut self, leaf: &Leaf) -> Result<(), Error> {
-        let payload = leaf.encode_to_vec();
+    fn new(dir: std::path::PathBuf, class: &'static str) -> Result<Self, Error> {
+        fs::create_dir_all(&dir)?;
+        Ok(Self { dir, class, file: None, number: 0, size: 0, leaves: 0 })
+    }
+
+    fn put(&mut self, payload: &[u8]) -> Result<(), Error> {
         if self.file.is_none() || self.size + payload.len() > SEGMENT {
             self.number += 1;
             let mut file = BufWriter::new(File::create(self.dir.join(format!("{:08}.seg", self.number)))?);
             let mut head = [0u8; 128];
             head[..8].copy_from_slice(b"\x89PCLEDG\n");
             head[8] = 1;
-            head[10] = 1;
+            head[10] = if self.class.is_empty() { 1 } else { 2 };
+            head[11] = u8::try_from(self.class.len()).map_err(Error::other)?;
+            head[56..56 + self.class.len()].copy_from_slice(self.class.as_bytes());
             head[16..24].copy_from_slice(&self.number.to_le_bytes());
             head[24..40].copy_from_slice(&[7; 16]);
             head[40..48].copy_from_slice(&BEGAN.to_le_bytes());
-            head[48..56].copy_from_slice(&self.leaves.to_le_bytes());
+            let first = if self.class.is_empty() { self.leaves } else { 0 };
+            head[48..56].copy_from_slice(&first.to_le_bytes());
             let sum = crc32c::crc32c(&head[..124]);
             head[124..].copy_from_slice(&sum.to_le_bytes());
             file.write_all(&head)?;
             self.file = Some(file);
-            self.size = 0;
+            self.size = 128;
         }
         let length = u32::try_from(payload.len()).map_err(Error::other)?.to_le_bytes();
-        let sum = crc32c::crc32c_append(crc32c::crc32c(&length), &payload);
+        let sum = crc32c::crc32c_append(crc32c::crc32c(&length), payload);
         let file = self.file.as_mut().ok_or_else(|| Error::other("no segment"))?;
         file.write_all(&length)?;
         file.write_all(&sum.to_le_bytes())?;
-        file.write_all(&payload)?;
+        file.write_all(payload)?;
         self.size += payload.len() + 8;
         self.leaves += 1;
         Ok(())
     }
+}
+
+/// The bodies of one exchange after another.
+struct Bodies {
+    segments: Segments,
+    dice: Dice,
+}
+
+impl Bodies {
+    /// Some words, a few of them seldom.
+    fn text(&mut self, count: u64) -> String {
+        let mut text = String::new();
+        for _ in 0..count {
+            let word = self.dice.uneven(20_000);
+            let kind = if self.dice.roll(2000) == 0 { "rare" } else { "word" };
+            text.push_str(&format!("{kind}{word} "));
+        }
+        text
+    }
+
+    fn put(
+        &mut self,
+        (exchange, sequence): (&[u8], u64),
+        way: Direction,
+        text: String,
+        chain: &mut Chain,
+    ) -> Result<(), Failure> {
+        let (bytes, data) = (u64::try_from(text.len())?, text.into());
+        let body = Body {
+            exchange: exchange.to_vec(),
+            sequence,
+            direction: way.into(),
+            kind: Kind::Data.into(),
+            data,
+            ..Body::default()
+        };
+        let payload = body.encode_to_vec();
+        self.segments.put(&payload)?;
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &payload);
+        chain.push(digest.as_ref().try_into()?, bytes);
+        Ok(())
+    }
+
+    fn end(&self) -> (u64, u64) {
+        (self.segments.number.max(1), u64::try_from(self.segments.size.max(128)).unwrap_or(0))
+    }
+
+    fn question(&mut self, opened: &mut Opened, chain: &mut Chain) -> Result<(u64, u64), Failure> {
+        let text = self.text(60);
+        let text = format!(r#"{{"model":"m","messages":[{{"role":"user","content":"{text}"}}]}}"#);
+        self.put((&opened.exchange, 0), Direction::Request, text, chain)?;
+        opened.request_body = Some(message(chain));
+        Ok(self.end())
+    }
+
+    /// An answer, streamed in eight events.
+    fn answer(&mut self, exchange: &[u8], chain: &mut Chain) -> Result<(u64, u64), Failure> {
+        for event in 1..=8 {
+            let text = self.text(15);
+            let text =
+                format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n");
+            self.put((exchange, event), Direction::Response, text, chain)?;
+        }
+        Ok(self.end())
+    }
+}
+
+fn message(chain: &Chain) -> Digest {
+    Digest { frames: chain.frames, bytes: chain.bytes, chain: chain.link.to_vec() }
+}
+
+fn span(first: (u64, u64), end: (u64, u64)) -> Option<Span> {
+    let ((first_segment, first_offset), (end_segment, end_offset)) = (first, end);
+    Some(Span { class: CLASS.to_owned(), first_segment, first_offset, end_segment, end_offset })
 }
 
 fn id(arrived: i64, dice: &mut Dice) -> Vec<u8> {
@@ -190,22 +280,29 @@ fn sealed(exchange: Vec<u8>, ruling: &str, dice: &mut Dice) -> Sealed {
     }
 }
 
-fn make(dir: &Path, count: u64) -> Result<(), Failure> {
-    let dir = dir.join("leaves");
-    fs::create_dir_all(&dir)?;
-    let mut segments = Segments { dir, file: None, number: 0, size: 0, leaves: 0 };
+fn make(dir: &Path, count: u64, words: bool) -> Result<(), Failure> {
+    let mut segments = Segments::new(dir.join("leaves"), "")?;
+    let mut bodies = Bodies {
+        segments: Segments::new(dir.join("bodies").join(CLASS), CLASS)?,
+        dice: Dice(0x9876_5432_1fed_cba1),
+    };
     let mut dice = Dice(0x1234_5678_9abc_def1);
     for n in 0..count {
         let arrived = BEGAN + i64::try_from(n)? * APART;
-        let opened = opened(n, arrived, &mut dice);
+        let mut opened = opened(n, arrived, &mut dice);
         let ruling = opened.decision.as_ref().map(|decision| decision.ruling.clone()).unwrap_or_default();
-        let sealed = sealed(opened.exchange.clone(), &ruling, &mut dice);
-        segments.put(&Leaf { time: arrived, bodies: None, what: Some(What::Opened(opened)) })?;
-        segments.put(&Leaf {
-            time: arrived + 900_000_000,
-            bodies: None,
-            what: Some(What::Sealed(sealed)),
-        })?;
+        let mut sealed = sealed(opened.exchange.clone(), &ruling, &mut dice);
+        let (mut asked, mut answered) = (Chain::default(), Chain::default());
+        let (first, mut spans) = (bodies.end(), (None, None));
+        if words {
+            spans.0 = span(first, bodies.question(&mut opened, &mut asked)?);
+            spans.1 = span(first, bodies.answer(&sealed.exchange, &mut answered)?);
+            (sealed.request, sealed.response) = (Some(message(&asked)), Some(message(&answered)));
+        }
+        let leaf = Leaf { time: arrived, bodies: spans.0, what: Some(What::Opened(opened)) };
+        segments.put(&leaf.encode_to_vec())?;
+        let leaf = Leaf { time: arrived + 900_000_000, bodies: spans.1, what: Some(What::Sealed(sealed)) };
+        segments.put(&leaf.encode_to_vec())?;
     }
     Ok(())
 }
@@ -279,15 +376,44 @@ async fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().collect();
     let words: Vec<&str> = arguments.iter().skip(1).map(String::as_str).collect();
     let mut out = std::io::stdout();
+    let began = Instant::now();
     match words.as_slice() {
-        ["make", dir, count] => make(Path::new(dir), count.parse()?)?,
-        ["rebuild", dir] => {
-            let began = Instant::now();
-            record::rebuild_index(Path::new(dir), |_, _| ()).await?;
-            writeln!(out, "rebuilt in {:?}", began.elapsed())?;
+        ["make", dir, count] => make(Path::new(dir), count.parse()?, false)?,
+        ["make", dir, count, "words"] => make(Path::new(dir), count.parse()?, true)?,
+        ["rebuild", dir, more @ ..] => {
+            let indexing = Indexing { full_text: more.contains(&"words"), ..Indexing::default() };
+            record::rebuild_index_as(Path::new(dir), Some(indexing), |_, _| ()).await?;
+        }
+        ["verify", dir] => verify(Path::new(dir))?,
+        ["open", dir] => {
+            let mut settings = Settings::new(*dir, Path::new(dir).with_extension("digest-key"));
+            settings.indexing.full_text = false;
+            let ledger = Ledger::open(settings, Arc::new(SystemClock::default()))?;
+            writeln!(out, "opened in {:?}", began.elapsed())?;
+            ledger.close().await?;
         }
         ["find", dir] => find(Path::new(dir)).await?,
-        _ => writeln!(out, "million make DIR COUNT | rebuild DIR | find DIR")?,
+        _ => writeln!(
+            out,
+            "million make DIR COUNT [words] | rebuild DIR [words] | find DIR | verify DIR | open DIR"
+        )?,
     }
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let most = status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or_default();
+    writeln!(out, "{:?}, {most}", began.elapsed())?;
+    Ok(())
+}
+
+fn verify(dir: &Path) -> Result<(), Failure> {
+    let began = Instant::now();
+    let report = record::audit::verify(dir, &record::audit::Expected::default(), &mut |_, _| ())?;
+    let rate = f64::from(u32::try_from(report.bytes / 1_000_000)?) / began.elapsed().as_secs_f64();
+    writeln!(
+        std::io::stdout(),
+        "{} leaves, {} frames, {rate:.0} MB/s, flaw: {:?}",
+        report.leaves,
+        report.frames,
+        report.flaw.map(|flaw| flaw.to_string())
+    )?;
     Ok(())
 }

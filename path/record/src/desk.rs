@@ -6,12 +6,13 @@
 //! limit to its patience: a hanging disk holds up one task, never the others.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use model::ExchangeId;
 use tokio::sync::oneshot;
 
+use crate::watch::Crew;
 use crate::work::{Job, Work};
 use crate::writer::Writer;
 use crate::{Durability, LedgerError};
@@ -28,8 +29,10 @@ const LITTLE: usize = 256 << 10;
 /// Where the writer is, until the ledger is closed.
 pub(crate) struct Desk {
     writer: Mutex<Option<Writer>>,
-    /// Whether tasks may write by themselves.
+    /// Whether tasks may write by themselves,
     shared: bool,
+    /// and the runtime they run on.
+    pub(crate) crew: Arc<Crew>,
 }
 
 /// Lets the writer go, with its files and its lock, when the thread ends; also by a panic.
@@ -44,7 +47,7 @@ impl Drop for Leaving<'_> {
 impl Desk {
     pub(crate) fn new(writer: Writer) -> Self {
         let shared = writer.settings.durability == Durability::Process;
-        Self { writer: Mutex::new(Some(writer)), shared }
+        Self { writer: Mutex::new(Some(writer)), shared, crew: Arc::default() }
     }
 
     /// Writes now, if nobody else does and nothing is wrong; else gives the work back.
@@ -56,6 +59,7 @@ impl Desk {
         }
         let Ok(mut desk) = self.writer.try_lock() else { return Err(work) };
         let Some(writer) = desk.as_mut().filter(|writer| writer.trouble.is_none()) else { return Err(work) };
+        self.crew.note();
         let (ack, mut done) = oneshot::channel();
         writer.group(vec![Job { exchange, work, ack: Some(ack), room: None }]);
         Ok(done.try_recv().unwrap_or(Err(LedgerError::Closed)))

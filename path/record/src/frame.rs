@@ -156,12 +156,12 @@ impl<R: Read> FrameReader<R> {
             io::ErrorKind::InvalidData => (Fault::Packed, None),
             kind => (Fault::Unreadable(kind), None),
         };
-        let mut head = Vec::with_capacity(HEAD);
-        self.from.by_ref().take(HEAD as u64).read_to_end(&mut head).map_err(io)?;
-        if head.is_empty() {
+        let mut head = [0; HEAD];
+        let read = self.fill(&mut head).map_err(io)?;
+        if read == 0 {
             return Ok(None);
         }
-        let Some((length, sum)) = split_head(&head) else {
+        let Some((length, sum)) = split_head(&head).filter(|_| read == HEAD) else {
             return Err((if head.iter().all(|b| *b == 0) { Fault::Zeros } else { Fault::Short }, None));
         };
         let stated = u32::from_le_bytes(length);
@@ -179,6 +179,20 @@ impl<R: Read> FrameReader<R> {
             return Err((Fault::Checksum, Some(u64::from(stated).saturating_add(HEAD as u64))));
         }
         Ok(Some(payload))
+    }
+
+    /// Reads into all of `into`, or up to the end. How much that was.
+    fn fill(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let mut read = 0usize;
+        loop {
+            let rest = into.get_mut(read..).unwrap_or_default();
+            match self.from.read(rest) {
+                Ok(0) => return Ok(read),
+                Ok(count) => read = read.saturating_add(count),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     fn only_zeros(&mut self) -> io::Result<bool> {

@@ -149,8 +149,14 @@ impl Writer {
         let created = nanoseconds(self.clock.now());
         let limit = self.settings.segment_bytes;
         let disk = self.disk.clone();
-        let rotated = self.bodies.make_room(&*disk, created)?
-            | self.leaves.make_room(&*disk, leaf_bytes, limit, created, self.tree.size())?;
+        self.status.begin_write(self.clock.elapsed());
+        let bodies = self.bodies.make_room(&*disk, created);
+        let leaves = bodies.and_then(|begun| {
+            let leaves = self.leaves.make_room(&*disk, leaf_bytes, limit, created, self.tree.size())?;
+            Ok(begun | leaves)
+        });
+        self.status.end_write();
+        let rotated = leaves?;
         let mut bodies = std::mem::take(&mut self.buffers.0);
         bodies.resize_with(self.bodies.count(), Default::default);
         for ((base, _), end) in bodies.iter_mut().zip(self.bodies.ends()) {

@@ -99,12 +99,20 @@ impl Status {
     }
 
     pub(crate) fn set(&self, condition: Condition) {
-        metrics::gauge!("portcullis_ledger_writable").set(if condition == Condition::Writing {
-            1.0
-        } else {
-            0.0
-        });
         *self.condition.lock().unwrap_or_else(PoisonError::into_inner) = condition;
+        self.show(false);
+    }
+
+    /// Shows as a metric whether it can be written, which it can't while it `hangs`.
+    pub(crate) fn show(&self, hangs: bool) {
+        let writable = !hangs && self.condition() == Condition::Writing;
+        metrics::gauge!("portcullis_ledger_writable").set(if writable { 1.0 } else { 0.0 });
+    }
+
+    /// How long the write under way has taken by now, if there is one.
+    pub(crate) fn busy_for(&self, now: Duration) -> Option<Duration> {
+        let began = self.busy.load(Ordering::Relaxed).checked_sub(1).map(Duration::from_millis);
+        began.map(|began| now.saturating_sub(began))
     }
 
     pub(crate) fn begin_write(&self, now: Duration) {
@@ -117,8 +125,7 @@ impl Status {
     }
 
     pub(crate) fn health(&self, now: Duration, limit: Duration) -> LedgerHealth {
-        let busy = self.busy.load(Ordering::Relaxed).checked_sub(1).map(Duration::from_millis);
-        let since = busy.map(|began| now.saturating_sub(began)).filter(|since| *since > limit);
+        let since = self.busy_for(now).filter(|since| *since > limit);
         let condition = match (self.condition(), since) {
             (Condition::Closed, _) | (_, None) => self.condition(),
             (_, Some(since)) => Condition::Hanging { since },

@@ -20,7 +20,7 @@ use crate::disk::{Disk, sync_dir};
 use crate::health::Status;
 use crate::hold::Survey;
 use crate::leaf::{self, Leaf, What};
-use crate::ledger::{Inner, Ledger, spawn};
+use crate::ledger::{Inner, Ledger, spawn, stand_back};
 use crate::pack::{self, Content};
 use crate::retention::Policy;
 use crate::segment::{Position, Series};
@@ -56,6 +56,7 @@ pub(crate) fn keep(mut keeper: Keeper, ended: oneshot::Sender<()>) -> Result<(),
         .map_err(|error| LedgerError::file("start a thread for", &keeper.dir, error))?;
     let (dir, every) = (keeper.dir.clone(), keeper.retention.look());
     spawn("ledger-keep", &dir, move || {
+        stand_back();
         runtime.block_on(async {
             let mut last: Option<Timestamp> = None;
             while !keeper.is_over() {

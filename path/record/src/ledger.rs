@@ -33,6 +33,7 @@ use crate::segment::Position;
 use crate::shelves::Shelves;
 use crate::signing::Signer;
 use crate::strangers::Strangers;
+use crate::watch::watch;
 use crate::work::{Job, Work};
 use crate::writer::Writer;
 use crate::{Condition, LedgerError, LedgerHealth, Settings, index};
@@ -171,6 +172,8 @@ impl Ledger {
         let desk = Arc::new(Desk::new(writer));
         let at_desk = Arc::clone(&desk);
         spawn("ledger", &dir, move || at_desk.run(&receiver))?;
+        let (crew, seen, watched) = (Arc::downgrade(&desk.crew), status.clone(), clock.clone());
+        spawn("ledger-watch", &dir, move || watch(&crew, &seen, &watched, timeout))?;
         let (end, indexed) = oneshot::channel();
         index::follow(&dir, indexing, written.clone(), end)?;
         let (end, signing) = oneshot::channel();
@@ -381,6 +384,21 @@ pub(crate) fn spawn(
         .map(drop)
         .map_err(|error| LedgerError::file("start a thread for", dir, error))
 }
+
+/// This thread, and those it starts, work on what others leave: about a tenth of a core that is busy with
+/// requests, all of one that is idle. For work that nobody waits for.
+pub(crate) fn stand_back() {
+    // Many tests at once leave nothing, and look at what such work does.
+    if cfg!(test) {
+        return;
+    }
+    if let Err(error) = rustix::process::setpriority_process(None, BEHIND) {
+        tracing::debug!(%error, "a thread of the ledger keeps its priority");
+    }
+}
+
+/// How far such work stands back, as `nice` counts.
+const BEHIND: i32 = 10;
 
 impl Inner {
     /// What decides what may be dropped.

@@ -55,6 +55,7 @@ mod terms;
 mod tests;
 mod text;
 pub mod tree;
+mod watch;
 mod work;
 mod writer;
 

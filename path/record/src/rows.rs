@@ -1,6 +1,8 @@
 //! What a batch of leaves adds to the index: each table's rows go in as one statement, because each
 //! statement costs a trip to the database's thread. What exchanges are found by is in `facets`.
 
+use std::collections::HashMap;
+
 use serde_json::{Value, json};
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
@@ -24,6 +26,10 @@ pub(crate) type Row = Vec<Cell>;
 pub(crate) struct Rows {
     leaves: Vec<Row>,
     opened: Vec<Row>,
+    /// Where in `opened` an exchange is, by its number,
+    places: HashMap<i64, usize>,
+    /// and those that were sealed in the same batch: one row in place of two.
+    whole: Vec<Row>,
     sealed: Vec<Row>,
     refused: Vec<Row>,
     dropped: Vec<Row>,
@@ -41,6 +47,14 @@ const OPENED: Statement = Statement {
     before:
         "INSERT INTO exchanges (n, id, arrived, session, client, caller, issuer, subject, email, kind, groups,
       resource, model, classes, operations, method, path, ruling, policies) ",
+    after: " ON CONFLICT DO NOTHING",
+};
+
+const WHOLE: Statement = Statement {
+    before:
+        "INSERT INTO exchanges (n, id, arrived, session, client, caller, issuer, subject, email, kind, groups,
+      resource, model, classes, operations, method, path, ruling, policies, outcome, code, status, first_byte,
+      total, input_tokens, output_tokens, masked, revealed) ",
     after: " ON CONFLICT DO NOTHING",
 };
 
@@ -68,7 +82,7 @@ const DROPPED: Statement = Statement {
 };
 
 /// Rows in one statement, the most first: SQLite takes 32,766 values in one, and no row here has more
-/// than 19. Few sizes, so that it need not parse each batch anew.
+/// than 28. Few sizes, so that it need not parse each batch anew.
 const SIZES: [usize; 4] = [1000, 64, 8, 1];
 
 impl Rows {
@@ -79,12 +93,23 @@ impl Rows {
 
     /// Adds what was opened, and the number of the exchange its session began with.
     pub(crate) fn opened(&mut self, n: i64, session: Option<i64>, leaf: Opened) {
+        self.places.insert(n, self.opened.len());
         self.opened.push(opened(n, session, leaf));
     }
 
     /// Adds how it ended.
     pub(crate) fn sealed(&mut self, n: i64, leaf: Sealed) {
-        self.sealed.push(sealed(n, leaf));
+        let begun = self.places.remove(&n).and_then(|at| self.opened.get_mut(at)).map(std::mem::take);
+        match begun {
+            Some(mut row) => {
+                row.extend(end(leaf));
+                self.whole.push(row);
+            }
+            None => {
+                let whose = [count(n), Cell::Bytes(leaf.exchange.clone())];
+                self.sealed.push(whose.into_iter().chain(end(leaf)).collect());
+            }
+        }
     }
 
     /// Adds what came no further than the door.
@@ -100,7 +125,9 @@ impl Rows {
     /// Enters all rows. What was opened comes before what was sealed, as in the ledger.
     pub(crate) async fn enter(self, all: &mut SqliteConnection) -> Result<(), sqlx::Error> {
         enter(all, &LEAVES, self.leaves).await?;
-        enter(all, &OPENED, self.opened).await?;
+        // A row that went with its seal left an empty one.
+        enter(all, &OPENED, self.opened.into_iter().filter(|row| !row.is_empty()).collect()).await?;
+        enter(all, &WHOLE, self.whole).await?;
         enter(all, &SEALED, self.sealed).await?;
         enter(all, &REFUSED, self.refused).await?;
         enter(all, &DROPPED, self.dropped).await
@@ -176,7 +203,8 @@ fn opened(n: i64, session: Option<i64>, opened: Opened) -> Row {
     ]
 }
 
-fn sealed(n: i64, sealed: Sealed) -> Row {
+/// The columns that tell how it ended.
+fn end(sealed: Sealed) -> Row {
     let times = sealed.times.unwrap_or_default();
     let counts = |count: fn(&Finding) -> u64| {
         let found = sealed.findings.iter().filter(|finding| count(finding) > 0);
@@ -185,8 +213,6 @@ fn sealed(n: i64, sealed: Sealed) -> Row {
     let (masked, revealed) = (counts(|finding| finding.masked), counts(|finding| finding.revealed));
     let usage = sealed.usage.as_ref();
     vec![
-        count(n),
-        Cell::Bytes(sealed.exchange),
         text(sealed.outcome),
         Cell::Text(sealed.refusal.map(|refusal| refusal.code)),
         count(sealed.status),

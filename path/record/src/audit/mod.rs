@@ -2,6 +2,7 @@
 //! it, did it only grow. Everything here reads files alone, in memory that does not grow with them.
 
 mod bodies;
+mod glance;
 mod kept;
 mod proof;
 mod prove;

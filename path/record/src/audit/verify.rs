@@ -6,17 +6,17 @@ use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
 use model::ExchangeId;
-use prost::Message;
 
 use crate::LedgerError;
 use crate::audit::bodies::{Bodies, Heard};
+use crate::audit::glance::said;
 use crate::audit::kept::Kept;
 use crate::audit::seen::Seen;
 use crate::audit::walk::{Step, Walk};
 use crate::audit::{Expected, Flaw, Notes, Report};
 use crate::bookmark::Bookmark;
 use crate::digest::Sha256;
-use crate::leaf::{Digest, Leaf, Part, Sealed, Span, Torn, What};
+use crate::leaf::{Digest, Part, Sealed, Span, Torn, What};
 use crate::recover::exchange;
 use crate::segment::{HEADER, Position, Series};
 use crate::tree::{Tree, leaf_hash};
@@ -179,7 +179,7 @@ impl Audit {
     }
 
     fn leaf(&mut self, index: u64, payload: &[u8], seen: &mut Seen) -> Result<(), Found> {
-        let leaf = Leaf::decode(payload).map_err(|_| "the frame holds no leaf")?;
+        let leaf = said(payload).map_err(|_| "the frame holds no leaf")?;
         let span = leaf.bodies.unwrap_or_default();
         if !span.class.is_empty() {
             self.reach(index, &span)?;

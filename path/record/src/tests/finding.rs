@@ -253,7 +253,14 @@ async fn words_are_found_and_none_that_a_rule_masks() {
     let (quetzal, heron) = (record.exchange(), other.exchange());
     complete(record).await.unwrap();
     complete(other).await.unwrap();
+    let end = ledger.end();
     ledger.close().await.unwrap();
+    // Making the rules takes longer than whoever closes waits for the index.
+    let index = crate::index::Index::open(&place.ledger()).await.unwrap();
+    while index.place().await.unwrap().0 < end {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    drop(index);
     let finds = |dir: PathBuf| async move {
         let reader = Reader::open(&dir).await.unwrap();
         for (text, wanted) in [
