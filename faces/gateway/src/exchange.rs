@@ -7,14 +7,17 @@
 
 use std::sync::Arc;
 
+use approve::Cleared;
 use authorize::Surroundings;
 use model::{Outcome, Question, Understood};
-use record::Opening;
+use record::{Opening, Record};
 
 use crate::Gateway;
 use crate::came::Came;
+use crate::hold::{self, Held};
 use crate::refuse::Unjudged;
 use crate::reply::Reply;
+use crate::said::Wishes;
 use crate::seal::{Ending, seal};
 use crate::session::{self, Arrival, Entered, Heard, Turned};
 use crate::setup::{Place, Setup};
@@ -42,8 +45,13 @@ async fn hear(gateway: &Gateway, setup: &Setup, entered: Entered, arrival: Arriv
     let came = arrival.came;
     let Entered { caller, place, path } = entered;
     match session::hear(setup, &gateway.memory, &place, path, arrival).await {
-        Ok(Heard { question, session, memory: _memory }) => {
-            Box::pin(exchange(gateway, &place, caller, (&question, &session), &came, reply)).await;
+        Ok(Heard { question, session, wishes, memory: _memory }) => {
+            let mut waits = None;
+            Box::pin(exchange(gateway, &place, caller, (&question, &session), &came, (reply, &mut waits)))
+                .await;
+            if let Some(waits) = waits {
+                Box::pin(once_approved(gateway, &place, (&question, wishes), &came, waits)).await;
+            }
         }
         Err(no) => {
             let asked = Unjudged { place: &place, caller: &caller, question: &no.question };
@@ -52,27 +60,28 @@ async fn hear(gateway: &Gateway, setup: &Setup, entered: Entered, arrival: Arriv
     }
 }
 
-/// The story, once a caller at a resource has been heard to the end.
-async fn exchange(
-    gateway: &Gateway,
+/// The story, once a caller at a resource has been heard to the end. What needs consent is put into `waits`: it
+/// goes on by [`once_approved`], so that what is done with does not lie in memory meanwhile.
+async fn exchange<'g>(
+    gateway: &'g Gateway,
     place: &Place,
     caller: authenticate::Caller,
-    (question, session): (&Question, &str),
+    (heard, session): (&Question, &str),
     came: &Came,
-    mut reply: Reply,
+    (reply, waits): (Reply, &mut Option<Box<Waits<'g>>>),
 ) {
     // who was shut out while the request was read is not asked what they want
     let mut live = gateway.standing().live(&caller);
     if let Some(ended) = live.ended() {
-        let asked = Unjudged { place, caller: &caller, question };
+        let asked = Unjudged { place, caller: &caller, question: heard };
         return Box::pin(refuse::unjudged(gateway, asked, came, &ended.refusal(), reply)).await;
     }
 
     // operations
-    let Understood { operations, texts } = match place.adapter.read(question) {
+    let Understood { operations, texts } = match place.adapter.read(heard) {
         Ok(understood) => understood,
         Err(refusal) => {
-            let asked = Unjudged { place, caller: &caller, question };
+            let asked = Unjudged { place, caller: &caller, question: heard };
             return refuse::unjudged(gateway, asked, came, &refusal, reply).await;
         }
     };
@@ -87,8 +96,8 @@ async fn exchange(
     };
 
     // disclose
-    let disclosed = disclose::disclose(gateway, place, identity, question, texts);
-    let question = disclosed.as_ref().map_or(question, |disclosed| &disclosed.question);
+    let disclosed = disclose::disclose(gateway, place, identity, heard, texts);
+    let question = disclosed.as_ref().map_or(heard, |disclosed| &disclosed.question);
 
     let bare = disclosed
         .as_ref()
@@ -115,7 +124,7 @@ async fn exchange(
         bodies: place.record_bodies,
         session,
     };
-    let mut record = match gateway.ledger.open_exchange(opening).await {
+    let record = match gateway.ledger.open_exchange(opening).await {
         Ok(record) => record,
         Err(fault) => return refuse::unrecorded(gateway, came, &fault, reply).await,
     };
@@ -133,12 +142,57 @@ async fn exchange(
     };
 
     // approve
-    let mut sight = Sight::of(&permit, place, live);
-    let cleared = match approve::clear(permit, &record) {
-        Ok(cleared) => cleared,
-        Err(refusal) => return refuse::caller(gateway, record, came, &refusal, reply).await,
-    };
+    let sight = Sight::of(&permit, place, live);
+    if permit.approvals_needed() > 0 {
+        let operations = operations.to_vec();
+        *waits = Some(Box::new(Waits { permit, record, reply, sight, operations, disclosed }));
+        return;
+    }
+    match approve::clear(permit, &record) {
+        Ok(cleared) => onward(gateway, place, question, came, (cleared, sight, record, reply)).await,
+        Err(refusal) => refuse::caller(gateway, record, came, &refusal, reply).await,
+    }
+}
 
+/// A request that needs consent, with its record open.
+struct Waits<'g> {
+    permit: authorize::Permit,
+    record: Record,
+    reply: Reply,
+    sight: Sight<'g>,
+    operations: Vec<model::Operation>,
+    disclosed: Option<Box<disclose::Disclosed>>,
+}
+
+/// approve, where people must consent; then the rest of the story.
+async fn once_approved(
+    gateway: &Gateway,
+    place: &Place,
+    (heard, wishes): (&Question, Wishes),
+    came: &Came,
+    waits: Box<Waits<'_>>,
+) {
+    let Waits { permit, mut record, mut reply, mut sight, operations, disclosed } = *waits;
+    let question = disclosed.as_ref().map_or(heard, |disclosed| &disclosed.question);
+    let held = Held { gateway, place, came, permit, operations: &operations, heard, question, wishes };
+    match hold::hold(held, &mut record, &mut reply, &mut sight.live).await {
+        Ok(go) => {
+            let hold::Released { cleared, place, viewer, usable } = *go;
+            sight.renew(viewer, usable, &place);
+            Box::pin(onward(gateway, &place, question, came, (cleared, sight, record, reply))).await;
+        }
+        Err(stopped) => Box::pin(hold::over(gateway, record, came, stopped, reply)).await,
+    }
+}
+
+/// The end of the story: forward → mask → record → respond → seal.
+async fn onward(
+    gateway: &Gateway,
+    place: &Place,
+    question: &Question,
+    came: &Came,
+    (cleared, mut sight, mut record, mut reply): (Cleared, Sight<'_>, Record, Reply),
+) {
     // forward
     let sent = tokio::select! {
         biased;
@@ -152,7 +206,7 @@ async fn exchange(
     };
     let answer = match sent {
         Ok(answer) => answer,
-        Err(fault) => return refuse::failed(gateway, record, came, &fault, reply).await,
+        Err(fault) => return Box::pin(refuse::failed(gateway, record, came, &fault, reply)).await,
     };
 
     // mask → record → respond, chunk by chunk; then seal
