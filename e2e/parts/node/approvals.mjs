@@ -54,6 +54,13 @@ async function pictures(page, name) {
   await page.emulateMedia({ colorScheme: 'light' });
 }
 
+// The pictures of docs/approvals.md: `cp target/approvals/guide/* docs/pictures/`.
+async function guide(page, name, width, height) {
+  await page.setViewportSize({ width, height });
+  await page.screenshot({ path: `${SHOTS}/guide/${name}.png`, clip: { x: 0, y: 0, width, height } });
+  await page.setViewportSize({ width: 390, height: 844 });
+}
+
 const main = (page) => page.locator('main').innerText();
 
 // ---- by the address that a message would hold ------------------------------------------------------
@@ -67,6 +74,8 @@ seen.waiting = await main(page);
 seen.scripts = await page.locator('script').count();
 seen.unlabelled = await page.locator('textarea').evaluateAll((all) => all.filter((one) => one.labels.length === 0).length);
 await pictures(page, 'approval');
+await guide(page, 'approval-phone', 390, 844);
+await guide(page, 'approval', 1100, 860);
 await page.goto(`${ORIGIN}/approvals`);
 seen.inbox = await main(page);
 await pictures(page, 'inbox');
@@ -124,6 +133,7 @@ await page.waitForURL(`${ORIGIN}${DENIES}`);
 await page.waitForSelector('.mark.bad');
 seen.denied = await main(page);
 await pictures(page, 'denied');
+await guide(page, 'denied-phone', 390, 620);
 
 await page.goto(`${ORIGIN}${WAITS}`);
 await page.getByLabel('Why it is all right').fill('Agreed with the data owner.');
@@ -137,10 +147,12 @@ for (let look = 0; look < 100 && !(await main(page)).includes('approved and used
 }
 seen.approved = await main(page);
 await pictures(page, 'approved');
+await guide(page, 'approved-phone', 390, 620);
 // What is settled cannot be decided again, by whoever kept the form.
 seen.again = await post({ token, digest: await page.locator('.digest').innerText() });
 await page.goto(`${ORIGIN}/approvals`);
 seen.settled = await main(page);
+await guide(page, 'inbox', 390, 844);
 
 await browser.close();
 console.log(JSON.stringify(seen));

@@ -207,14 +207,21 @@ fn said(word: &WordShown, zone: &TimeZone) -> WordView {
 
 fn stands(shown: &Shown) -> String {
     let missing = shown.needed.saturating_sub(shown.given);
+    let names: Vec<&str> = shown.decisions.iter().map(|word| word.by.name()).collect();
+    let names = names.join(" and ");
+    let last = shown.decisions.last();
+    let (who, why) =
+        (last.map_or("Somebody", |word| word.by.name()), last.and_then(|word| word.reason.as_ref()));
     match (shown.state, missing) {
         ("waiting", 1) => "One consent is missing.".to_owned(),
         ("waiting", missing) => format!("{missing} consents are missing."),
         ("approved", _) => {
-            "Enough people have consented. It goes on its way when its client waits or asks again.".to_owned()
+            format!(
+                "{names} consented, which is enough. It goes on its way when its client waits or asks again."
+            )
         }
-        ("released", _) => "Enough people consented, and it went on its way, once.".to_owned(),
-        ("denied", _) => "It was denied, and whoever asked was told why.".to_owned(),
+        ("released", _) => format!("With the consent of {names} it went on its way, once."),
+        ("denied", _) => format!("{who} denied it: {}", why.map_or("", String::as_str)),
         _ => "Its time ran out before enough people consented.".to_owned(),
     }
 }
