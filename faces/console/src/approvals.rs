@@ -32,8 +32,8 @@ pub(crate) use view::{ApprovalView, InboxView};
 const ROWS: usize = 50;
 /// Below this all of it lies.
 const ROOT: &str = "/approvals";
-/// The longest reason that a form may hold, in letters.
-pub(crate) const REASON: usize = 1000;
+/// The longest reason that a form asks for, in letters: as many as fit the book in any script.
+pub(crate) const REASON: usize = approve::MAX_REASON / 4;
 
 /// A page of what waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -305,15 +305,19 @@ struct Word {
 impl Word {
     /// Reads a form whose token is checked.
     fn read(form: &[u8], verb: Verb) -> Result<Self, Refusal> {
-        let mut word = Self { verb, reason: String::new(), digest: None };
+        let (mut reason, mut digest) = (None, None);
         for (name, value) in form_urlencoded::parse(form) {
-            match &*name {
+            let twice = match &*name {
                 // Browsers send a text's line ends as CR LF.
-                "reason" => word.reason = value.replace("\r\n", "\n"),
-                "digest" => word.digest = Digest::parse(&value),
-                _ => {}
+                "reason" => reason.replace(value.replace("\r\n", "\n")).is_some(),
+                "digest" => digest.replace(Digest::parse(&value)).is_some(),
+                _ => false,
+            };
+            if twice {
+                return Err(Refusal::new(Code::RequestMalformed).because("The form says something twice."));
             }
         }
+        let word = Self { verb, reason: reason.unwrap_or_default(), digest: digest.flatten() };
         // The page is of one request, and so is the word.
         if word.digest.is_none() {
             return Err(Refusal::new(Code::RequestMalformed)

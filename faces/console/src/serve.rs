@@ -30,7 +30,7 @@ use crate::{ConsoleError, cookies, guard, look, pages};
 /// The most pages being made at once: each reads the record and asks many policies.
 const AT_ONCE: usize = 8;
 /// The largest form, in bytes.
-const FORM: usize = 4 << 10;
+const FORM: usize = 8 << 10;
 /// How long a form may take to arrive.
 const FORM_TIME: Duration = Duration::from_secs(10);
 

@@ -40,7 +40,7 @@ pub(super) enum Wish {
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
     waiting: Vec<Value>,
-    past: VecDeque<String>,
+    past: VecDeque<Value>,
     /// The id of the one that is marked: news must not move the mark.
     marked: String,
     mode: Mode,
@@ -59,8 +59,8 @@ enum Mode {
 }
 
 impl Inbox {
-    /// Takes the news of one approval. What it came to, in a line, if it is settled.
-    pub(super) fn hear(&mut self, approval: Value, out: &Out) {
+    /// Takes the news of one approval.
+    pub(super) fn hear(&mut self, approval: Value) {
         let id = text(approval.at("id")).to_owned();
         let before = self.waiting.iter().position(|one| text(one.at("id")) == id);
         if approval.at("state") == "waiting" {
@@ -77,7 +77,7 @@ impl Inbox {
                     self.marked = next.map(|one| text(one.at("id")).to_owned()).unwrap_or_default();
                 }
             }
-            self.past.push_front(came_to(&approval, out));
+            self.past.push_front(approval);
             self.past.truncate(PAST);
             self.leave(&id);
         }
@@ -232,7 +232,7 @@ impl Inbox {
         }
         if !self.past.is_empty() {
             lines.push(String::new());
-            lines.extend(self.past.iter().map(|line| format!("  {line}")));
+            lines.extend(self.past.iter().map(|approval| past(approval, width, out)));
         }
         lines
     }
@@ -261,6 +261,16 @@ pub(super) fn came_to(approval: &Value, out: &Out) -> String {
         by.unwrap_or_default(),
         reason.unwrap_or_default()
     )
+}
+
+/// The same below the list, as much as fits: cut before it is coloured.
+fn past(approval: &Value, width: usize, out: &Out) -> String {
+    let line = cut(&format!("  {}", came_to(approval, &out.without_colour())), width);
+    let state = text(approval.at("state"));
+    match line.trim_start().strip_prefix(state) {
+        Some(rest) => format!("  {}{rest}", out.tone(describe::tone(approval), state)),
+        None => line,
+    }
 }
 
 /// The beginning of a line without colours, as much as fits.

@@ -108,7 +108,7 @@ impl Watch {
                 }
                 news = next(&mut lines) => {
                     match news {
-                        Ok(Some(approval)) => inbox.hear(approval, out),
+                        Ok(Some(approval)) => inbox.hear(approval),
                         Ok(None) | Err(_) => {
                             (lines, again) = (None, Some(Box::pin(sleep(AGAIN))));
                             inbox.tell("The gateway is gone; trying again.".to_owned());

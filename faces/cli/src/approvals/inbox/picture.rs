@@ -45,7 +45,7 @@ fn picture() -> String {
         if one["state"] == "released" {
             one["decisions"][0]["reason"] = Value::Null;
         }
-        inbox.hear(one, &out);
+        inbox.hear(one);
     }
     inbox.take(Key::Letter('a'));
     for letter in "agreed with the data owner".chars() {
