@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use accept::Peer;
 use authenticate::{Caller, Live};
-use authorize::{Object, Surroundings};
+use authorize::{Denied, Docket, Object, Permit, Surroundings};
 use bytes::Bytes;
+use desk::Verb;
 use gateway::reply::Reply;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
@@ -34,7 +35,7 @@ use crate::input::Query;
 use crate::recall::Recall;
 use crate::refuse::{self, Turned};
 use crate::table::{self, Call, Found, Route};
-use crate::{Admin, SMALL, callers, holds, input, me, openapi, policies, resources, sessions};
+use crate::{Admin, SMALL, approvals, callers, holds, input, me, openapi, policies, resources, sessions};
 
 /// How long a caller may read nothing of an answer that waits for it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -111,11 +112,23 @@ impl Asked {
 pub(crate) struct Ready {
     pub(crate) object: Object,
     pub(crate) recalled: Recall,
+    pub(crate) asks: Asks,
+}
+
+/// How a call is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asks {
+    /// As an act on its object.
+    Act,
+    /// As a look at what waits for consent.
+    Docket,
+    /// As a word on what waits.
+    Word(Verb),
 }
 
 impl Ready {
     pub(crate) fn on(object: Object) -> Self {
-        Self { object, recalled: Recall::Nothing }
+        Self { object, recalled: Recall::Nothing, asks: Asks::Act }
     }
 }
 
@@ -124,6 +137,8 @@ pub(crate) struct Sight {
     pub(crate) identity: Arc<Identity>,
     pub(crate) viewer: Arc<dyn Reveal>,
     pub(crate) client: IpAddr,
+    /// Whether policy shows it everything that waits for consent.
+    pub(crate) all: bool,
 }
 
 /// What a call answers, not yet masked.
@@ -249,8 +264,9 @@ async fn call(
     let bytes = i64::try_from(asked.body.len()).unwrap_or(i64::MAX);
     let facts = Facts { request_bytes: bytes, ..Facts::plain(route.method.as_str(), question.path()) };
     let surroundings = Surroundings { client: came.client.ip() };
-    let authorizer = admin.gateway.authorizer();
-    let decided = authorizer.decide_act(caller, route.act, &ready.object, &facts, surroundings);
+    let decided = judge(admin, caller, (route, &ready), &facts, surroundings);
+    let all = matches!(decided, Ok((_, true)));
+    let decided = decided.map(|(permit, _)| permit);
 
     // open record
     let (identity, decision) = match &decided {
@@ -268,8 +284,8 @@ async fn call(
     };
 
     // approve
-    let sight =
-        Sight { identity: Arc::clone(permit.identity()), viewer: permit.viewer(), client: came.client.ip() };
+    let (identity, viewer) = (Arc::clone(permit.identity()), permit.viewer());
+    let sight = Sight { identity, viewer, client: came.client.ip(), all };
     let cleared = match approve::clear(permit, &record) {
         Ok(cleared) => cleared,
         Err(refusal) => return refuse::caller(admin, record, came, &refusal, reply).await,
@@ -298,6 +314,33 @@ async fn call(
     refuse::seal(record, came, outcome, refusal.as_ref(), masker.findings()).await;
 }
 
+/// Judges a call; and whether policy shows its caller everything that waits for consent.
+fn judge(
+    admin: &Admin,
+    caller: Caller,
+    (route, ready): (&Route, &Ready),
+    facts: &Facts,
+    surroundings: Surroundings,
+) -> Result<(Permit, bool), Denied> {
+    let authorizer = admin.gateway.authorizer();
+    match (ready.asks, &ready.recalled) {
+        (Asks::Word(verb), Recall::Approval(approval)) => {
+            admin.desk.judge(caller, approval, verb, surroundings).map(|permit| (permit, false))
+        }
+        (Asks::Docket, Recall::Approval(approval)) => {
+            authorizer.decide_docket(caller, desk::docket(approval), facts, surroundings)
+        }
+        // What is not there is judged like everything of its kind, so that nobody learns what is.
+        (Asks::Docket | Asks::Word(_), _) => {
+            authorizer.decide_docket(caller, Docket::All, facts, surroundings)
+        }
+        (Asks::Act, _) => {
+            let decided = authorizer.decide_act(caller, route.act, &ready.object, facts, surroundings);
+            decided.map(|permit| (permit, false))
+        }
+    }
+}
+
 /// Looks up what a call is on: nothing of it is told to anybody yet.
 async fn look(admin: &Admin, asked: &Asked, identity: &Identity) -> Result<Ready, Refusal> {
     match asked.route.call {
@@ -308,6 +351,7 @@ async fn look(admin: &Admin, asked: &Asked, identity: &Identity) -> Result<Ready
         Call::Policies(_) => Ok(policies::look()),
         Call::Callers(call) => callers::look(admin, call, asked, identity).await,
         Call::Holds(_) => Ok(holds::look()),
+        Call::Approvals(call) => approvals::look(admin, call, asked).await,
     }
 }
 
@@ -328,6 +372,7 @@ async fn act_on(
         Call::Policies(call) => policies::act(admin, call, asked, sight).await,
         Call::Callers(call) => callers::act(admin, call, asked, sight).await,
         Call::Holds(call) => holds::act(admin, call, asked, sight).await,
+        Call::Approvals(call) => approvals::act(admin, call, asked, (ready, sight), &cleared).await,
     }
 }
 

@@ -11,6 +11,8 @@ pub(crate) enum Recall {
     Nothing,
     /// A recorded exchange.
     Found(Box<Recalled>),
+    /// An approval.
+    Approval(Box<approve::Approval>),
     /// There is none by that id.
     Missing,
     /// There are several whose ids begin like that.
@@ -34,7 +36,7 @@ impl Recall {
             Self::Found(recalled) => Ok(*recalled),
             Self::Ambiguous => Err(Refusal::new(Code::NotFound)
                 .because("Several sessions begin with this id: write more of it.")),
-            Self::Missing | Self::Nothing => {
+            Self::Missing | Self::Nothing | Self::Approval(_) => {
                 Err(Refusal::new(Code::NotFound).because("No session has this id."))
             }
         }

@@ -11,7 +11,7 @@ use crate::client;
 use crate::error::DemoError;
 
 /// How often readiness is asked for, and how many times.
-const POLL: (Duration, u32) = (Duration::from_millis(20), 500);
+const POLL: (Duration, u32) = (Duration::from_millis(20), 3000);
 
 /// A gateway process. Killed when dropped, so that a failed demo leaves nothing running.
 pub(crate) struct Process {

@@ -69,7 +69,7 @@ impl Authorizer {
         Some(Arc::new(Viewer::new(Question::Reveal, Arc::clone(self), set, Arc::clone(identity), name, kind)))
     }
 
-    fn judge_consent(
+    pub(crate) fn judge_consent(
         &self,
         set: &PolicySet,
         identity: &Identity,
