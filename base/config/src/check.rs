@@ -1,6 +1,7 @@
 //! From what is written to what is used: every section is checked and becomes its struct.
 
 mod admin;
+mod approvals;
 mod asked;
 mod checkpoints;
 mod console;
@@ -92,6 +93,8 @@ pub(crate) fn config(text: &str, base: Base, faults: &Gathered) -> Option<Config
     let deny_lists = deny_lists(&file);
     let console = console::console(&file, &base, &issuers, admin.as_ref());
     let masking = masking::masking(&file);
+    let approvals = approvals::approvals(&file, console.as_ref().and_then(Option::as_ref));
+    let people = approvals::people(&file, &issuers);
     if faults.any() {
         return None;
     }
@@ -106,6 +109,8 @@ pub(crate) fn config(text: &str, base: Base, faults: &Gathered) -> Option<Config
         ledger: ledger?,
         state: state?,
         limits: limits?,
+        approvals: approvals?,
+        people,
         deny_lists,
         console: console?,
         masking,

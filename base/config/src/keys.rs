@@ -1,6 +1,7 @@
 //! Every key of the file. What stands here is what can be written.
 
 mod admin;
+mod approvals;
 mod asked;
 mod checkpoints;
 mod console;
@@ -14,6 +15,7 @@ mod seal;
 mod state;
 
 use admin::ADMIN;
+use approvals::{APPROVALS, PERSON};
 use checkpoints::CHECKPOINTS;
 use console::CONSOLE;
 use identity::ISSUER;
@@ -90,6 +92,18 @@ pub(crate) const FILE: Section = Section {
             shape: Shape::Section(&LIMITS),
             absent: Absent::Is("{}"),
             doc: "What this gateway takes on at once.",
+        },
+        Key {
+            name: "approvals",
+            shape: Shape::Section(&APPROVALS),
+            absent: Absent::Is("{}"),
+            doc: "How requests wait for the consent of people.",
+        },
+        Key {
+            name: "people",
+            shape: Shape::Named(Kind::Name, &Shape::Section(&PERSON)),
+            absent: Absent::Is("{}"),
+            doc: "Which identities are one person's, and which programs they answer for: nobody approves what they ask themselves, whichever way they come in.",
         },
         Key {
             name: "deny_lists",

@@ -33,7 +33,9 @@ pub use reference::reference_markdown;
 pub use schema::json_schema;
 pub use secret::{MAX_SECRET_BYTES, SecretError, SecretRef};
 pub use starter::{StarterAnswers, StarterFiles, starter};
-pub use usable::{Admin, BackchannelLogout, Checkpoints, ClientAuth, Finding, Introspection, Userinfo};
+pub use usable::{
+    Admin, Approvals, BackchannelLogout, Checkpoints, ClientAuth, Finding, Introspection, Userinfo,
+};
 pub use usable::{
     ClaimRule, ClaimTest, Config, Credential, DenyList, Disclose, Durability, FieldPlace, FieldRule,
     GroupRule, Groups, Issuer, IssuerKind, IssuerLogin, LOGIN_METADATA_PATH, Ledger, Limits, Listener, Mfa,

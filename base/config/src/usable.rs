@@ -2,6 +2,7 @@
 //! here is usable as it stands: paths are resolved, URLs parsed, durations within their bounds.
 
 mod admin;
+mod approvals;
 mod asked;
 mod checkpoints;
 mod console;
@@ -21,6 +22,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use admin::Admin;
+pub use approvals::Approvals;
 pub use asked::{BackchannelLogout, ClientAuth, Introspection, Userinfo};
 pub use checkpoints::Checkpoints;
 pub use console::{Console, Session, SignIn};
@@ -60,6 +62,10 @@ pub struct Config {
     pub state: State,
     /// What one gateway takes on at once.
     pub limits: Limits,
+    /// How requests wait for the consent of people.
+    pub approvals: Approvals,
+    /// Who is who, and who answers for whom.
+    pub people: model::People,
     /// Named patterns that policies see in `context.matches`.
     pub deny_lists: Vec<DenyList>,
     /// The pages for people, if there are any.

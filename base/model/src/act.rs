@@ -21,11 +21,13 @@ pub enum Act {
     Block,
     /// Keep recordings past their retention, or let them go.
     Hold,
+    /// Consent to another caller's request, or deny it. Not in the group `administration`.
+    Approve,
 }
 
 impl Act {
     /// Every act, in the order above.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::View,
         Self::Replay,
         Self::Reload,
@@ -34,6 +36,7 @@ impl Act {
         Self::Revoke,
         Self::Block,
         Self::Hold,
+        Self::Approve,
     ];
 
     /// The action's name in policies.
@@ -47,6 +50,7 @@ impl Act {
             Self::Revoke => "revoke",
             Self::Block => "block",
             Self::Hold => "hold",
+            Self::Approve => "approve",
         }
     }
 }

@@ -78,8 +78,23 @@ codes! {
         "The request holds a value of a class that policy does not let you send to this resource."
         "Leave the value out. The reason names its class.";
     ApprovalRequired "approval_required" 403 Policy
-        "Policy allows this operation only with approval, and this gateway cannot collect approvals yet."
+        "Policy allows this act only with approval, and acts on Portcullis itself are not held for it."
         "Ask the operator, giving the request id.";
+    ApprovalPending "approval_pending" 409 Policy
+        "Policy allows this operation only with approval, and it is not given yet."
+        "Send the same request again: it waits for the same approval. Approvers find it at the address that the answer names.";
+    ApprovalDenied "approval_denied" 403 Policy
+        "An approver denied this request."
+        "Read the approver's reason. The same request can be asked for again when this approval would have expired.";
+    ApprovalExpired "approval_expired" 403 Policy
+        "Nobody gave the approval in time."
+        "Send the request again to ask anew.";
+    ApprovalVoid "approval_void" 409 Policy
+        "What was approved is not what would be sent now: the rules of masking or the resource changed meanwhile."
+        "Send the request again: it needs an approval of its own.";
+    ApprovalConflict "approval_conflict" 409 Caller
+        "The approval is not as you saw it: it is given, denied, used or expired already, or it is your own."
+        "Look at it again.";
     ResourceUnknown "resource_unknown" 404 Caller
         "No resource has this name."
         "Check the first path segment of the base URL.";
@@ -222,6 +237,17 @@ pub struct Refusal {
     pub retry_after: Option<u32>,
     /// Why, for the operator: the failing check, the place, the cause.
     pub detail: Option<String>,
+    /// The approval that would let it pass, or that did not.
+    pub approval: Option<Box<Awaited>>,
+}
+
+/// An approval as its requester is told of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Awaited {
+    /// Its id.
+    pub id: String,
+    /// Where approvers find it, if the configuration says so.
+    pub url: Option<String>,
 }
 
 impl Refusal {
@@ -233,6 +259,7 @@ impl Refusal {
             policies: Vec::new(),
             retry_after: None,
             detail: None,
+            approval: None,
         }
     }
 
@@ -254,6 +281,13 @@ impl Refusal {
     #[must_use]
     pub fn by_policies(mut self, policies: Vec<String>) -> Self {
         self.policies = policies;
+        self
+    }
+
+    /// The same with the approval it is about.
+    #[must_use]
+    pub fn about(mut self, approval: Awaited) -> Self {
+        self.approval = Some(Box::new(approval));
         self
     }
 

@@ -1,11 +1,45 @@
 //! Step seven: an operation that needs consent waits for it.
 //!
-//! Consent cannot be collected yet, so an operation that needs any is refused with exactly that
-//! reason. What needs none is cleared, and only here can a [`Cleared`] be made.
+//! What needs none is cleared by [`clear`], which touches no store. What needs some is asked for in the book
+//! of [`Approvals`]: the same request of the same caller finds the same approval again, for as long as it is
+//! open. People consent or deny there; [`Approvals::release`] uses an approval once, and only here can a
+//! [`Cleared`] be made.
+//!
+//! [`Approval`] is the state machine: pure, so that every history of it can be tested. The book keeps it in
+//! the `store` by compare-and-set, so that any replica can approve what another holds, and writes each step
+//! into the ledger. Bodies are in neither: what was asked lies in the ledger, under the exchanges that wait.
+
+mod approval;
+mod book;
+mod digest;
+mod error;
+mod follow;
+mod keys;
+mod release;
+#[cfg(test)]
+mod sample;
+mod seats;
+#[cfg(test)]
+mod tests;
+mod told;
+mod watch;
+
+use model::{Code, ExchangeId, Refusal};
 
 use authorize::Permit;
-use model::{Code, ExchangeId, Refusal};
 use record::Record;
+
+pub use approval::{
+    Approval, ApprovalId, MAX_CONSENTS, MAX_EXCHANGES, MAX_REASON, Refused, Signature, State, Step, Via,
+    Wanted,
+};
+pub use book::{Approvals, Asked, Listed, Petition, Said, Settings, Which};
+pub use digest::{BoundBody, Digest};
+pub use error::ApproveError;
+pub use follow::{Changes, FOLLOWED_EVERY};
+pub use release::Release;
+pub use seats::{Bounds, Seat};
+pub use watch::Watch;
 
 /// The proof that policy allowed an exchange, that its record is open, and that as many humans
 /// consented as policy asks for. Forwarding takes one and nothing else.
@@ -21,14 +55,14 @@ impl Cleared {
     }
 }
 
-/// Clears a permitted exchange whose record is open.
+/// Clears a permitted exchange that needs no consent, and whose record is open.
 ///
 /// # Errors
 /// `approval_required` when policy asks for approvals, and `internal` when the permit and the record
 /// are not of one exchange: a permit opens no other door.
 pub fn clear(permit: Permit, record: &Record) -> Result<Cleared, Refusal> {
     if permit.exchange() != record.exchange() {
-        return Err(Refusal::new(Code::Internal).detail("the permit and the record name different exchanges"));
+        return Err(ApproveError::Mismatch.refusal());
     }
     match permit.approvals_needed() {
         0 => Ok(Cleared { exchange: permit.exchange() }),
@@ -37,11 +71,11 @@ pub fn clear(permit: Permit, record: &Record) -> Result<Cleared, Refusal> {
 }
 
 fn approval_required(permit: &Permit, needed: u8) -> Refusal {
-    let people = if needed == 1 { "one person".to_owned() } else { format!("{needed} people") };
     let policies = permit.decision().judgements.iter().flat_map(|judgement| &judgement.reasons);
     Refusal::new(Code::ApprovalRequired)
         .because(format!(
-            "Policy allows this only with the approval of {people}, and this gateway cannot collect approvals yet."
+            "Policy allows this only with the approval of {}, and acts on Portcullis itself are not held for it.",
+            error::people(needed)
         ))
         .by_policies(policies.map(|reason| reason.policy.clone()).collect())
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use authenticate::Caller;
 use jiff::tz::TimeZone;
-use model::{Clock, Decision, Identity, Operation, ResourceName, Reveal, Ruling, Usage};
+use model::{Clock, Decision, Identity, Operation, People, ResourceName, Reveal, Ruling, Usage};
 
 use crate::facts::{Moment, Scene};
 use crate::fault::AuthorizeError;
@@ -55,6 +55,7 @@ pub struct Authorizer {
     tallies: Tallies,
     pub(crate) sights: Sights,
     known: Known,
+    people: ArcSwap<People>,
 }
 
 impl Authorizer {
@@ -77,6 +78,7 @@ impl Authorizer {
             tallies: Tallies::new(recent::CALLERS),
             sights: Sights::new(SIGHTS),
             known: Known::new(),
+            people: ArcSwap::default(),
         }))
     }
 
@@ -133,6 +135,7 @@ impl Authorizer {
             client: surroundings.client,
             moment: self.moment(),
             recent: self.tallies.take(identity, slots),
+            owner: self.owner(identity),
         };
         let mut faults = Vec::new();
         match Cast::new(identity, &resource.name, resource.kind).map(|cast| cast.with_known(&self.known)) {
@@ -177,7 +180,41 @@ impl Authorizer {
     /// The surroundings of a question that is no request of its own.
     pub(crate) fn scene(&self, identity: &Identity, client: IpAddr) -> Scene {
         let recent = self.tallies.read(identity, Slots::of(self.clock.elapsed()));
-        Scene { client, moment: self.moment(), recent }
+        Scene { client, moment: self.moment(), recent, owner: self.owner(identity) }
+    }
+
+    /// The surroundings of a request that goes on now, which counts it.
+    pub(crate) fn scene_counting(&self, identity: &Identity, client: IpAddr, slots: Slots) -> Scene {
+        let recent = self.tallies.take(identity, slots);
+        Scene { client, moment: self.moment(), recent, owner: self.owner(identity) }
+    }
+
+    pub(crate) fn tallies(&self) -> &Tallies {
+        &self.tallies
+    }
+
+    pub(crate) fn known(&self) -> &Known {
+        &self.known
+    }
+
+    pub(crate) fn elapsed(&self) -> std::time::Duration {
+        self.clock.elapsed()
+    }
+
+    /// Who answers for the program that asks.
+    fn owner(&self, identity: &Identity) -> Option<Arc<str>> {
+        self.people.load().owner(identity).map(Arc::from)
+    }
+
+    /// Says who is who, from now on: who answers for a program, and whom nobody may approve for.
+    pub fn introduce(&self, people: Arc<People>) {
+        self.people.store(people);
+    }
+
+    /// Whether `approver` is `requester`, or answers for it.
+    pub(crate) fn is_asked_by(&self, requester: &Identity, approver: &Identity) -> bool {
+        let people = self.people.load();
+        !people.behind(requester).is_disjoint(&people.of_identity(approver))
     }
 
     pub(crate) fn moment(&self) -> Moment {

@@ -4,13 +4,13 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use cedar_policy::{EntityUid, RestrictedExpression};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use lru::LruCache;
-use model::{Facts, Identity, TokenFacts};
+use model::{Facts, Identity, Operation, TokenFacts};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
@@ -170,16 +170,51 @@ impl Moment {
 }
 
 /// Everything around an operation that is not the operation.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Scene {
     pub(crate) client: IpAddr,
     pub(crate) moment: Moment,
     pub(crate) recent: Recent,
+    /// Who answers for the program that asks.
+    pub(crate) owner: Option<Arc<str>>,
 }
 
 /// The context of an operation, with no consent yet.
 pub(crate) fn operation(identity: &Identity, facts: &Facts, scene: &Scene) -> Value {
-    Value::Record(vec![
+    let mut fields = request(facts);
+    fields.extend([
+        ("approvals", Value::Long(0)),
+        ("client", Value::Address(scene.client.to_canonical())),
+        ("time", scene.moment.value()),
+        ("token", token(&identity.token, scene.moment.at)),
+        ("recent", recent(scene.recent)),
+    ]);
+    fields.extend(scene.owner.as_deref().map(|owner| ("owner", Value::text(owner))));
+    Value::Record(fields)
+}
+
+/// The context of consenting to somebody else's operation.
+pub(crate) fn consent(
+    identity: &Identity,
+    operation: &Operation,
+    (requester, owner): (EntityUid, Option<&str>),
+    scene: &Scene,
+) -> Value {
+    let mut fields = vec![
+        ("requester", Value::Entity(requester)),
+        ("operation", Value::text(operation.class.as_str())),
+        ("request", Value::Record(request(&operation.facts))),
+        ("client", Value::Address(scene.client.to_canonical())),
+        ("time", scene.moment.value()),
+        ("token", token(&identity.token, scene.moment.at)),
+    ];
+    fields.extend(owner.map(|owner| ("owner", Value::text(owner))));
+    Value::Record(fields)
+}
+
+/// What an operation is judged by of itself.
+fn request(facts: &Facts) -> Vec<(&'static str, Value)> {
+    vec![
         ("model", Value::text(&facts.model)),
         ("method", Value::text(&facts.method)),
         ("path", Value::text(&facts.path)),
@@ -191,12 +226,7 @@ pub(crate) fn operation(identity: &Identity, facts: &Facts, scene: &Scene) -> Va
         ("images", Value::count(facts.images)),
         ("audio", Value::count(facts.audio)),
         ("matches", Value::Texts(facts.matches.clone())),
-        ("approvals", Value::Long(0)),
-        ("client", Value::Address(scene.client.to_canonical())),
-        ("time", scene.moment.value()),
-        ("token", token(&identity.token, scene.moment.at)),
-        ("recent", recent(scene.recent)),
-    ])
+    ]
 }
 
 /// The context of seeing a data class: nothing of the single request.

@@ -101,6 +101,12 @@ impl<'a> Cast<'a> {
     }
 
     fn players_for_model(&self, model: &str) -> Result<Players, String> {
+        let (resources, others) = self.place(model);
+        Players::new(self.words, self.identity, resources, others)
+    }
+
+    /// What an operation on `model` is on, or on the resource if it names none; and everything that is in.
+    pub(crate) fn place(&self, model: &str) -> (Vec<EntityUid>, Vec<Other>) {
         let home = self.home();
         let mut resources = vec![home.uid.clone()];
         let mut others = vec![home];
@@ -110,7 +116,7 @@ impl<'a> Cast<'a> {
             others.push(Other { uid: uid.clone(), attrs, parents: resources.clone() });
             resources.insert(0, uid);
         }
-        Players::new(self.words, self.identity, resources, others)
+        (resources, others)
     }
 
     /// The inquiry for seeing a data class, or for letting it reach the resource.
@@ -351,6 +357,27 @@ pub(crate) fn operation(
 ) -> Result<Judgement, String> {
     let (inquiry, judgement) = cast.operation(operation, scene)?;
     Ok(with_ruling(set, &inquiry, judgement))
+}
+
+/// Judges one operation with the consents there are: its judgement, and whether it is permitted with exactly
+/// so many. If it is not, the ruling says how many it would take.
+pub(crate) fn operation_with(
+    set: &PolicySet,
+    cast: &Cast<'_>,
+    operation: &Operation,
+    scene: &Scene,
+    consents: u8,
+) -> Result<(Judgement, bool), String> {
+    let (inquiry, mut judgement) = cast.operation(operation, scene)?;
+    let verdict = inquiry.weigh(set, &inquiry.candidates(set), consents)?;
+    if !verdict.allows() {
+        return Ok((with_ruling(set, &inquiry, judgement), false));
+    }
+    judgement.context = raw(&Value::Record(inquiry.with_consents(consents).into_owned()))?;
+    judgement.ruling = if consents == 0 { Ruling::Allowed } else { Ruling::NeedsApprovals(consents) };
+    let permits = verdict.permits.iter().filter_map(|at| set.policy(*at));
+    judgement.reasons = permits.map(crate::set::Policy::reason).collect();
+    Ok((judgement, true))
 }
 
 /// Judges a recorded question again, by the policies of `set`.

@@ -89,6 +89,19 @@ impl Person {
     pub fn entity_id(&self) -> String {
         format!("{}#{}", self.issuer, self.subject)
     }
+
+    /// What policies may read of it.
+    pub(crate) fn attributes(&self) -> Vec<(&'static str, Value)> {
+        let text = |text: &str| Value::Text(text.to_owned());
+        vec![
+            ("kind", text(&self.kind)),
+            ("issuer", text(&self.issuer)),
+            ("issuer_name", text(&self.issuer_name)),
+            ("subject", text(&self.subject)),
+            ("email", text(&self.email)),
+            ("client", text(&self.client)),
+        ]
+    }
 }
 
 impl Object {
@@ -310,15 +323,7 @@ impl Scenery<'_> {
             self.above.extend(area.cloned());
             return uid;
         }
-        let text = |text: &str| Value::Text(text.to_owned());
-        let attrs = vec![
-            ("kind", text(&person.kind)),
-            ("issuer", text(&person.issuer)),
-            ("issuer_name", text(&person.issuer_name)),
-            ("subject", text(&person.subject)),
-            ("email", text(&person.email)),
-            ("client", text(&person.client)),
-        ];
+        let attrs = person.attributes();
         let groups = person.groups.iter().map(|group| self.words.group(group));
         let parents = groups.chain(area.cloned()).collect();
         self.others.push(Other { uid: uid.clone(), attrs, parents });

@@ -21,11 +21,42 @@ const SENTENCE: usize = 300;
 pub struct Permit {
     caller: Caller,
     decision: Decision,
-    authorizer: Arc<Authorizer>,
-    set: Arc<PolicySet>,
-    resource: ResourceName,
-    kind: String,
-    surroundings: Surroundings,
+    grounds: Grounds,
+}
+
+/// Who asked for what, and by which policies it was judged.
+#[derive(Clone)]
+pub(crate) struct Grounds {
+    pub(crate) authorizer: Arc<Authorizer>,
+    pub(crate) set: Arc<PolicySet>,
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) resource: ResourceName,
+    pub(crate) kind: String,
+    pub(crate) surroundings: Surroundings,
+}
+
+impl Grounds {
+    pub(crate) fn viewer(&self) -> Arc<dyn Reveal> {
+        Arc::new(Viewer::new(
+            Question::Reveal,
+            Arc::clone(&self.authorizer),
+            Arc::clone(&self.set),
+            Arc::clone(&self.identity),
+            self.resource.clone(),
+            self.kind.clone(),
+        ))
+    }
+
+    pub(crate) fn usable(&self) -> Arc<dyn Usable> {
+        let scene = self.authorizer.scene(&self.identity, self.surroundings.client);
+        Arc::new(Chooser::new(
+            Arc::clone(&self.set),
+            Arc::clone(&self.identity),
+            self.resource.clone(),
+            self.kind.clone(),
+            scene,
+        ))
+    }
 }
 
 impl Permit {
@@ -38,7 +69,16 @@ impl Permit {
         decision: Decision,
     ) -> Self {
         let (resource, kind) = (target.name.clone(), target.kind.to_owned());
-        Self { caller, decision, authorizer, set, resource, kind, surroundings }
+        let identity = Arc::clone(caller.identity());
+        Self {
+            caller,
+            decision,
+            grounds: Grounds { authorizer, set, identity, resource, kind, surroundings },
+        }
+    }
+
+    pub(crate) fn grounds(&self) -> &Grounds {
+        &self.grounds
     }
 
     /// The exchange it is for.
@@ -53,7 +93,7 @@ impl Permit {
 
     /// The resource it is for.
     pub fn resource(&self) -> &ResourceName {
-        &self.resource
+        &self.grounds.resource
     }
 
     /// The whole decision.
@@ -74,26 +114,12 @@ impl Permit {
     /// Says which data classes the caller may see in answers of this resource, by the policies that
     /// made this permit.
     pub fn viewer(&self) -> Arc<dyn Reveal> {
-        Arc::new(Viewer::new(
-            Question::Reveal,
-            Arc::clone(&self.authorizer),
-            Arc::clone(&self.set),
-            Arc::clone(self.identity()),
-            self.resource.clone(),
-            self.kind.clone(),
-        ))
+        self.grounds.viewer()
     }
 
     /// Says which models of this resource the caller may use, by the policies that made this permit.
     pub fn usable(&self) -> Arc<dyn Usable> {
-        let scene = self.authorizer.scene(self.identity(), self.surroundings.client);
-        Arc::new(Chooser::new(
-            Arc::clone(&self.set),
-            Arc::clone(self.identity()),
-            self.resource.clone(),
-            self.kind.clone(),
-            scene,
-        ))
+        self.grounds.usable()
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! A test keeps these structs and the published file the same.
 
+use crate::consent::Approval;
 use crate::opened::{Caller, Opened};
 
 /// One entry of `leaves/`. Hashed as stored, never encoded again.
@@ -14,7 +15,7 @@ pub struct Leaf {
     #[prost(message, optional, tag = "2")]
     pub bodies: Option<Span>,
     /// What it says.
-    #[prost(oneof = "What", tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14")]
+    #[prost(oneof = "What", tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15")]
     pub what: Option<What>,
 }
 
@@ -64,6 +65,9 @@ pub enum What {
     /// See [`Hold`].
     #[prost(message, tag = "14")]
     Hold(Hold),
+    /// See [`Approval`].
+    #[prost(message, tag = "15")]
+    Approval(Approval),
 }
 
 /// A stretch of `bodies/CLASS/`. It may hold frames of other exchanges too.

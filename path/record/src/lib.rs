@@ -8,6 +8,7 @@ pub mod audit;
 pub mod body;
 mod bookmark;
 mod checkpoints;
+pub mod consent;
 mod describe;
 mod desk;
 mod digest;
@@ -59,6 +60,7 @@ mod writer;
 
 pub use administer::Administering;
 pub use checkpoints::{ask_for_checkpoint, ask_no_more, is_asked, last_checkpoint};
+pub use consent::{Approving, Word};
 pub use digest::Chain;
 pub use error::LedgerError;
 pub use find::{Cursor, Filter, Page};

@@ -90,6 +90,7 @@ fn resource(name: ResourceName, section: &Mapping<'_>, base: &Base) -> Option<Re
         unknown_streams,
         fields: fields::fields(section),
         disclose: fields::disclose(section),
+        hold: section.duration("hold"),
         record_bodies: section.flag("record_bodies"),
         retention: retention::own(section, name.as_str()),
         name,

@@ -130,6 +130,12 @@ pub(super) const RESOURCE: Section = Section {
             doc: "What becomes of values in requests that policy does not let the caller `disclose` to it.",
         },
         Key {
+            name: "hold",
+            shape: Shape::Duration("0s", "24h"),
+            absent: Absent::Is("4m"),
+            doc: "How long a request waits for its approval before it is answered with 409 and told to come again. Keep it below what clients and load balancers wait for a first byte (often 60s). Streams of events (SSE) wait until the approval expires, with comments that keep the connection alive.",
+        },
+        Key {
             name: "record_bodies",
             shape: Shape::Flag,
             absent: Absent::Is("true"),

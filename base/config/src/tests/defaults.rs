@@ -24,6 +24,12 @@ fn a_small_file_is_the_default_of_every_struct() {
         ledger: Ledger::at(folder.path("ledger")),
         state: State::beside(&folder.path("ledger")),
         limits: Limits::default(),
+        approvals: Approvals::default(),
+        people: model::People::new(
+            Default::default(),
+            Default::default(),
+            ["https://login.example.test".to_owned()],
+        ),
         deny_lists: Vec::new(),
         masking: Masking::default(),
         console: None,

@@ -47,6 +47,8 @@ pub struct Resource {
     pub fields: Vec<FieldRule>,
     /// What becomes of values in requests that policy does not disclose.
     pub disclose: Disclose,
+    /// How long a request waits for its approval before it is told to come again.
+    pub hold: Duration,
     /// Whether the record keeps bodies, or only their digests and lengths.
     pub record_bodies: bool,
     /// How long they are kept; none as all others.
@@ -74,6 +76,7 @@ impl Resource {
             unknown_streams: UnknownStreams::Hold,
             fields: Vec::new(),
             disclose: Disclose::Mask,
+            hold: Duration::from_secs(240),
             record_bodies: true,
             retention: None,
         }

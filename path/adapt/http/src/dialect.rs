@@ -88,6 +88,16 @@ impl Dialect {
         if let Some(seconds) = refusal.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
+        if let Some(approval) = &refusal.approval {
+            let named = [
+                ("x-portcullis-approval", Some(&approval.id)),
+                ("x-portcullis-approval-url", approval.url.as_ref()),
+            ];
+            for (name, text) in named {
+                let value = text.and_then(|text| HeaderValue::from_str(text).ok());
+                headers.extend(value.map(|value| (HeaderName::from_static(name), value)));
+            }
+        }
         if let Some(challenge) = challenge(refusal.code) {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
@@ -120,7 +130,8 @@ impl Dialect {
         let code = refusal.code;
         // Several SDKs show the message and nothing else, so it says everything a caller can use.
         let message = format!("{} {} ({code}, request {exchange})", refusal.reason, code.advice());
-        match self {
+        let approval = refusal.approval.as_ref().map(|about| json!({ "id": about.id, "url": about.url }));
+        let mut body = match self {
             Self::OpenAi => json!({ "error": OpenAiError {
                 message,
                 r#type: openai_type(code.status()),
@@ -143,7 +154,13 @@ impl Dialect {
                 "policies": refusal.policies,
                 "request_id": exchange.to_string(),
             }}),
+        };
+        if let (Some(approval), Some(error)) =
+            (approval, body.get_mut("error").and_then(serde_json::Value::as_object_mut))
+        {
+            error.insert("approval".to_owned(), approval);
         }
+        body
     }
 }
 
@@ -153,6 +170,7 @@ fn is_final(code: Code) -> bool {
     !matches!(
         code,
         Code::TooManyRequests
+            | Code::ApprovalPending
             | Code::RequestTimeout
             | Code::LedgerUnavailable
             | Code::IdentityUnavailable
@@ -294,6 +312,22 @@ mod tests {
         assert_eq!(full["retry-after"], "2");
         // The operation may have been done: a retry would do it twice.
         assert_eq!(headers(&Refusal::new(Code::UpstreamFailed))["x-should-retry"], "false");
+    }
+
+    #[test]
+    fn a_refusal_names_the_approval_it_is_about() {
+        let about = model::Awaited { id: "A1".into(), url: Some("https://gate.example/approvals/A1".into()) };
+        let pending = Refusal::new(Code::ApprovalPending).retry_after(2).about(about);
+        for dialect in [Dialect::OpenAi, Dialect::Anthropic, Dialect::Plain] {
+            let (status, headers, body) = dialect.refusal(&pending, id());
+            assert_eq!((status.as_u16(), &headers["retry-after"]), (409, &HeaderValue::from_static("2")));
+            assert!(!headers.contains_key("x-should-retry"), "SDKs come again by themselves");
+            assert_eq!(headers["x-portcullis-approval"], "A1");
+            let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(body["error"]["approval"]["url"], "https://gate.example/approvals/A1");
+        }
+        let denied = Dialect::OpenAi.refusal(&Refusal::new(Code::ApprovalDenied), id()).1;
+        assert_eq!(denied["x-should-retry"], "false");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! the caller's SDK raises errors from.
 
 mod adapter;
+mod canonical;
 mod catalogue;
 mod dialect;
 mod facts;
@@ -16,6 +17,7 @@ mod media;
 mod patterns;
 
 pub use adapter::{AdaptError, AdapterSpec, HttpAdapter, RouteSpec};
+pub use canonical::form_parts;
 pub use catalogue::{CatalogueEntry, CatalogueFault, catalogue};
 pub use dialect::Dialect;
 pub use headers::{request_headers, response_headers};

@@ -17,6 +17,7 @@ fn scene() -> Scene {
         client: IpAddr::from([10, 1, 2, 3]),
         moment: Moment::new(sample::noon(), &TimeZone::UTC),
         recent: Recent { requests_hour: 3, requests_day: 4, tokens_hour: 5, tokens_day: u64::MAX },
+        owner: None,
     }
 }
 

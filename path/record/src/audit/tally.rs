@@ -310,6 +310,8 @@ impl Counting {
             What::Retention(_) => "the rules of retention changed".to_owned(),
             What::Hold(hold) if hold.released => format!("a hold was released: {}", hold.reason),
             What::Hold(hold) => format!("a hold was placed: {}", hold.reason),
+            What::Approval(approval) if approval.event == "joined" => return,
+            What::Approval(approval) => approval.told(),
             What::Dropped(dropped) => return self.dropped(index, at, dropped),
             _ => return,
         };

@@ -213,7 +213,12 @@ impl Audit {
             }
             Some(What::Torn(torn)) => self.torn(index, &torn)?,
             Some(
-                What::Summary(_) | What::PolicySet(_) | What::Outage(_) | What::Retention(_) | What::Hold(_),
+                What::Summary(_)
+                | What::PolicySet(_)
+                | What::Outage(_)
+                | What::Retention(_)
+                | What::Hold(_)
+                | What::Approval(_),
             )
             | None => {}
         }

@@ -32,7 +32,12 @@ fn derived() -> Fields {
     let mut fields = Fields::new();
     let mut message = String::new();
     let mut attribute = String::new();
-    let sources = [include_str!("../leaf.rs"), include_str!("../opened.rs"), include_str!("../body.rs")];
+    let sources = [
+        include_str!("../leaf.rs"),
+        include_str!("../opened.rs"),
+        include_str!("../body.rs"),
+        include_str!("../consent.rs"),
+    ];
     for line in sources.iter().flat_map(|source| source.lines()).map(str::trim) {
         if let Some(name) = line.strip_prefix("pub struct ").and_then(|l| l.strip_suffix(" {")) {
             message = name.to_owned();

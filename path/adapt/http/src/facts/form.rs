@@ -20,6 +20,8 @@ const FACTS: &[&str] = &["model", "stream", "n", "max_tokens", "max_completion_t
 pub(crate) struct Form<'q> {
     fields: Vec<(&'q str, &'q str)>,
     file_names: Vec<&'q str>,
+    /// Each part's bytes, headers and all.
+    parts: Vec<&'q [u8]>,
 }
 
 impl<'q> Form<'q> {
@@ -35,7 +37,7 @@ impl<'q> Form<'q> {
             (Some(boundary), 1) if is_boundary(boundary) => boundary,
             _ => return Err(unsupported("The form's `content-type` must name one plain boundary.")),
         };
-        let mut form = Self { fields: Vec::new(), file_names: Vec::new() };
+        let mut form = Self { fields: Vec::new(), file_names: Vec::new(), parts: Vec::new() };
         let opening = format!("--{boundary}");
         let Some(mut rest) = bytes.strip_prefix(opening.as_bytes()) else {
             return Err(malformed("The form does not begin with its boundary."));
@@ -55,6 +57,7 @@ impl<'q> Form<'q> {
                 .ok_or_else(|| malformed("The form's last boundary is missing."))?;
             let (part, after) = rest.split_at_checked(end).unwrap_or((rest, b""));
             form.part(part)?;
+            form.parts.push(part);
             rest = after.get(4 + boundary.len()..).unwrap_or_default();
         }
     }
@@ -91,6 +94,11 @@ impl<'q> Form<'q> {
     /// The text of a field.
     pub(super) fn field(&self, name: &str) -> Option<&'q str> {
         self.fields.iter().find(|(key, _)| *key == name).map(|(_, text)| *text)
+    }
+
+    /// Its parts, each with its headers.
+    pub(super) fn parts(self) -> Vec<&'q [u8]> {
+        self.parts
     }
 
     /// How many files the form holds.

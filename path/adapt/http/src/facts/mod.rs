@@ -36,6 +36,11 @@ pub(crate) enum Body<'q> {
     Opaque,
 }
 
+/// A form's parts, if it can be read in one way.
+pub(crate) fn form_parts<'q>(bytes: &'q [u8], media: &crate::media::Media) -> Option<Vec<&'q [u8]>> {
+    Form::parse(bytes, media).ok().map(Form::parts)
+}
+
 pub(crate) fn malformed(why: impl Into<String>) -> Refusal {
     Refusal::new(Code::RequestMalformed).because(why)
 }
