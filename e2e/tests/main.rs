@@ -45,5 +45,6 @@ mod sdk_openai;
 mod sealed;
 mod shapes;
 mod standing;
+mod telling;
 mod tls;
 mod upstreams;

@@ -34,7 +34,7 @@ use crate::input::Query;
 use crate::recall::Recall;
 use crate::refuse::{self, Turned};
 use crate::table::{self, Call, Found, Route};
-use crate::{Admin, SMALL, callers, holds, input, me, openapi, policies, resources, sessions};
+use crate::{Admin, SMALL, callers, grants, holds, input, me, openapi, policies, resources, sessions};
 
 /// How long a caller may read nothing of an answer that waits for it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -124,6 +124,8 @@ pub(crate) struct Sight {
     pub(crate) identity: Arc<Identity>,
     pub(crate) viewer: Arc<dyn Reveal>,
     pub(crate) client: IpAddr,
+    /// The call.
+    pub(crate) exchange: ExchangeId,
 }
 
 /// What a call answers, not yet masked.
@@ -250,7 +252,11 @@ async fn call(
     let facts = Facts { request_bytes: bytes, ..Facts::plain(route.method.as_str(), question.path()) };
     let surroundings = Surroundings { client: came.client.ip() };
     let authorizer = admin.gateway.authorizer();
-    let decided = authorizer.decide_act(caller, route.act, &ready.object, &facts, surroundings);
+    let own = Arc::clone(caller.own());
+    let decided = match &ready.recalled {
+        Recall::Wish(wish) => authorizer.decide_join(caller, wish.membership(), surroundings),
+        _ => authorizer.decide_act(caller, route.act, &ready.object, &facts, surroundings),
+    };
 
     // open record
     let (identity, decision) = match &decided {
@@ -268,15 +274,28 @@ async fn call(
     };
 
     // approve
-    let sight =
-        Sight { identity: Arc::clone(permit.identity()), viewer: permit.viewer(), client: came.client.ip() };
-    let cleared = match approve::clear(permit, &record) {
-        Ok(cleared) => cleared,
+    let sight = Sight {
+        identity: Arc::clone(permit.identity()),
+        viewer: permit.viewer(),
+        client: came.client.ip(),
+        exchange: came.exchange,
+    };
+    // what is itself a wish for consent is not held for it
+    let proof = match &ready.recalled {
+        Recall::Wish(_) => approve::asking(permit, &record).map(Proof::Asking),
+        _ => approve::clear(permit, &record).map(Proof::Cleared),
+    };
+    let proof = match proof {
+        Ok(proof) => proof,
         Err(refusal) => return refuse::caller(admin, record, came, &refusal, reply).await,
     };
 
     // act
-    let answer = match act_on(admin, &asked, ready, &sight, cleared).await {
+    let answered = match proof {
+        Proof::Cleared(cleared) => act_on(admin, &asked, ready, &sight, cleared).await,
+        Proof::Asking(asking) => Box::pin(grants::ask(admin, ready.recalled, (&own, &sight), asking)).await,
+    };
+    let answer = match answered {
         Ok(answer) => answer,
         Err(refusal) => return refuse::caller(admin, record, came, &refusal, reply).await,
     };
@@ -298,6 +317,14 @@ async fn call(
     refuse::seal(record, came, outcome, refusal.as_ref(), masker.findings()).await;
 }
 
+/// What a call may do.
+enum Proof {
+    /// It may be done.
+    Cleared(approve::Cleared),
+    /// The consent to it may be asked for.
+    Asking(approve::Asking),
+}
+
 /// Looks up what a call is on: nothing of it is told to anybody yet.
 async fn look(admin: &Admin, asked: &Asked, identity: &Identity) -> Result<Ready, Refusal> {
     match asked.route.call {
@@ -308,6 +335,7 @@ async fn look(admin: &Admin, asked: &Asked, identity: &Identity) -> Result<Ready
         Call::Policies(_) => Ok(policies::look()),
         Call::Callers(call) => callers::look(admin, call, asked, identity).await,
         Call::Holds(_) => Ok(holds::look()),
+        Call::Grants(call) => grants::look(admin, call, asked, identity).await,
     }
 }
 
@@ -328,6 +356,7 @@ async fn act_on(
         Call::Policies(call) => policies::act(admin, call, asked, sight).await,
         Call::Callers(call) => callers::act(admin, call, asked, sight).await,
         Call::Holds(call) => holds::act(admin, call, asked, sight).await,
+        Call::Grants(call) => grants::act(admin, call, asked, ready.recalled, sight).await,
     }
 }
 

@@ -8,6 +8,7 @@
 mod callers;
 mod document;
 mod exchange;
+mod grants;
 mod holds;
 mod input;
 mod me;

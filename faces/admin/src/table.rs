@@ -4,7 +4,7 @@ use http::Method;
 use model::{Act, Area, Code};
 use serde_json::Value;
 
-use crate::{callers, holds, me, openapi, policies, resources, sessions};
+use crate::{callers, grants, holds, me, openapi, policies, resources, sessions};
 
 /// Below this everything lies.
 pub const ROOT: &str = "/api/v1";
@@ -56,6 +56,8 @@ pub(crate) enum Call {
     Callers(callers::Callers),
     /// Of holds.
     Holds(holds::Holds),
+    /// Of memberships for a while.
+    Grants(grants::Grants),
 }
 
 /// One parameter of a query.
@@ -105,6 +107,7 @@ pub(crate) enum Kind {
 
 /// The parameters that paths hold, with what they mean.
 pub(crate) const SEGMENTS: &[(&str, &str)] = &[
+    ("grant", "The membership's `id`, as `GET /grants` tells it."),
     ("hold", "The hold's `id`, as `GET /holds` tells it."),
     ("session", "The request id, as `x-request-id` told it, or enough of its beginning."),
     ("resource", "The resource's name, as configured."),
@@ -134,6 +137,7 @@ pub(crate) fn routes() -> impl Iterator<Item = &'static Route> {
         policies::ROUTES,
         callers::ROUTES,
         holds::ROUTES,
+        grants::ROUTES,
     ]
     .into_iter()
     .flatten()
@@ -148,6 +152,7 @@ pub(crate) fn schemas() -> Vec<(&'static str, Value)> {
         policies::schemas(),
         callers::schemas(),
         holds::schemas(),
+        grants::schemas(),
         vec![("Problem", crate::problem::schema())],
     ]
     .into_iter()

@@ -30,12 +30,14 @@ impl Serve {
         runtime()?.block_on(async {
             let gateway = Gateway::build(config, Arc::new(SystemClock::default())).await?;
             let admin = admin::Admin::of(Arc::clone(&gateway), pages::of(&gateway))?.open()?;
+            let telling = tell::Teller::of(&gateway).begin();
             let running = gateway.serve(Some(self.config)).await?;
             announce(&running);
             announce_admin(&admin);
             until_told_to_stop().await?;
             tracing::info!("draining: no new connections; running exchanges may finish");
             admin.stop().await;
+            telling.stop().await;
             running.stop().await;
             Ok(ExitCode::SUCCESS)
         })

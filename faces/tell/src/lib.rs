@@ -9,6 +9,7 @@
 //! Receivers get a notice at least once, in the order of what happened to an approval; a repetition has
 //! the same id. No notice holds a prompt, a token or a secret.
 
+mod approvals;
 mod error;
 mod follow;
 mod line;
@@ -26,7 +27,7 @@ mod webhook;
 pub use error::TellError;
 pub use follow::{Read, Source};
 pub use matter::{About, Matter, Stage, Who};
-pub use teller::{Settings, Teller};
+pub use teller::{Settings, Teller, Telling};
 
 #[cfg(test)]
 mod tests;

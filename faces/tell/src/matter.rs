@@ -135,6 +135,15 @@ pub(crate) struct Told {
 /// What happened to an approval since it was `told`, in order. Two looks may have missed what was between
 /// them: what must have been is told all the same.
 pub(crate) fn between(told: Option<&Told>, now: &Matter) -> Vec<TellEvent> {
+    let mut events = all_between(told, now);
+    if now.needed == 0 {
+        // Policy asked for nobody's consent: nothing waited.
+        events.retain(|event| !matches!(event, TellEvent::Requested | TellEvent::Approved));
+    }
+    events
+}
+
+fn all_between(told: Option<&Told>, now: &Matter) -> Vec<TellEvent> {
     let mut events = Vec::new();
     let (stage, given) = match told {
         Some(told) => (told.stage, told.given),
@@ -150,7 +159,7 @@ pub(crate) fn between(told: Option<&Told>, now: &Matter) -> Vec<TellEvent> {
         return events;
     }
     let approved = stage >= Stage::Approved && stage != Stage::Denied && stage != Stage::Expired;
-    let used = stage >= Stage::Released;
+    let released = stage >= Stage::Released;
     match now.stage {
         Stage::Waiting => {}
         Stage::Approved => events.push(TellEvent::Approved),
@@ -160,7 +169,7 @@ pub(crate) fn between(told: Option<&Told>, now: &Matter) -> Vec<TellEvent> {
             if !approved {
                 events.push(TellEvent::Approved);
             }
-            if !used {
+            if !released {
                 events.push(TellEvent::Released);
             }
             match now.stage {

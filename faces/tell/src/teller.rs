@@ -8,6 +8,7 @@ use model::Clock;
 use store::{Lease, Store};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use crate::TellError;
@@ -52,6 +53,22 @@ pub struct Settings {
     pub tell: config::Tell,
     /// Where people find the console's pages: scheme and host.
     pub origin: Option<String>,
+}
+
+/// A teller that runs in a task. Dropped, it stops at once; what waits is told by the next.
+pub struct Telling {
+    task: AbortOnDropHandle<()>,
+    stop: CancellationToken,
+}
+
+impl Telling {
+    /// Ends it, after a moment for what is being sent.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        if self.task.await.is_err() {
+            tracing::warn!("the telling of approvals broke off; what waits is told by the next start");
+        }
+    }
 }
 
 /// Tells people, for as long as it runs.
@@ -101,6 +118,14 @@ impl Teller {
                 }
             }
         }
+    }
+
+    /// Runs it in a task of its own.
+    pub fn begin(self) -> Telling {
+        let stop = CancellationToken::new();
+        let told = stop.clone();
+        let task = AbortOnDropHandle::new(tokio::spawn(async move { self.run(told).await }));
+        Telling { task, stop }
     }
 
     async fn pause(&self, stop: &CancellationToken) {

@@ -56,6 +56,11 @@ impl Caller {
         &self.identity
     }
 
+    /// The same as the token alone says: what is asked for beside it is judged by this.
+    pub fn own(&self) -> &Arc<Identity> {
+        &self.seen.identity
+    }
+
     /// The grants that are in its groups.
     pub(crate) fn granted(&self) -> &Granted {
         &self.granted

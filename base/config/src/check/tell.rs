@@ -45,8 +45,10 @@ fn webhook(name: String, section: &Mapping<'_>, base: &Base) -> Option<Webhook> 
         let uri = value::link(text)?;
         let host = uri.host().unwrap_or_default();
         match uri.scheme_str() == Some("http") && !value::is_loopback(host) {
-            true => Err("this URL is plain HTTP: who asks for what could be read on the way; use `https`"
-                .to_owned()),
+            true => {
+                Err("this URL is plain HTTP: who asks for what could be read on the way; use `https`"
+                    .to_owned())
+            }
             false => Ok(uri),
         }
     });
@@ -80,8 +82,9 @@ fn slack(section: &Mapping<'_>, base: &Base) -> Option<Slack> {
     let api = section.parse("api", |text| {
         let uri = value::url(text)?;
         match uri.scheme_str() == Some("http") && !uri.host().is_some_and(value::is_loopback) {
-            true => Err("this URL is plain HTTP: the bot's token would travel readable; use `https`"
-                .to_owned()),
+            true => {
+                Err("this URL is plain HTTP: the bot's token would travel readable; use `https`".to_owned())
+            }
             false => Ok(text.trim_end_matches('/').to_owned()),
         }
     });

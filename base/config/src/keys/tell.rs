@@ -64,9 +64,7 @@ const WEBHOOK: Section = Section {
         Key {
             name: "events",
             shape: Shape::Many(1, &Shape::Choice(EVENTS)),
-            absent: Absent::Is(
-                "[requested, consented, approved, denied, expired, released, ended, revoked]",
-            ),
+            absent: Absent::Is("[requested, consented, approved, denied, expired, released, ended, revoked]"),
             doc: "What it is told of.",
         },
         Key {

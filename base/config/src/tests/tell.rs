@@ -11,11 +11,7 @@ fn it_arrives_whole_and_its_defaults_are_the_structs() {
     let [incidents] = tell.webhooks.as_slice() else { panic!("one webhook") };
     assert_eq!(incidents.name, "incidents");
     assert_eq!(incidents.url.to_string(), "https://hooks.example.test/portcullis");
-    assert_eq!(
-        incidents.secrets[0],
-        SecretRef::Env("WEBHOOK_SECRET".to_owned()),
-        "the new one stands first"
-    );
+    assert_eq!(incidents.secrets[0], SecretRef::Env("WEBHOOK_SECRET".to_owned()), "the new one stands first");
     assert_eq!(incidents.secrets.len(), 2);
     assert_eq!(
         incidents.events.iter().copied().collect::<Vec<_>>(),
