@@ -65,7 +65,7 @@ impl Figures {
 }
 
 /// In microseconds; the nearest rank.
-fn percentile(samples: &[Duration], percent: usize) -> f64 {
+pub(crate) fn percentile(samples: &[Duration], percent: usize) -> f64 {
     let mut sorted = samples.to_vec();
     sorted.sort_unstable();
     let rank = (sorted.len() * percent).div_ceil(100).saturating_sub(1);

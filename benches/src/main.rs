@@ -14,6 +14,7 @@
 )]
 
 mod figures;
+mod held;
 mod load;
 mod plain;
 mod targets;
@@ -34,8 +35,7 @@ const SCENARIOS: [Scenario; 3] = [
 /// Each target gets its time in so many slices.
 const SLICES: u32 = 3;
 const SECONDS: u32 = 6;
-const USAGE: &str =
-    "usage: cargo xtask bench [--json] [--seconds N] [--targets direct,nginx,plain,portcullis]";
+const USAGE: &str = "usage: cargo xtask bench [held [SECONDS]] [--json] [--seconds N] [--targets direct,nginx,plain,portcullis]";
 
 struct Wanted {
     json: bool,
@@ -47,6 +47,11 @@ fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
     if let [plain::PROXY, listen, upstream] = words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         return plain::serve(listen, upstream);
+    }
+    if let ["held", rest @ ..] = words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        let seconds = rest.first().and_then(|text| text.parse().ok()).unwrap_or(SECONDS);
+        let _ = std::io::stdout().lock().write_all(held::measure(seconds).as_bytes());
+        return;
     }
     let wanted = wanted().unwrap_or_else(|| panic!("{USAGE}"));
     let figures = measure(&wanted);

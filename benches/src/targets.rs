@@ -101,7 +101,7 @@ impl Targets {
     }
 }
 
-fn issuer(upstream: &Upstream) -> String {
+pub(crate) fn issuer(upstream: &Upstream) -> String {
     format!("http://{}", upstream.address)
 }
 

@@ -84,6 +84,17 @@ impl Gateway {
         self.folder.path().join(name)
     }
 
+    /// The memory it has resident, in bytes.
+    ///
+    /// # Panics
+    /// When the system does not tell.
+    pub fn resident(&self) -> usize {
+        let file = format!("/proc/{}/status", self.part.pid().as_raw_nonzero());
+        let status = fs::read_to_string(file).expect("a running process");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
+        line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") << 10
+    }
+
     /// Kills it as `kill -9` does.
     pub fn kill(&mut self) {
         self.part.kill();

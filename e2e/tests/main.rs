@@ -14,6 +14,8 @@
 mod admin;
 mod admin_cli;
 mod admin_masking;
+mod approvals_meanwhile;
+mod approvals_sdks;
 mod audit;
 mod catalogue;
 mod cli;

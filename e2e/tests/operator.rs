@@ -35,6 +35,7 @@ async fn stand() -> (Provider, FakeUpstream, Gateway) {
     let (provider, upstream) =
         tokio::join!(Provider::start(), FakeUpstream::start(move |_| Reply::chat(words)));
     let plan = Plan::before(&provider, &upstream.url()).policy("engineers.cedar", SHORT_ONLY);
+    let plan = plan.with(json!({ "resources": { "llama": { "hold": "0s" } } }));
     (provider, upstream, plan.start().await)
 }
 
@@ -151,7 +152,7 @@ async fn why_tells_what_failed_and_offers_no_more_than_was_asked() {
     assert!(told["explanations"][0]["paste"]["withheld"].as_str().unwrap().contains('‼'), "{told}");
     assert!(text.contains("no permit to paste"), "{text}");
     let (text, _) = why(&gateway, &client::post(&erase, &alice, &json!({})).await);
-    assert!(text.contains("waits for 1 approval") && text.contains("approval_required"), "{text}");
+    assert!(text.contains("waits for 1 approval") && text.contains("approval_pending"), "{text}");
 
     let stranger = client::send(Method::POST, &url, None, Some(&chat_body("hello"))).await;
     assert_eq!(stranger.status, StatusCode::UNAUTHORIZED);

@@ -13,8 +13,10 @@ use record::Opening;
 
 use crate::Gateway;
 use crate::came::Came;
+use crate::hold::{self, Held};
 use crate::refuse::Unjudged;
 use crate::reply::Reply;
+use crate::said::Wishes;
 use crate::seal::{Ending, seal};
 use crate::session::{self, Arrival, Entered, Heard, Turned};
 use crate::setup::{Place, Setup};
@@ -42,8 +44,8 @@ async fn hear(gateway: &Gateway, setup: &Setup, entered: Entered, arrival: Arriv
     let came = arrival.came;
     let Entered { caller, place, path } = entered;
     match session::hear(setup, &gateway.memory, &place, path, arrival).await {
-        Ok(Heard { question, session, memory: _memory }) => {
-            Box::pin(exchange(gateway, &place, caller, (&question, &session), &came, reply)).await;
+        Ok(Heard { question, session, wishes, memory: _memory }) => {
+            Box::pin(exchange(gateway, &place, caller, (&question, &session, wishes), &came, reply)).await;
         }
         Err(no) => {
             let asked = Unjudged { place: &place, caller: &caller, question: &no.question };
@@ -57,22 +59,22 @@ async fn exchange(
     gateway: &Gateway,
     place: &Place,
     caller: authenticate::Caller,
-    (question, session): (&Question, &str),
+    (heard, session, wishes): (&Question, &str, Wishes),
     came: &Came,
     mut reply: Reply,
 ) {
     // who was shut out while the request was read is not asked what they want
     let mut live = gateway.standing().live(&caller);
     if let Some(ended) = live.ended() {
-        let asked = Unjudged { place, caller: &caller, question };
+        let asked = Unjudged { place, caller: &caller, question: heard };
         return Box::pin(refuse::unjudged(gateway, asked, came, &ended.refusal(), reply)).await;
     }
 
     // operations
-    let Understood { operations, texts } = match place.adapter.read(question) {
+    let Understood { operations, texts } = match place.adapter.read(heard) {
         Ok(understood) => understood,
         Err(refusal) => {
-            let asked = Unjudged { place, caller: &caller, question };
+            let asked = Unjudged { place, caller: &caller, question: heard };
             return refuse::unjudged(gateway, asked, came, &refusal, reply).await;
         }
     };
@@ -87,8 +89,8 @@ async fn exchange(
     };
 
     // disclose
-    let disclosed = disclose::disclose(gateway, place, identity, question, texts);
-    let question = disclosed.as_ref().map_or(question, |disclosed| &disclosed.question);
+    let disclosed = disclose::disclose(gateway, place, identity, heard, texts);
+    let question = disclosed.as_ref().map_or(heard, |disclosed| &disclosed.question);
 
     let bare = disclosed
         .as_ref()
@@ -134,9 +136,23 @@ async fn exchange(
 
     // approve
     let mut sight = Sight::of(&permit, place, live);
-    let cleared = match approve::clear(permit, &record) {
-        Ok(cleared) => cleared,
-        Err(refusal) => return refuse::caller(gateway, record, came, &refusal, reply).await,
+    let released;
+    let (cleared, place) = if permit.approvals_needed() == 0 {
+        match approve::clear(permit, &record) {
+            Ok(cleared) => (cleared, place),
+            Err(refusal) => return refuse::caller(gateway, record, came, &refusal, reply).await,
+        }
+    } else {
+        let held = Held { gateway, place, came, permit, operations, heard, question, wishes };
+        match Box::pin(hold::hold(held, &mut record, &mut reply, &mut sight.live)).await {
+            Ok(go) => {
+                let hold::Released { cleared, place, viewer, usable } = *go;
+                sight.renew(viewer, usable, &place);
+                released = place;
+                (cleared, &*released)
+            }
+            Err(stopped) => return Box::pin(hold::over(gateway, record, came, stopped, reply)).await,
+        }
     };
 
     // forward
@@ -152,7 +168,7 @@ async fn exchange(
     };
     let answer = match sent {
         Ok(answer) => answer,
-        Err(fault) => return refuse::failed(gateway, record, came, &fault, reply).await,
+        Err(fault) => return Box::pin(refuse::failed(gateway, record, came, &fault, reply)).await,
     };
 
     // mask → record → respond, chunk by chunk; then seal

@@ -5,9 +5,11 @@
 //! the only way back to a caller. [`Gateway::serve`] runs it all until it is told to stop.
 
 mod came;
+mod consent;
 mod deliver;
 mod disclose;
 mod exchange;
+mod hold;
 mod logout;
 mod metadata;
 mod observe;
@@ -32,6 +34,7 @@ use authorize::Authorizer;
 use model::Clock;
 use record::Ledger;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
 
 pub use office::{Place, ResourceState};
 pub use own_rules::{marks, own_rules};
@@ -52,6 +55,8 @@ pub struct Gateway {
     /// What is read again on a reload, one at a time.
     source: reload::Source,
     state: state::State,
+    /// Cancelled when no new requests are taken: what waits for consent need not wait longer.
+    drain: CancellationToken,
     /// Requests in flight.
     room: Arc<Semaphore>,
     /// Request bytes held, in units of [`session::MEMORY_UNIT`].

@@ -9,11 +9,11 @@ use record::{LedgerError, Opening, Record, Spoken, Stranger, Words};
 
 use crate::Gateway;
 use crate::came::Came;
-use crate::disclose;
 use crate::reply::Reply;
 use crate::seal::{Ending, seal};
 use crate::session::{self, Turned};
 use crate::setup::Place;
+use crate::{disclose, stream};
 
 /// Refuses somebody at the door: one sealed record without a body.
 pub(crate) async fn stranger(gateway: &Gateway, came: &Came, head: &Parts, turned: &Turned, reply: Reply) {
@@ -150,6 +150,9 @@ pub(crate) async fn shut_out(
     seal(gateway, record, came, Ending::refused(Outcome::Cut, &refusal)).await;
 }
 
+/// The type of a stream that is begun before there is an answer.
+pub(crate) static EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
+
 /// Says a refusal in the caller's dialect, recorded first.
 pub(crate) async fn say(
     gateway: &Gateway,
@@ -158,6 +161,10 @@ pub(crate) async fn say(
     refusal: &Refusal,
     mut reply: Reply,
 ) {
+    if reply.is_committed() {
+        // A stream that was begun while it waited for consent.
+        return Box::pin(stream::cut(gateway, record, came, Some(&EVENTS), refusal, reply)).await;
+    }
     let (status, headers, body) = words(came, refusal);
     for words in [Spoken::Head { status, headers }, Spoken::Body(body)] {
         let recorded = match record.say(words).await {

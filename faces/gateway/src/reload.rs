@@ -108,6 +108,8 @@ async fn replace(gateway: &Gateway, file: &Path, by: &str) -> Result<(), ReloadE
         gateway.ledger.policy_set(policies.hash(), policies.text(), by).await.map_err(SetupError::from)?;
         gateway.authorizer.replace(policies);
     }
+    gateway.approvals().set(crate::state::settings(&setup.config));
+    gateway.authorizer.introduce(Arc::new(setup.config.people.clone()));
     setup.authenticator.warm().await;
     gateway.setup.store(Arc::new(setup));
     Ok(())

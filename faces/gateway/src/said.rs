@@ -1,5 +1,7 @@
 //! What a client says of its request beside the request: which of its own belong together.
 
+use std::time::Duration;
+
 use http::HeaderMap;
 use model::{Code, Refusal};
 
@@ -26,6 +28,34 @@ pub(crate) fn session(headers: &HeaderMap) -> Result<String, Refusal> {
     Ok(text.to_owned())
 }
 
+/// How a client would like to wait.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wishes {
+    /// Not at all (`Prefer: respond-async`, RFC 7240, section 4.1).
+    pub(crate) respond_async: bool,
+    /// How long it waits for a first byte, if it says.
+    pub(crate) read_timeout: Option<Duration>,
+}
+
+/// How the official SDKs tell the seconds they wait: those in Python, and those in JavaScript.
+const TIMEOUTS: [&str; 2] = ["x-stainless-read-timeout", "x-stainless-timeout"];
+
+impl Wishes {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let preferences = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+        let mut names = preferences.flat_map(|text| text.split(',')).map(|one| one.split(';').next());
+        let respond_async =
+            names.any(|name| name.is_some_and(|name| name.trim().eq_ignore_ascii_case("respond-async")));
+        let seconds =
+            TIMEOUTS.iter().filter_map(|name| headers.get(*name)?.to_str().ok()?.parse::<f64>().ok());
+        let read_timeout = seconds
+            .filter_map(|seconds| Duration::try_from_secs_f64(seconds).ok())
+            .filter(|seconds| *seconds >= Duration::from_secs(1))
+            .min();
+        Self { respond_async, read_timeout }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
@@ -48,5 +78,25 @@ mod tests {
         for odd in [&[long.as_bytes()][..], &[b"a", b"a"], &[b""], &[b"\xc3\xa9"], &[b"a\tb"]] {
             assert!(named(odd).is_err(), "{odd:?}");
         }
+    }
+
+    #[test]
+    fn how_a_client_waits_is_read() {
+        let of = |pairs: &[(&'static str, &'static str)]| {
+            let headers = pairs
+                .iter()
+                .map(|(name, value)| (http::HeaderName::from_static(name), HeaderValue::from_static(value)));
+            Wishes::of(&HeaderMap::from_iter(headers))
+        };
+        assert_eq!(of(&[]), Wishes::default());
+        assert!(of(&[("prefer", "wait=10, Respond-Async; x=1")]).respond_async);
+        assert!(!of(&[("prefer", "wait=10")]).respond_async);
+        let seconds = |text| of(&[("x-stainless-read-timeout", text)]).read_timeout;
+        assert_eq!(seconds("600"), Some(Duration::from_secs(600)));
+        assert_eq!(seconds("5.5"), Some(Duration::from_millis(5500)));
+        for odd in ["0", "-3", "inf", "NaN", "not given", "1e400"] {
+            assert_eq!(seconds(odd), None, "{odd}");
+        }
+        assert_eq!(of(&[("x-stainless-timeout", "30")]).read_timeout, Some(Duration::from_secs(30)));
     }
 }

@@ -35,7 +35,7 @@ impl Gateway {
     /// [`SetupError`] when a listener can't be opened; none is left open then.
     pub async fn serve(self: &Arc<Self>, file: Option<PathBuf>) -> Result<Running, SetupError> {
         let setup = self.setup();
-        let drain = CancellationToken::new();
+        let drain = self.drain.clone();
         let mut tasks = JoinSet::new();
         let mut addresses = Vec::new();
         let mut local_ca = None;

@@ -18,7 +18,7 @@ use resolve::NormalPath;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::came::Came;
-use crate::said;
+use crate::said::{self, Wishes};
 use crate::setup::{Place, Setup};
 
 /// A request that has arrived, nothing yet known of it.
@@ -108,6 +108,8 @@ pub(crate) struct Heard {
     pub(crate) question: Question,
     /// The session its client says it belongs to; empty if it says none.
     pub(crate) session: String,
+    /// How its client would like to wait.
+    pub(crate) wishes: Wishes,
     pub(crate) memory: Option<OwnedSemaphorePermit>,
 }
 
@@ -129,6 +131,7 @@ pub(crate) async fn hear(
     arrival: Arrival,
 ) -> Result<Heard, Box<Unheard>> {
     let Arrival { came, head, body } = arrival;
+    let wishes = Wishes::of(&head.headers);
     let mut parts = QuestionParts {
         exchange: came.exchange,
         method: head.method,
@@ -146,7 +149,7 @@ pub(crate) async fn hear(
     match read.await {
         Ok(((bytes, permit), session)) => {
             parts.body = bytes;
-            Ok(Heard { question: Question::new(parts), session, memory: permit })
+            Ok(Heard { question: Question::new(parts), session, wishes, memory: permit })
         }
         Err(refusal) => Err(Box::new(Unheard { refusal, question: Question::new(parts) })),
     }

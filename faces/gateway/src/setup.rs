@@ -14,6 +14,7 @@ use model::{Adapter, Clock, ResourceName};
 use record::Ledger;
 use resolve::Table;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::metadata::Logins;
@@ -76,6 +77,9 @@ pub enum SetupError {
     /// The masking rules.
     #[error("the masking rules cannot be built: {0}")]
     Mask(#[from] mask::MaskError),
+    /// What waits for consent.
+    #[error("the approvals cannot be read: {0}")]
+    Approvals(#[from] approve::ApproveError),
     /// A listener.
     #[error("a listener cannot be opened: {0}")]
     Accept(#[from] accept::AcceptError),
@@ -109,11 +113,12 @@ impl Gateway {
         let policies = PolicySet::load(&config.policies.dir)?;
         let ledger = Ledger::open(ledger_settings(&config), Arc::clone(&clock))?;
         ledger.policy_set(policies.hash(), policies.text(), "start").await?;
-        let state = State::open(&config.state, &clock).await?;
+        let state = State::open(&config, &clock, &ledger).await?;
         let limits = &config.limits;
         let room = Arc::new(Semaphore::new(limits.requests_in_flight));
         let memory = Arc::new(Semaphore::new(limits.body_bytes_in_flight / session::MEMORY_UNIT));
         let authorizer = Authorizer::new(policies, &config.policies.timezone, Arc::clone(&clock))?;
+        authorizer.introduce(Arc::new(config.people.clone()));
         let setup = Setup::build(config, None, &clock, &state.standing)?;
         Ok(Arc::new(Self {
             setup: arc_swap::ArcSwap::from_pointee(setup),
@@ -122,6 +127,7 @@ impl Gateway {
             clock,
             source: crate::reload::Source::default(),
             state,
+            drain: CancellationToken::new(),
             room,
             memory,
         }))
@@ -172,6 +178,11 @@ impl Setup {
         Ok(Self { authenticator, freshening, table, logins, rules, config })
     }
 
+    /// The place of a resource.
+    pub(crate) fn find(&self, name: &ResourceName) -> Option<Arc<Place>> {
+        self.table.iter().find(|(known, _)| *known == name).map(|(_, place)| Arc::clone(place))
+    }
+
     /// Every place by name.
     pub(crate) fn places(&self) -> HashMap<ResourceName, Arc<Place>> {
         self.table.iter().map(|(name, place)| (name.clone(), Arc::clone(place))).collect()
@@ -182,6 +193,11 @@ impl Place {
     /// How long a caller may read nothing of an answer that waits for it.
     pub(crate) fn patience(&self) -> Duration {
         self.made_from.0.timeouts.idle
+    }
+
+    /// How long a request waits for its approval before it is told to come again.
+    pub(crate) fn hold(&self) -> Duration {
+        self.made_from.0.hold
     }
 
     fn build(

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use authenticate::{AuthenticateError, Live};
 use forward::{Answer, Arrived, ForwardError};
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use mask::{Masked, Masker, Part};
 use model::{Code, Identity, LayoutFault, MaySee, Outcome, Question, Refusal, Reveal, Usable};
 use record::{LedgerError, Record, Recorded, Spoken};
@@ -39,6 +39,13 @@ impl<'g> Sight<'g> {
         let token_ends = place.cut_on_token_expiry.then_some(identity.token.expires_at);
         Self { live, viewer: permit.viewer(), usable: permit.usable(), identity, token_ends }
     }
+
+    /// What holds after a request waited for consent.
+    pub(crate) fn renew(&mut self, viewer: Arc<dyn Reveal>, usable: Arc<dyn Usable>, place: &Place) {
+        self.viewer = viewer;
+        self.usable = usable;
+        self.token_ends = place.cut_on_token_expiry.then_some(self.identity.token.expires_at);
+    }
 }
 
 /// Why an answer stops before its end.
@@ -47,6 +54,8 @@ enum Stop {
     Ledger(LedgerError),
     Layout(LayoutFault),
     Upstream(ForwardError),
+    /// What was begun as a stream of events is answered otherwise.
+    Unlike(StatusCode),
     TokenEnded,
     ShutOut(Box<AuthenticateError>),
 }
@@ -73,6 +82,7 @@ pub(crate) async fn carry(
     let masker = Masker::begin(came.exchange, gateway.rules(), Arc::clone(&sight.viewer), layout);
     let mut carrier = Carrier { gateway, record: &mut *record, masker, reply, place, head: None };
 
+    let kind = if carrier.reply.is_committed() { Some(refuse::EVENTS.clone()) } else { kind };
     let result = carrier.run(sight, answer).await;
     let usage = carrier.masker.usage();
     gateway.authorizer.spent(&sight.identity, usage.unwrap_or_default());
@@ -107,7 +117,19 @@ impl Carrier<'_> {
     async fn run(&mut self, sight: &mut Sight<'_>, answer: Answer) -> Result<(), Stop> {
         let Answer { head, mut body, .. } = answer;
         let head_now = is_stream(&head.headers);
-        self.head = Some(self.masker.head(&head));
+        let masked = self.masker.head(&head);
+        if self.reply.is_committed() {
+            // The caller has its head since it began to wait.
+            let events = head
+                .headers
+                .get(header::CONTENT_TYPE)
+                .is_some_and(|kind| kind.as_bytes().starts_with(refuse::EVENTS.as_bytes()));
+            if head.status != StatusCode::OK || !events {
+                return Err(Stop::Unlike(head.status));
+            }
+        } else {
+            self.head = Some(masked);
+        }
         if head_now {
             self.write_head(&mut sight.live).await?;
             self.reply.flush().map_err(|CallerGone| Stop::CallerGone)?;
@@ -215,6 +237,13 @@ impl Stop {
                 (Outcome::Cut, Some(refusal))
             }
             Self::Upstream(fault) => (fault.outcome(), Some(fault.refusal())),
+            Self::Unlike(status) => {
+                let refusal = Refusal::new(Code::UpstreamFailed).because(format!(
+                    "The server answered with status {} instead of a stream of events.",
+                    status.as_u16()
+                ));
+                (Outcome::Cut, Some(refusal))
+            }
             Self::ShutOut(fault) => (Outcome::Cut, Some(fault.refusal())),
             Self::TokenEnded => (
                 Outcome::Cut,
@@ -229,7 +258,7 @@ impl Stop {
 
 /// Says why the answer stops: as a refusal while the head is not out, else as the SDK's error event
 /// and an aborted body.
-async fn cut(
+pub(crate) async fn cut(
     gateway: &Gateway,
     record: &mut Record,
     came: &Came,

@@ -1,22 +1,23 @@
 //! The book of approvals: the state machine over the store.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
-use model::{CallerKind, Decision, ExchangeId, Identity, People, PolicyReason, Refusal};
+use model::{CallerKind, Decision, ExchangeId, Identity, PolicyReason, Refusal};
 use record::Ledger;
 use store::{Change, Commit, Cursor, Entry, Expect, Store, StoreError, Until, Write};
 use tokio::sync::watch;
 
-use crate::approval::{Approval, ApprovalId, Refused, Signature, State, Step, Via, Wanted};
+use crate::approval::{Approval, ApprovalId, Refused, State, Step, Wanted};
 use crate::digest::Digest;
 use crate::error::{self, ApproveError};
 use crate::keys::{self, Standing};
-use crate::seats::{Bounds, Seat, Seats};
+use crate::said::Said;
+use crate::seats::{Seat, Seats};
+use crate::settings::Settings;
 use crate::told::{Event, Witness};
 use crate::watch::{Watch, Watched};
 
@@ -24,41 +25,6 @@ use crate::watch::{Watch, Watched};
 const TRIES: usize = 64;
 /// How long a closed approval can be looked up. The ledger keeps it for longer.
 const KEPT: Duration = Duration::from_secs(7 * 86_400);
-
-/// What the configuration says of approvals.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// How long an approval waits and can be used, from when it was asked for.
-    pub expires: Duration,
-    /// How many may be open in all,
-    pub open: u64,
-    /// and of one caller.
-    pub open_per_caller: u64,
-    /// How many requests may be held at once.
-    pub held: Bounds,
-    /// Where the pages are, without a slash at the end: an approval's is `URL/approvals/ID`.
-    pub url: Option<String>,
-    /// Who is who.
-    pub people: Arc<People>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            expires: Duration::from_secs(3600),
-            open: 10_000,
-            open_per_caller: 100,
-            held: Bounds {
-                requests: 1000,
-                requests_per_caller: 50,
-                bytes: 256 << 20,
-                bytes_per_caller: 64 << 20,
-            },
-            url: None,
-            people: Arc::default(),
-        }
-    }
-}
 
 /// What somebody asks the consent of others for.
 #[derive(Clone, Debug)]
@@ -473,41 +439,6 @@ enum Stands {
     Changed,
     /// Nothing, any more.
     Not,
-}
-
-/// What an approver says with their word.
-#[derive(Clone, Copy, Debug)]
-pub struct Said<'a> {
-    /// From where.
-    pub client: IpAddr,
-    /// How.
-    pub via: Via,
-    /// Why.
-    pub reason: &'a str,
-    /// The digest they were shown, if they were shown one: another is refused.
-    pub digest: Option<Digest>,
-    /// The call it is done in.
-    pub act: Option<ExchangeId>,
-}
-
-impl Said<'_> {
-    fn signed(self, by: &Identity, digest: Digest, people: &People, now: Timestamp) -> Signature {
-        Signature {
-            issuer: by.issuer.clone(),
-            issuer_name: by.issuer_name.clone(),
-            subject: by.subject.clone(),
-            email: by.email.clone(),
-            display: by.display.clone(),
-            token: by.token.digest.clone(),
-            marks: people.of_identity(by),
-            at: now,
-            client: self.client,
-            via: self.via,
-            reason: self.reason.trim().to_owned(),
-            digest: self.digest.unwrap_or(digest),
-            act: self.act,
-        }
-    }
 }
 
 /// As it is at `now`, noted or not.

@@ -50,11 +50,11 @@ impl Digest {
             }
             None => sum.field(b""),
         }
-        let mut kinds = question.headers().get_all(header::CONTENT_TYPE).iter();
+        let kinds = question.headers().get_all(header::CONTENT_TYPE);
         match body {
             BoundBody::Whole => {
-                sum.count(kinds.clone().count());
-                kinds.by_ref().for_each(|kind| sum.field(kind.as_bytes()));
+                sum.count(kinds.iter().count());
+                kinds.iter().for_each(|kind| sum.field(kind.as_bytes()));
                 sum.field(b"whole");
                 sum.field(question.body());
             }

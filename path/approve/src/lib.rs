@@ -16,9 +16,11 @@ mod error;
 mod follow;
 mod keys;
 mod release;
+mod said;
 #[cfg(test)]
 mod sample;
 mod seats;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod told;
@@ -33,12 +35,14 @@ pub use approval::{
     Approval, ApprovalId, MAX_CONSENTS, MAX_EXCHANGES, MAX_REASON, Refused, Signature, State, Step, Via,
     Wanted,
 };
-pub use book::{Approvals, Asked, Listed, Petition, Said, Settings, Which};
+pub use book::{Approvals, Asked, Listed, Petition, Which};
 pub use digest::{BoundBody, Digest};
 pub use error::ApproveError;
 pub use follow::{Changes, FOLLOWED_EVERY};
 pub use release::Release;
+pub use said::Said;
 pub use seats::{Bounds, Seat};
+pub use settings::Settings;
 pub use watch::Watch;
 
 /// The proof that policy allowed an exchange, that its record is open, and that as many humans

@@ -28,7 +28,7 @@ policies: no-such-folder
     portcullis.yaml:1:29 listeners[1]: plain HTTP on 0.0.0.0:8443 would show callers' tokens to the network; expected `tls: local`, `tls` with a certificate and its key, or `plain: allowed`
       1 | listeners: [127.0.0.1:8080, 0.0.0.0:8443]
         |                             ^^^^^^^^^^^^
-    portcullis.yaml:2:1 issuer: `issuer` is no key here; did you mean `issuers`?; expected one of listeners, public_url, observe, admin, issuers, resources, policies, ledger, state, limits, deny_lists, masking, console
+    portcullis.yaml:2:1 issuer: `issuer` is no key here; did you mean `issuers`?; expected one of listeners, public_url, observe, admin, issuers, resources, policies, ledger, state, limits, approvals, people, deny_lists, masking, console
       2 | issuer:
         | ^^^^^^
     portcullis.yaml:6:13 issuers.corp.issuer: this URL is plain HTTP: who controls the network could put in keys of their own; use `https`; expected a URL, as `https://login.example.test`
@@ -319,7 +319,7 @@ fn what_is_no_yaml_is_told_with_its_place() {
     portcullis.yaml:1:1 issuers: `issuers` is missing; expected names, each with: a mapping with issuer, audiences
     portcullis.yaml:1:1 listeners: `listeners` is missing; expected a list of at least 1, each: an address with its port, as `127.0.0.1:8080` or `[::1]:8080`, or a mapping with address
     portcullis.yaml:1:1 resources: `resources` is missing; expected names, each with: a mapping with upstreams
-    portcullis.yaml:1:2 a: `a` is no key here; expected one of listeners, public_url, observe, admin, issuers, resources, policies, ledger, state, limits, deny_lists, masking, console
+    portcullis.yaml:1:2 a: `a` is no key here; expected one of listeners, public_url, observe, admin, issuers, resources, policies, ledger, state, limits, approvals, people, deny_lists, masking, console
       1 |  a: …
         |  ^
 
@@ -331,7 +331,7 @@ fn what_is_no_yaml_is_told_with_its_place() {
       1 | …
         | ^
 
-    portcullis.yaml:1:1 a: `a` is no key here; expected one of listeners, public_url, observe, admin, issuers, resources, policies, ledger, state, limits, deny_lists, masking, console
+    portcullis.yaml:1:1 a: `a` is no key here; expected one of listeners, public_url, observe, admin, issuers, resources, policies, ledger, state, limits, approvals, people, deny_lists, masking, console
       1 | a: …
         | ^
     portcullis.yaml:1:1 issuers: `issuers` is missing; expected names, each with: a mapping with issuer, audiences
@@ -347,7 +347,7 @@ fn what_is_no_yaml_is_told_with_its_place() {
     portcullis.yaml:1:1 listeners: `listeners` is missing; expected a list of at least 1, each: an address with its port, as `127.0.0.1:8080` or `[::1]:8080`, or a mapping with address
     portcullis.yaml:1:1 resources: `resources` is missing; expected names, each with: a mapping with upstreams
 
-    portcullis.yaml:1:1 a: `a` is no key here; expected one of listeners, public_url, observe, admin, issuers, resources, policies, ledger, state, limits, deny_lists, masking, console
+    portcullis.yaml:1:1 a: `a` is no key here; expected one of listeners, public_url, observe, admin, issuers, resources, policies, ledger, state, limits, approvals, people, deny_lists, masking, console
       1 | a: …
         | ^
     portcullis.yaml:1:1 issuers: `issuers` is missing; expected names, each with: a mapping with issuer, audiences

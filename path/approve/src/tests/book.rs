@@ -6,10 +6,10 @@ use std::time::Duration;
 use model::{Clock, Code, ExchangeId, FixedClock, Identity};
 use store::{SqliteStore, Store};
 
-use crate::book::{Approvals, Asked, Petition, Settings, Which};
+use crate::book::{Approvals, Asked, Petition, Which};
 use crate::sample::{digest, identity, noon, said, wanted};
 use crate::told::Witness;
-use crate::{ApproveError, Refused, State, Watch};
+use crate::{ApproveError, Refused, Settings, State, Watch};
 
 pub(super) struct Desk {
     _folder: tempfile::TempDir,
@@ -55,7 +55,7 @@ fn bob() -> Identity {
 
 #[tokio::test]
 async fn the_same_request_finds_its_approval_again() {
-    let Desk { book, .. } = desk(Settings::default()).await;
+    let Desk { book, _folder, .. } = desk(Settings::default()).await;
     let one = open(&book, &petition("ada", 1, 7)).await.now();
     let mut again = open(&book, &petition("ada", 2, 7)).await;
     assert_eq!(again.now().id, one.id);
@@ -71,7 +71,7 @@ async fn the_same_request_finds_its_approval_again() {
 
 #[tokio::test]
 async fn who_waits_is_woken_and_a_used_one_is_used() {
-    let Desk { book, .. } = desk(Settings::default()).await;
+    let Desk { book, _folder, .. } = desk(Settings::default()).await;
     let asked = petition("ada", 1, 7);
     let mut watch = open(&book, &asked).await;
     let id = watch.now().id;
@@ -95,7 +95,7 @@ async fn who_waits_is_woken_and_a_used_one_is_used() {
 
 #[tokio::test]
 async fn a_denial_stands_until_it_would_have_expired() {
-    let Desk { book, clock, .. } = desk(Settings::default()).await;
+    let Desk { book, clock, _folder, .. } = desk(Settings::default()).await;
     let asked = petition("ada", 1, 7);
     let id = open(&book, &asked).await.now().id;
     book.deny(id, &bob(), said("not\n with \u{7} this data")).await.unwrap();
@@ -110,7 +110,7 @@ async fn a_denial_stands_until_it_would_have_expired() {
 
 #[tokio::test]
 async fn only_people_who_do_not_ask_consent() {
-    let Desk { book, .. } = desk(Settings::default()).await;
+    let Desk { book, _folder, .. } = desk(Settings::default()).await;
     let id = open(&book, &petition("ada", 1, 7)).await.now().id;
     let mut program = bob();
     program.kind = model::CallerKind::Workload;
@@ -123,7 +123,7 @@ async fn only_people_who_do_not_ask_consent() {
 
 #[tokio::test]
 async fn what_nobody_used_in_time_is_closed() {
-    let Desk { book, clock, .. } = desk(Settings::default()).await;
+    let Desk { book, clock, _folder, .. } = desk(Settings::default()).await;
     let mut watch = open(&book, &petition("ada", 1, 7)).await;
     let id = watch.now().id;
     clock.advance(Duration::from_secs(3600));
@@ -138,7 +138,7 @@ async fn what_nobody_used_in_time_is_closed() {
 #[tokio::test]
 async fn as_many_wait_as_may() {
     let settings = Settings { open: 3, open_per_caller: 2, ..Settings::default() };
-    let Desk { book, .. } = desk(settings).await;
+    let Desk { book, _folder, .. } = desk(settings).await;
     for of in [1, 2] {
         open(&book, &petition("ada", 1, of)).await;
     }
@@ -168,7 +168,7 @@ async fn a_restart_forgets_nothing_and_replicas_see_each_other() {
 
 #[tokio::test]
 async fn what_cannot_be_described_is_not_held() {
-    let Desk { book, .. } = desk(Settings::default()).await;
+    let Desk { book, _folder, .. } = desk(Settings::default()).await;
     let mut asked = petition("ada", 1, 7);
     let crate::Wanted::Request { operations, .. } = &mut asked.wanted else { panic!("a request") };
     operations[0].facts.model = "m".repeat(store::MAX_VALUE_BYTES);

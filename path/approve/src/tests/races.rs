@@ -15,10 +15,10 @@ use store::Store;
 
 use super::book::petition;
 use super::scripted::Scripted;
-use crate::book::{Approvals, Asked, Settings};
+use crate::book::{Approvals, Asked};
 use crate::sample::{digest, identity, noon, said};
 use crate::told::Witness;
-use crate::{Approval, ApprovalId, ApproveError, Refused, State};
+use crate::{Approval, ApprovalId, ApproveError, Refused, Settings, State};
 
 /// How long an approval lasts here, in seconds.
 const LASTS: u64 = 60;
