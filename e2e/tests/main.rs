@@ -26,6 +26,7 @@ mod disclose;
 mod docs;
 mod filling;
 mod finding;
+mod grants;
 mod hostile;
 mod identity;
 mod ledger;

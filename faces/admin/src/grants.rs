@@ -194,7 +194,7 @@ async fn list(admin: &Admin, sight: &Sight) -> Result<Answer, Refusal> {
     let own = CallerId::of(&sight.identity);
     let grants = admin.gateway.standing().grants(if all { None } else { Some(&own) }).await;
     let mut grants = grants.map_err(|fault| told(&fault))?;
-    grants.sort_by(|one, other| other.began.cmp(&one.began));
+    grants.sort_by_key(|grant| std::cmp::Reverse(grant.began));
     let grants: Vec<Value> = grants.iter().map(shown).collect();
     Ok(Answer::Json(json!({ "grants": grants })))
 }

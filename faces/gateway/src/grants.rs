@@ -71,7 +71,7 @@ impl Wish {
 #[derive(Debug)]
 pub enum Wished {
     /// It is granted: policy asks for nobody's consent.
-    Granted(Grant),
+    Granted(Box<Grant>),
     /// It waits for consent.
     Waits(Box<Approval>),
 }
@@ -94,7 +94,7 @@ impl Gateway {
             let grant = new_grant(asking.exchange().to_string(), requester, &wish, began, Vec::new());
             let granted = self.standing().grant(&grant).await.map_err(|fault| told(&fault))?;
             self.note(&granted, "granted", None).await?;
-            return Ok(Wished::Granted(granted));
+            return Ok(Wished::Granted(Box::new(granted)));
         }
         let digest = Digest::of_membership(requester, &wish.group, wish.minutes);
         let Wish { group, minutes, reason } = wish;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use authenticate::Caller;
-use model::{Act, Code, Decision, Facts, Identity, Judgement, Refusal, Reveal, Ruling};
+use model::{Act, Code, Decision, Facts, Identity, Judgement, Refusal, Ruling};
 
 use crate::authorizer::{Authorizer, Surroundings};
 use crate::facts::{self, Value};
@@ -15,7 +15,6 @@ use crate::players::{Other, Players};
 use crate::proof::{self, Denied, Permit};
 use crate::schema::vocabulary;
 use crate::set::PolicySet;
-use crate::viewer::{Question, Viewer};
 
 /// What policies see as the class of operation of a membership that somebody consents to.
 const OPERATION: &str = "join";
@@ -120,73 +119,25 @@ impl Authorizer {
         )
     }
 
-    /// Decides whether `caller` may consent to somebody's membership, or deny it: as an act, with a permit of
-    /// its own.
-    ///
-    /// # Errors
-    /// [`Denied`] as [`Authorizer::decide`]; also when it is the caller's own.
-    pub fn decide_join_consent(
-        self: &Arc<Self>,
-        caller: Caller,
-        (requester, owner): (&Identity, Option<&str>),
-        wanted: Membership<'_>,
-        surroundings: Surroundings,
-    ) -> Result<Permit, Denied> {
-        let set = self.current();
-        let policy_set = set.hash();
-        let judged = self.consent(&set, caller.identity(), (requester, owner), wanted, surroundings);
-        match judged.and_then(|judgement| portcullis().map(|target| (judgement, target)).map_err(refusal_of))
-        {
-            Ok((judgement, target)) => {
-                let decision = Decision { ruling: Ruling::Allowed, judgements: vec![judgement], policy_set };
-                Ok(Permit::new(Arc::clone(self), set, caller, &target, surroundings, decision))
-            }
-            Err((judgement, refusal)) => {
-                let judgements = judgement.into_iter().map(|judgement| *judgement).collect();
-                let decision = Decision { ruling: Ruling::Denied, judgements, policy_set };
-                Err(Denied::worded(caller, decision, refusal))
-            }
-        }
-    }
-
-    /// What the bearer of `identity` would see, if they might consent to this membership: for lists of what
-    /// waits. None if they may not. The call it is asked in was decided as an act of its own.
-    pub fn may_consent_to_join(
-        self: &Arc<Self>,
-        identity: &Arc<Identity>,
-        (requester, owner): (&Identity, Option<&str>),
-        wanted: Membership<'_>,
-        surroundings: Surroundings,
-    ) -> Option<Arc<dyn Reveal>> {
-        let set = self.current();
-        self.consent(&set, identity, (requester, owner), wanted, surroundings).ok()?;
-        let target = portcullis().ok()?;
-        let (name, kind) = (target.name, target.kind.to_owned());
-        Some(Arc::new(Viewer::new(Question::Reveal, Arc::clone(self), set, Arc::clone(identity), name, kind)))
-    }
-
-    fn consent(
+    /// The judgement on a consent to somebody's membership, and why it is refused, if it is. That nobody
+    /// consents to their own is seen to before.
+    pub(crate) fn consent_to_membership(
         &self,
         set: &PolicySet,
         identity: &Identity,
         (requester, owner): (&Identity, Option<&str>),
         wanted: Membership<'_>,
         surroundings: Surroundings,
-    ) -> Result<Judgement, (Option<Box<Judgement>>, Refusal)> {
-        if self.is_asked_by(requester, identity) {
-            let own = "Nobody approves what they ask themselves, also not under another name.";
-            return Err((None, Refusal::new(Code::PolicyDenied).because(own)));
-        }
+    ) -> (Vec<Judgement>, Option<Refusal>) {
         let scene = self.scene(identity, surroundings.client);
-        let inquiry = inquiry(identity, (requester, owner), wanted, &scene);
-        let (inquiry, judgement) = inquiry.map_err(refusal_of)?;
+        let (inquiry, judgement) = match inquiry(identity, (requester, owner), wanted, &scene) {
+            Ok(inquiry) => inquiry,
+            Err(fault) => return (Vec::new(), Some(unjudged(fault))),
+        };
         let judgement = judge::with_ruling(set, &inquiry, judgement);
-        if judgement.ruling == Ruling::Allowed {
-            return Ok(judgement);
-        }
         let what = format!("approve memberships in group `{}`", wanted.group);
-        let refusal = worded(set, &what, &judgement);
-        Err((Some(Box::new(judgement)), refusal))
+        let refusal = (judgement.ruling != Ruling::Allowed).then(|| worded(set, &what, &judgement));
+        (vec![judgement], refusal)
     }
 }
 
@@ -213,10 +164,6 @@ fn inquiry(
     let target = portcullis()?;
     let cast = Cast::new(identity, &target.name, target.kind)?;
     cast.inquiry(words.act(Act::Approve), Arc::new(players), context)
-}
-
-fn refusal_of(fault: String) -> (Option<Box<Judgement>>, Refusal) {
-    (None, unjudged(fault))
 }
 
 fn unjudged(fault: String) -> Refusal {

@@ -1,6 +1,7 @@
 //! Who may be in a group, for how long, with whose consent.
 
 use super::*;
+use crate::Petition;
 use crate::judge::judge_again;
 use crate::sample::{authorizer, identity, set, surroundings};
 
@@ -64,19 +65,23 @@ fn it_is_judged_again_with_the_consents_there_are() {
 #[test]
 fn who_consents_is_policy_and_never_who_asks() {
     let (authorizer, _) = authorizer(POLICIES);
-    let set = authorizer.current();
     let engineer = identity("ana", &["engineers"]);
-    let judged = |who: &Identity, minutes| {
-        authorizer.consent(&set, who, (&engineer, None), wanted(minutes), surroundings())
+    let judged = |who: Identity, minutes| {
+        let membership = Some(wanted(minutes));
+        let petition = Petition { requester: &engineer, owner: None, asked: None, membership };
+        let (judgements, refusal) =
+            authorizer.judge_consent(&authorizer.current(), &who, &petition, surroundings());
+        for judgement in &judgements {
+            assert_eq!(judge_again(&authorizer.current(), judgement).unwrap().ruling, judgement.ruling);
+        }
+        let also = authorizer.may_consent(&Arc::new(who), &petition, surroundings());
+        assert_eq!(also.is_none(), refusal.is_some());
+        refusal
     };
-    let lead = identity("lead", &["leads"]);
-    assert_eq!(judged(&lead, 120).unwrap().ruling, Ruling::Allowed);
-    assert!(judged(&lead, 121).unwrap_err().1.reason.contains("`on-call`"));
-    assert!(judged(&identity("bob", &["engineers"]), 60).is_err());
-    assert!(judged(&identity("all", &["wide", "admins"]), 60).is_err(), "only a permit that names it");
-    let own = judged(&identity("ana", &["leads", "engineers"]), 60).unwrap_err();
-    assert!(own.0.is_none() && own.1.reason.contains("Nobody approves"), "{}", own.1);
-    let lead = Arc::new(lead);
-    assert!(authorizer.may_consent_to_join(&lead, (&engineer, None), wanted(60), surroundings()).is_some());
-    assert!(authorizer.may_consent_to_join(&lead, (&engineer, None), wanted(121), surroundings()).is_none());
+    assert!(judged(identity("lead", &["leads"]), 120).is_none());
+    assert!(judged(identity("lead", &["leads"]), 121).unwrap().reason.contains("`on-call`"));
+    assert!(judged(identity("bob", &["engineers"]), 60).is_some());
+    assert!(judged(identity("all", &["wide", "admins"]), 60).is_some(), "only a permit that names it");
+    let own = judged(identity("ana", &["leads", "engineers"]), 60).unwrap();
+    assert!(own.reason.contains("Nobody approves"), "{own}");
 }
