@@ -48,8 +48,8 @@ fn main() {
     if let [plain::PROXY, listen, upstream] = words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         return plain::serve(listen, upstream);
     }
-    if let ["held", rest @ ..] = words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        let seconds = rest.first().and_then(|text| text.parse().ok()).unwrap_or(SECONDS);
+    if words.first().is_some_and(|word| word == "held") {
+        let seconds = words.get(1).and_then(|text| text.parse().ok()).unwrap_or(SECONDS);
         let _ = std::io::stdout().lock().write_all(held::measure(seconds).as_bytes());
         return;
     }

@@ -37,7 +37,6 @@ permit(principal in Group::"admins", action == Action::"approve", resource in Re
 pub const SAID: &str = "the quarter was good";
 
 /// The parts: alice approves, bob asks.
-#[derive(Debug)]
 pub struct Stand {
     /// The gateway.
     pub gateway: Gateway,

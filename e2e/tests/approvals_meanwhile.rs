@@ -151,7 +151,7 @@ async fn a_killed_gateway_forgets_no_approval() {
     stand.gateway.kill();
     assert!(waits.await.unwrap().is_err(), "its connection is gone");
     stand.gateway.restart().await;
-    assert_eq!(stand.waiting(&alice, 1).await, [id.clone()]);
+    assert_eq!(stand.waiting(&alice, 1).await, std::slice::from_ref(&id));
     stand.says(&alice, &id, "approve", "").await;
     assert_eq!(stand.ask(&bob, "hello", &[]).await.status, StatusCode::OK);
     assert_eq!(stand.reached(), 1);
@@ -169,7 +169,7 @@ async fn who_leaves_leaves_the_approval_and_a_drain_ends_the_wait() {
     let gone =
         || stand.gateway.exchanges().iter().any(|one| one.outcome() == Some("caller-gone")).then_some(());
     stand.gateway.eventually(gone).await;
-    assert_eq!(stand.waiting(&alice, 1).await, [id.clone()]);
+    assert_eq!(stand.waiting(&alice, 1).await, std::slice::from_ref(&id));
     let waits = stand.asking(&bob, "hello");
     let held = || String::from_utf8_lossy(&stand.gateway.ledger_bytes()).contains("joined").then_some(());
     stand.gateway.eventually(held).await;
