@@ -14,6 +14,7 @@
 mod admin;
 mod admin_cli;
 mod admin_masking;
+mod approvals_desk;
 mod approvals_meanwhile;
 mod approvals_sdks;
 mod audit;

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use accept::Peer;
 use authenticate::{Caller, Live};
-use authorize::{Object, Surroundings};
+use authorize::{Denied, Docket, Object, Permit, Surroundings};
 use bytes::Bytes;
+use desk::Verb;
 use gateway::reply::Reply;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
@@ -34,7 +35,9 @@ use crate::input::Query;
 use crate::recall::Recall;
 use crate::refuse::{self, Turned};
 use crate::table::{self, Call, Found, Route};
-use crate::{Admin, SMALL, callers, grants, holds, input, me, openapi, policies, resources, sessions};
+use crate::{
+    Admin, SMALL, approvals, callers, grants, holds, input, me, openapi, policies, resources, sessions,
+};
 
 /// How long a caller may read nothing of an answer that waits for it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -111,11 +114,23 @@ impl Asked {
 pub(crate) struct Ready {
     pub(crate) object: Object,
     pub(crate) recalled: Recall,
+    pub(crate) asks: Asks,
+}
+
+/// How a call is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asks {
+    /// As an act on its object.
+    Act,
+    /// As a look at what waits for consent.
+    Docket,
+    /// As a word on what waits.
+    Word(Verb),
 }
 
 impl Ready {
     pub(crate) fn on(object: Object) -> Self {
-        Self { object, recalled: Recall::Nothing }
+        Self { object, recalled: Recall::Nothing, asks: Asks::Act }
     }
 }
 
@@ -126,6 +141,8 @@ pub(crate) struct Sight {
     pub(crate) client: IpAddr,
     /// The call.
     pub(crate) exchange: ExchangeId,
+    /// Whether policy shows it everything that waits for consent.
+    pub(crate) all: bool,
 }
 
 /// What a call answers, not yet masked.
@@ -251,12 +268,10 @@ async fn call(
     let bytes = i64::try_from(asked.body.len()).unwrap_or(i64::MAX);
     let facts = Facts { request_bytes: bytes, ..Facts::plain(route.method.as_str(), question.path()) };
     let surroundings = Surroundings { client: came.client.ip() };
-    let authorizer = admin.gateway.authorizer();
     let own = Arc::clone(caller.own());
-    let decided = match &ready.recalled {
-        Recall::Wish(wish) => authorizer.decide_join(caller, wish.membership(), surroundings),
-        _ => authorizer.decide_act(caller, route.act, &ready.object, &facts, surroundings),
-    };
+    let decided = judge(admin, caller, (route, &ready), &facts, surroundings);
+    let all = matches!(decided, Ok((_, true)));
+    let decided = decided.map(|(permit, _)| permit);
 
     // open record
     let (identity, decision) = match &decided {
@@ -274,12 +289,8 @@ async fn call(
     };
 
     // approve
-    let sight = Sight {
-        identity: Arc::clone(permit.identity()),
-        viewer: permit.viewer(),
-        client: came.client.ip(),
-        exchange: came.exchange,
-    };
+    let (identity, viewer) = (Arc::clone(permit.identity()), permit.viewer());
+    let sight = Sight { identity, viewer, client: came.client.ip(), exchange: came.exchange, all };
     // what is itself a wish for consent is not held for it
     let proof = match &ready.recalled {
         Recall::Wish(_) => approve::asking(permit, &record).map(Proof::Asking),
@@ -325,6 +336,36 @@ enum Proof {
     Asking(approve::Asking),
 }
 
+/// Judges a call; and whether policy shows its caller everything that waits for consent.
+fn judge(
+    admin: &Admin,
+    caller: Caller,
+    (route, ready): (&Route, &Ready),
+    facts: &Facts,
+    surroundings: Surroundings,
+) -> Result<(Permit, bool), Denied> {
+    let authorizer = admin.gateway.authorizer();
+    match (ready.asks, &ready.recalled) {
+        (Asks::Word(verb), Recall::Approval(approval)) => {
+            admin.desk.judge(caller, approval, verb, surroundings).map(|permit| (permit, false))
+        }
+        (Asks::Docket, Recall::Approval(approval)) => {
+            authorizer.decide_docket(caller, desk::docket(approval), facts, surroundings)
+        }
+        // What is not there is judged like everything of its kind, so that nobody learns what is.
+        (Asks::Docket | Asks::Word(_), _) => {
+            authorizer.decide_docket(caller, Docket::All, facts, surroundings)
+        }
+        (Asks::Act, Recall::Wish(wish)) => {
+            authorizer.decide_join(caller, wish.membership(), surroundings).map(|permit| (permit, false))
+        }
+        (Asks::Act, _) => {
+            let decided = authorizer.decide_act(caller, route.act, &ready.object, facts, surroundings);
+            decided.map(|permit| (permit, false))
+        }
+    }
+}
+
 /// Looks up what a call is on: nothing of it is told to anybody yet.
 async fn look(admin: &Admin, asked: &Asked, identity: &Identity) -> Result<Ready, Refusal> {
     match asked.route.call {
@@ -336,6 +377,7 @@ async fn look(admin: &Admin, asked: &Asked, identity: &Identity) -> Result<Ready
         Call::Callers(call) => callers::look(admin, call, asked, identity).await,
         Call::Holds(_) => Ok(holds::look()),
         Call::Grants(call) => grants::look(admin, call, asked, identity).await,
+        Call::Approvals(call) => approvals::look(admin, call, asked).await,
     }
 }
 
@@ -357,6 +399,7 @@ async fn act_on(
         Call::Callers(call) => callers::act(admin, call, asked, sight).await,
         Call::Holds(call) => holds::act(admin, call, asked, sight).await,
         Call::Grants(call) => grants::act(admin, call, asked, ready.recalled, sight).await,
+        Call::Approvals(call) => approvals::act(admin, call, asked, (ready, sight), &cleared).await,
     }
 }
 

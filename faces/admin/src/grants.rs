@@ -116,7 +116,7 @@ pub(crate) async fn look(
             let NewGrant { group, minutes, reason } = input::json(&asked.body)?;
             let wish = Wish::new(&group, minutes, &reason)
                 .map_err(|why| Refusal::new(Code::RequestMalformed).because(format!("{why}.")))?;
-            Ok(Ready { object: own(), recalled: Recall::Wish(wish) })
+            Ok(Ready { recalled: Recall::Wish(wish), ..Ready::on(own()) })
         }
         Grants::List => Ok(Ready::on(own())),
         Grants::Show | Grants::Revoke => {
@@ -132,7 +132,7 @@ pub(crate) async fn look(
                     Object::Caller(callers::person(&id, known.as_ref()))
                 }
             };
-            Ok(Ready { object, recalled: Recall::Grant(Box::new(grant)) })
+            Ok(Ready { recalled: Recall::Grant(Box::new(grant)), ..Ready::on(object) })
         }
     }
 }

@@ -5,6 +5,7 @@
 //! document is made from it, so neither can differ from the other. `exchange` tells the story of one
 //! call. What is not below `/api` goes to a [`Console`], if there is one.
 
+mod approvals;
 mod callers;
 mod document;
 mod exchange;
@@ -34,6 +35,7 @@ use std::sync::Arc;
 use accept::Peer;
 use adapt_http::{AdapterSpec, HttpAdapter, ServerKind};
 use bytes::Bytes;
+use desk::Desk;
 use gateway::Gateway;
 use http::{Request, Response};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -69,6 +71,8 @@ pub trait Console: Send + Sync {
 pub struct Admin {
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) console: Option<Arc<dyn Console>>,
+    /// What waits for consent.
+    pub(crate) desk: Arc<Desk>,
     /// Reads JSON of no particular server.
     pub(crate) plain: Arc<HttpAdapter>,
     pub(crate) room: Arc<Semaphore>,
@@ -93,11 +97,16 @@ impl Admin {
     ///
     /// # Errors
     /// [`AdminError::Adapt`] never happens with the adapter that ships; it is told, not hidden.
-    pub fn of(gateway: Arc<Gateway>, console: Option<Arc<dyn Console>>) -> Result<Arc<Self>, AdminError> {
+    pub fn of(
+        gateway: Arc<Gateway>,
+        desk: Arc<Desk>,
+        console: Option<Arc<dyn Console>>,
+    ) -> Result<Arc<Self>, AdminError> {
         let plain = Arc::new(HttpAdapter::build(AdapterSpec::new(ServerKind::Plain))?);
         Ok(Arc::new(Self {
             gateway,
             console,
+            desk,
             plain,
             room: Arc::new(Semaphore::new(ROOM)),
             turns: Arc::default(),

@@ -15,6 +15,8 @@ pub(crate) enum Recall {
     Grant(Box<authenticate::standing::Grant>),
     /// A recorded exchange.
     Found(Box<Recalled>),
+    /// An approval.
+    Approval(Box<approve::Approval>),
     /// There is none by that id.
     Missing,
     /// There are several whose ids begin like that.
@@ -38,7 +40,7 @@ impl Recall {
             Self::Found(recalled) => Ok(*recalled),
             Self::Ambiguous => Err(Refusal::new(Code::NotFound)
                 .because("Several sessions begin with this id: write more of it.")),
-            Self::Missing | Self::Nothing | Self::Wish(_) | Self::Grant(_) => {
+            Self::Missing | Self::Nothing | Self::Approval(_) | Self::Wish(_) | Self::Grant(_) => {
                 Err(Refusal::new(Code::NotFound).because("No session has this id."))
             }
         }

@@ -8,12 +8,10 @@ use std::sync::Arc;
 
 use adapt_http::HttpAdapter;
 use bytes::{Bytes, BytesMut};
-use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use desk::{Reading, question};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use mask::{Masked, Masker, Part, Rules};
-use model::{
-    Adapter, AnswerHead, ExchangeId, Findings, MaySee, Question, QuestionParts, Reveal, Unmasked, Usable,
-};
+use model::{Adapter, AnswerHead, ExchangeId, Findings, Reveal, Unmasked};
 use record::body::{Body, Direction, Kind};
 use record::opened::RequestHead;
 
@@ -76,15 +74,6 @@ enum Answer {
     Masked(Box<Masker>),
     /// It can't be read, so nothing of it is shown.
     Lost,
-}
-
-/// A recorded list holds what its caller was shown already.
-struct All;
-
-impl Usable for All {
-    fn may_use(&self, _model: &str) -> bool {
-        true
-    }
 }
 
 impl Remask {
@@ -158,25 +147,13 @@ impl Remask {
     /// The request's body, and whether it was too large to be shown whole. Text of it is masked where JSON
     /// has strings, or all of it as text.
     pub(crate) fn request(&mut self) -> (Bytes, bool) {
-        let mut headers = HeaderMap::new();
-        let kind = self.head.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-type"));
-        if let Some(kind) = kind.and_then(|kind| HeaderValue::from_bytes(&kind.value).ok()) {
-            headers.insert(CONTENT_TYPE, kind);
-        }
-        // As an answer to POST: HEAD's have no body, whatever the request's method was.
-        let question = question(self.exchange, &RequestHead { method: "POST".into(), ..self.head.clone() });
-        let head = AnswerHead { status: StatusCode::OK, headers };
-        let layout = self.plain.layout(&question, &head, self.sees());
-        let mut masker =
-            Masker::begin(self.exchange, Arc::clone(&self.rules), Arc::clone(&self.viewer), layout);
         let bytes = self.request.split().freeze();
-        let pushed = masker.push(Unmasked { exchange: self.exchange, bytes });
-        let whole = pushed.and_then(|first| Ok((first, masker.finish()?)));
-        self.findings.add(masker.findings());
-        match whole {
-            Ok((first, rest)) => (joined([first, rest]), self.request_cut),
+        let (shown, findings) = self.reading().request(self.exchange, &self.head, bytes);
+        self.findings.add(&findings);
+        match shown {
+            Some(shown) => (shown, self.request_cut),
             // Cut JSON is no JSON; what can't be read is not shown.
-            Err(_) => (Bytes::new(), true),
+            None => (Bytes::new(), true),
         }
     }
 
@@ -185,8 +162,9 @@ impl Remask {
         &self.findings
     }
 
-    fn sees(&self) -> MaySee {
-        MaySee { usable: Arc::new(All), viewer: Arc::clone(&self.viewer) }
+    fn reading(&self) -> Reading {
+        let (rules, plain) = (Arc::clone(&self.rules), Arc::clone(&self.plain));
+        Reading { rules, plain, viewer: Arc::clone(&self.viewer) }
     }
 
     fn keep_request(&mut self, frame: &Body) {
@@ -201,7 +179,7 @@ impl Remask {
         let head = AnswerHead { status: status.unwrap_or(StatusCode::OK), headers: headers(frame) };
         if let Shape::Of(adapter) = &self.shape {
             let question = question(self.exchange, &self.head);
-            let layout = adapter.layout(&question, &head, self.sees());
+            let layout = adapter.layout(&question, &head, self.reading().sees());
             let (rules, viewer) = (Arc::clone(&self.rules), Arc::clone(&self.viewer));
             self.answer = Answer::Masked(Box::new(Masker::begin(self.exchange, rules, viewer, layout)));
         } else {
@@ -289,17 +267,6 @@ fn headers(frame: &Body) -> HeaderMap {
         }
     }
     headers
-}
-
-fn question(exchange: ExchangeId, head: &RequestHead) -> Question {
-    Question::new(QuestionParts {
-        exchange,
-        method: head.method.parse().unwrap_or(Method::POST),
-        path: head.path.clone(),
-        query: head.query.clone(),
-        headers: HeaderMap::new(),
-        body: Bytes::new(),
-    })
 }
 
 #[cfg(test)]

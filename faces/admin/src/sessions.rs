@@ -202,7 +202,8 @@ pub(crate) async fn look(
         return Ok(Ready::on(list_object(admin, asked, identity)));
     }
     let recalled = recall::recall(&admin.gateway, asked.segment()).await?;
-    Ok(Ready { object: recalled.object(asked.segment(), &admin.gateway), recalled })
+    let object = recalled.object(asked.segment(), &admin.gateway);
+    Ok(Ready { recalled, ..Ready::on(object) })
 }
 
 /// A list is judged by what it is narrowed to.

@@ -4,7 +4,7 @@ use http::Method;
 use model::{Act, Area, Code};
 use serde_json::Value;
 
-use crate::{callers, grants, holds, me, openapi, policies, resources, sessions};
+use crate::{approvals, callers, grants, holds, me, openapi, policies, resources, sessions};
 
 /// Below this everything lies.
 pub const ROOT: &str = "/api/v1";
@@ -58,6 +58,8 @@ pub(crate) enum Call {
     Holds(holds::Holds),
     /// Of memberships for a while.
     Grants(grants::Grants),
+    /// Of approvals.
+    Approvals(approvals::Approvals),
 }
 
 /// One parameter of a query.
@@ -108,6 +110,7 @@ pub(crate) enum Kind {
 /// The parameters that paths hold, with what they mean.
 pub(crate) const SEGMENTS: &[(&str, &str)] = &[
     ("grant", "The membership's `id`, as `GET /grants` tells it."),
+    ("approval", "The approval's `id`."),
     ("hold", "The hold's `id`, as `GET /holds` tells it."),
     ("session", "The request id, as `x-request-id` told it, or enough of its beginning."),
     ("resource", "The resource's name, as configured."),
@@ -138,6 +141,7 @@ pub(crate) fn routes() -> impl Iterator<Item = &'static Route> {
         callers::ROUTES,
         holds::ROUTES,
         grants::ROUTES,
+        approvals::ROUTES,
     ]
     .into_iter()
     .flatten()
@@ -153,6 +157,7 @@ pub(crate) fn schemas() -> Vec<(&'static str, Value)> {
         callers::schemas(),
         holds::schemas(),
         grants::schemas(),
+        approvals::schemas(),
         vec![("Problem", crate::problem::schema())],
     ]
     .into_iter()

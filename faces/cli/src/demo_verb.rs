@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -9,6 +10,7 @@ use clap::Args;
 use crate::failure::Failure;
 use crate::out::Out;
 use crate::serve;
+use crate::terminal::Terminal;
 
 #[derive(Args)]
 pub(crate) struct Demo {
@@ -38,11 +40,19 @@ impl Demo {
             upstream_key: self.upstream_key,
             program,
             terminal: std::io::stdout().is_terminal() && !self.check,
+            keys: (!self.check)
+                .then_some(|| Terminal::beside_signals().map(|keys| Box::new(keys) as Box<dyn demo::Keys>)),
         };
         let shown = serve::runtime()?.block_on(demo::run(options, &mut std::io::stdout()));
         match shown {
             Ok(()) => Ok(ExitCode::SUCCESS),
             Err(fault) => Err(Failure::Said(fault.to_string())),
         }
+    }
+}
+
+impl demo::Keys for Terminal {
+    fn next(&mut self) -> Pin<Box<dyn Future<Output = u8> + Send + '_>> {
+        Box::pin(Terminal::next(self))
     }
 }

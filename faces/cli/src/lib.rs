@@ -4,6 +4,7 @@
 //! is no (a fault found, nothing matched), 2 it could not be asked.
 
 mod access;
+mod approvals;
 mod audit;
 mod bar;
 mod callers;
@@ -24,6 +25,7 @@ mod remote;
 mod resources;
 mod serve;
 mod sessions;
+mod terminal;
 mod token;
 mod told;
 mod whoami;
@@ -84,6 +86,9 @@ enum Verb {
     /// See what is protected, and how it stands
     #[command(subcommand)]
     Resources(resources::ResourcesVerb),
+    /// Decide what waits for consent
+    #[command(subcommand)]
+    Approvals(approvals::ApprovalsVerb),
     /// Block callers, let them in again, revoke their tokens
     #[command(subcommand)]
     Access(access::AccessVerb),
@@ -123,6 +128,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Audit(verb) => verb.run(&mut out),
         Verb::Ledger(verb) => verb.run(&mut out),
         Verb::Resources(verb) => verb.run(&mut out),
+        Verb::Approvals(verb) => verb.run(&mut out),
         Verb::Access(verb) => verb.run(&mut out),
         Verb::Callers(verb) => verb.run(&mut out),
         Verb::Why(verb) => verb.run(&mut out),

@@ -47,6 +47,11 @@ impl Out {
         self.colour
     }
 
+    /// The same meaning without colour, and nowhere to write.
+    pub(crate) fn without_colour(&self) -> Self {
+        Self { to: Box::new(io::sink()), colour: false }
+    }
+
     pub(crate) fn line(&mut self, text: impl Display) -> io::Result<()> {
         writeln!(self.to, "{text}")?;
         self.to.flush()

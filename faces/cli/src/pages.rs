@@ -5,6 +5,7 @@ use std::sync::Arc;
 use accept::Peer;
 use admin::ConsoleAnswer;
 use console::{Console, Ground, View};
+use desk::Desk;
 use gateway::Gateway;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty};
@@ -32,18 +33,31 @@ impl admin::Console for Pages {
     }
 }
 
+/// The desk for what waits for consent, which the administration and the console share.
+///
+/// # Errors
+/// What [`Desk::new`] says.
+pub(crate) fn desk(gateway: &Gateway) -> Result<Arc<Desk>, admin::AdminError> {
+    let (approvals, authorizer) = (Arc::clone(gateway.approvals()), Arc::clone(gateway.authorizer()));
+    Ok(Arc::new(Desk::new(approvals, authorizer, gateway.config().ledger.dir)?))
+}
+
 /// The console, if the configuration has one. It asks the gateway for the configuration at each request.
-pub(crate) fn of(gateway: &Arc<Gateway>) -> Option<Arc<dyn admin::Console>> {
+pub(crate) fn of(gateway: &Arc<Gateway>, desk: &Arc<Desk>) -> Option<Arc<dyn admin::Console>> {
     gateway.config().console.as_ref()?;
     let ground = Ground {
         ledger: gateway.ledger().clone(),
         ledger_dir: gateway.config().ledger.dir,
         authorizer: Arc::clone(gateway.authorizer()),
-        rules: gateway.rules(),
+        desk: Arc::clone(desk),
         store: Arc::clone(gateway.store()),
         clock: Arc::clone(gateway.clock()),
     };
     let source = Arc::clone(gateway);
-    let view = move || View { config: Arc::new(source.config()), authenticator: source.authenticator() };
+    let view = move || View {
+        config: Arc::new(source.config()),
+        authenticator: source.authenticator(),
+        rules: source.rules(),
+    };
     Some(Arc::new(Pages(Console::build(ground, view))))
 }

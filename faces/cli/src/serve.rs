@@ -29,7 +29,9 @@ impl Serve {
         let config = config_verb::load(&self.config, out.colour())?;
         runtime()?.block_on(async {
             let gateway = Gateway::build(config, Arc::new(SystemClock::default())).await?;
-            let admin = admin::Admin::of(Arc::clone(&gateway), pages::of(&gateway))?.open()?;
+            let desk = pages::desk(&gateway)?;
+            let console = pages::of(&gateway, &desk);
+            let admin = admin::Admin::of(Arc::clone(&gateway), desk, console)?.open()?;
             let telling = tell::Teller::of(&gateway).begin();
             let running = gateway.serve(Some(self.config)).await?;
             announce(&running);

@@ -1,4 +1,5 @@
-//! The pages for people: signing in by browser, sessions, and the page that says who you are here.
+//! The pages for people: signing in by browser, sessions, the page that says who you are here, and what waits
+//! for consent.
 //!
 //! [`Console::answer`] serves every path of the admin listener that is not the API's. A person signs in at
 //! their issuer by the authorization code flow with PKCE (`flow`); what comes of it is a session
@@ -7,6 +8,7 @@
 //! What a page says of a person is recorded before it leaves, as every exchange is. Only what says nothing
 //! of anybody leaves without: the page with the sign-in buttons, the stylesheet and the mark.
 
+mod approvals;
 mod attempt;
 mod cookies;
 mod error;

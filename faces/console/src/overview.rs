@@ -131,7 +131,7 @@ pub(crate) struct When {
 }
 
 impl When {
-    fn new(at: Timestamp, zone: &TimeZone) -> Self {
+    pub(crate) fn new(at: Timestamp, zone: &TimeZone) -> Self {
         let local = at.to_zoned(zone.clone());
         Self {
             exact: at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
@@ -232,7 +232,7 @@ impl Console {
         identity: &Arc<Identity>,
         surroundings: Surroundings,
     ) -> Vec<ResourceView> {
-        let classes = self.ground.rules.classes();
+        let classes = scene.view.rules.classes();
         let told = scene.view.config.resources.iter().filter_map(|resource| {
             let kind = resource.kind.as_str();
             let target = Target { name: resource.name.clone(), kind };

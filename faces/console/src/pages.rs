@@ -5,6 +5,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use model::Refusal;
 
+use crate::approvals::{ApprovalView, InboxView, REASON};
 use crate::attempt::ReturnTo;
 use crate::guard::FORM_TOKEN;
 use crate::overview::{Overview, Recent};
@@ -29,6 +30,23 @@ struct OverviewPage<'a> {
     frame: Frame,
     field: &'static str,
     of: &'a Overview,
+}
+
+#[derive(Template)]
+#[template(path = "approvals.html")]
+struct InboxPage<'a> {
+    frame: Frame,
+    field: &'static str,
+    of: &'a InboxView,
+}
+
+#[derive(Template)]
+#[template(path = "approval.html")]
+struct ApprovalPage<'a> {
+    frame: Frame,
+    field: &'static str,
+    longest: usize,
+    of: &'a ApprovalView,
 }
 
 #[derive(Template)]
@@ -70,6 +88,16 @@ pub(crate) fn overview(of: &Overview) -> Result<Answer, ConsoleError> {
     page(StatusCode::OK, &OverviewPage { frame: Frame::new(), field: FORM_TOKEN, of })
 }
 
+/// What waits for consent.
+pub(crate) fn inbox(of: &InboxView) -> Result<Answer, ConsoleError> {
+    page(StatusCode::OK, &InboxPage { frame: Frame::new(), field: FORM_TOKEN, of })
+}
+
+/// One approval.
+pub(crate) fn approval(status: StatusCode, of: &ApprovalView) -> Result<Answer, ConsoleError> {
+    page(status, &ApprovalPage { frame: Frame::new(), field: FORM_TOKEN, longest: REASON, of })
+}
+
 /// The page with a button for each issuer.
 pub(crate) fn sign_in(issuers: &[&str], return_to: &ReturnTo, ended: bool) -> Result<Answer, ConsoleError> {
     let way = |issuer: &&str| {
@@ -92,6 +120,7 @@ pub(crate) fn refused(refusal: &Refusal, request: &str) -> Result<Answer, Consol
         401 => "You are not signed in",
         403 => "Not permitted",
         404 => "Nothing is here",
+        409 => "That is settled already",
         500.. => "That did not work",
         _ => "This cannot be done",
     };

@@ -9,6 +9,7 @@ use authenticate::{AuthenticateError, Authenticator, Caller};
 use authorize::Authorizer;
 use bytes::Bytes;
 use config::Config;
+use desk::Desk;
 use http::request::Parts;
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Limited};
@@ -16,8 +17,9 @@ use hyper::body::Incoming;
 use model::{Act, Area, Clock, Code, Decision, Identity, Outcome, Refusal, Ruling};
 use record::{Ledger, LedgerError};
 use store::Store;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
+use crate::approvals::Place;
 use crate::attempt::ReturnTo;
 use crate::provider::{Providers, with_query};
 use crate::reply::{self, Answer};
@@ -40,8 +42,8 @@ pub struct Ground {
     pub ledger_dir: PathBuf,
     /// Says what people may do.
     pub authorizer: Arc<Authorizer>,
-    /// The masking rules, whose data classes people are told about.
-    pub rules: Arc<mask::Rules>,
+    /// What waits for consent.
+    pub desk: Arc<Desk>,
     /// Where sessions are kept.
     pub store: Arc<dyn Store>,
     /// Tells the time.
@@ -55,6 +57,8 @@ pub struct View {
     pub config: Arc<Config>,
     /// Its issuers.
     pub authenticator: Arc<Authenticator>,
+    /// Its masking rules.
+    pub rules: Arc<mask::Rules>,
 }
 
 /// The pages for people.
@@ -120,6 +124,7 @@ impl Console {
             "/sign-in" if reads => self.sign_in(scene).await,
             "/sign-out" if scene.head.method == Method::POST => self.sign_out(scene, body).await,
             "/signed-out" if reads => pages::signed_out(None, None),
+            path if let Some(place) = Place::of(path) => Box::pin(self.approvals(scene, place, body)).await,
             path if reads => match path.strip_prefix("/sign-in/callback/") {
                 Some(issuer) => self.called_back(scene, issuer).await,
                 None => Err(missing().into()),
@@ -128,26 +133,50 @@ impl Console {
         }
     }
 
-    /// The one page: who you are, what you may use, what you asked.
+    /// The first page: who you are, what you may use, what you asked.
     async fn home(&self, scene: &Scene<'_>) -> Result<Answer, ConsoleError> {
-        let live = match self.session(scene).await? {
-            Ok(live) => live,
+        let (live, caller) = match self.known(scene).await? {
+            Ok(known) => known,
             Err(answer) => return Ok(answer),
         };
-        let caller = match self.caller(scene, &live) {
-            Err(ConsoleError::Identity(fault)) => return self.shut_out(scene, &live, &fault).await,
-            caller => caller?,
-        };
-        let Some(caller) = caller else {
-            // The ID token has had its time: the issuer is asked again, unseen while it knows the browser.
-            let here = scene.head.uri.path_and_query().map_or("/", |here| here.as_str());
-            let here = ReturnTo::parse(here).unwrap_or_else(ReturnTo::home);
-            let issuer = &live.kept.signed_in.identity.issuer_name;
-            return self.begin(scene, issuer, here).await;
-        };
-        let _room = self.room.try_acquire().map_err(|_| Refusal::new(Code::Overloaded).retry_after(1))?;
+        let _room = self.take_room()?;
         self.sessions.used(&live, &scene.config.session).await?;
         self.overview(scene, &live, caller).await
+    }
+
+    /// The person of a request, proven for it; or the way to the sign-in or to the issuer, and back here.
+    pub(crate) async fn known(
+        &self,
+        scene: &Scene<'_>,
+    ) -> Result<Result<(Live, Caller), Answer>, ConsoleError> {
+        let live = match self.session(scene).await? {
+            Ok(live) => live,
+            Err(answer) => return Ok(Err(answer)),
+        };
+        let caller = match self.caller(scene, &live) {
+            Err(ConsoleError::Identity(fault)) => {
+                return Ok(Err(self.shut_out(scene, &live, &fault).await?));
+            }
+            caller => caller?,
+        };
+        if let Some(caller) = caller {
+            return Ok(Ok((live, caller)));
+        }
+        // The ID token has had its time: the issuer is asked again, unseen while it knows the browser.
+        let here = scene.head.uri.path_and_query().map_or("/", |here| here.as_str());
+        let here = ReturnTo::parse(here).unwrap_or_else(ReturnTo::home);
+        let issuer = &live.kept.signed_in.identity.issuer_name;
+        Ok(Err(self.begin(scene, issuer, here).await?))
+    }
+
+    /// A share of what pages take to be made.
+    pub(crate) fn take_room(&self) -> Result<SemaphorePermit<'_>, Refusal> {
+        self.room.try_acquire().map_err(|_| Refusal::new(Code::Overloaded).retry_after(1))
+    }
+
+    /// The desk.
+    pub(crate) fn desk(&self) -> &Desk {
+        &self.ground.desk
     }
 
     /// The session of a request. Without one the person is led to the sign-in, and a cookie that names none
@@ -318,7 +347,7 @@ pub(crate) async fn taken_apart(answer: Answer) -> Said {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the body is limited on the same line")]
-async fn read_form(body: Incoming) -> Result<Bytes, Refusal> {
+pub(crate) async fn read_form(body: Incoming) -> Result<Bytes, Refusal> {
     let read = tokio::time::timeout(FORM_TIME, Limited::new(body, FORM).collect()).await;
     match read {
         Ok(Ok(form)) => Ok(form.to_bytes()),

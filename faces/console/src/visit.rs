@@ -12,7 +12,7 @@ use mask::Part;
 use model::{
     Act, Area, Clock, Decision, ExchangeId, Findings, Identity, Outcome, Question, QuestionParts, Refusal,
 };
-use record::{Administering, Ledger, LedgerError, Recorded, Sealing, Spoken, Stranger};
+use record::{Administering, Ledger, LedgerError, Record, Recorded, Sealing, Spoken, Stranger};
 
 use crate::reply::{self, Answer};
 
@@ -89,6 +89,20 @@ impl Visit {
         deed: Deed<'_>,
         said: Said,
     ) -> Result<Answer, LedgerError> {
+        let mut record = self.open(ledger, &deed).await?;
+        let answer = self.give(&mut record, said).await?;
+        let findings = Findings::default();
+        let sealing =
+            Sealing { outcome: deed.outcome, refusal: deed.refusal, usage: None, findings: &findings };
+        record.seal(sealing).await?;
+        Ok(answer)
+    }
+
+    /// Opens the record of what somebody known is about to do.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when it is not opened: then it must not be done.
+    pub(crate) async fn open(&self, ledger: &Ledger, deed: &Deed<'_>) -> Result<Record, LedgerError> {
         let question = self.question();
         let act = Administering {
             arrived: self.at,
@@ -101,14 +115,17 @@ impl Visit {
             question: &question,
             bodies: false,
         };
-        let mut record = ledger.open_act(act).await?;
+        ledger.open_act(act).await
+    }
+
+    /// Records what is said, then gives it. The record is to be sealed.
+    ///
+    /// # Errors
+    /// As [`Visit::say`].
+    pub(crate) async fn give(&self, record: &mut Record, said: Said) -> Result<Answer, LedgerError> {
         let head =
             record.say(Spoken::Head { status: said.status, headers: self.named(said.headers) }).await?;
         let body = record.say(Spoken::Page(said.body)).await?;
-        let findings = Findings::default();
-        let sealing =
-            Sealing { outcome: deed.outcome, refusal: deed.refusal, usage: None, findings: &findings };
-        record.seal(sealing).await?;
         Ok(uttered(head, body))
     }
 

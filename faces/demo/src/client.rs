@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, Uri};
+use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -81,14 +81,28 @@ pub(crate) async fn get(url: &str) -> Result<(StatusCode, Bytes), DemoError> {
     Ok((status, answer.whole().await?))
 }
 
+/// What is answered to the bearer of `token`, once it begins.
+pub(crate) async fn send_as(
+    method: Method,
+    url: &str,
+    token: &str,
+    body: Option<&Value>,
+) -> Result<Answer, DemoError> {
+    let request = Request::builder()
+        .method(method)
+        .uri(url)
+        .header("authorization", format!("Bearer {token}"))
+        .header("content-type", "application/json")
+        .body(Full::new(body.map(|body| Bytes::from(body.to_string())).unwrap_or_default()))
+        .map_err(|fault| DemoError::new("writing a request", fault))?;
+    let response = plain_client().request(request).await;
+    let response = response.map_err(|fault| DemoError::new("asking through the gateway", fault))?;
+    Ok(Answer { status: response.status(), request: String::new(), body: response.into_body() })
+}
+
 /// What the gateway serves at `url` to the bearer of `token`.
 pub(crate) async fn get_as(url: &str, token: &str) -> Result<Bytes, DemoError> {
-    let request = Request::get(url)
-        .header("authorization", format!("Bearer {token}"))
-        .body(Full::default())
-        .map_err(|fault| DemoError::new("writing a request", fault))?;
-    let response = plain_client().request(request).await.map_err(|fault| DemoError::new("asking", fault))?;
-    Answer { status: response.status(), request: String::new(), body: response.into_body() }.whole().await
+    send_as(Method::GET, url, token, None).await?.whole().await
 }
 
 fn plain_client() -> Client<HttpConnector, Full<Bytes>> {
@@ -104,18 +118,24 @@ pub(crate) fn joined(stream: &[u8]) -> String {
         .collect()
 }
 
-/// Serves whole pages on `listener` until the process ends. `page` gets path and query.
+/// Serves whole pages on `listener` until the process ends. `page` gets path and query, and the body.
 pub(crate) fn serve_plain<F>(listener: TcpListener, page: F)
 where
-    F: Fn(&str) -> Response<Full<Bytes>> + Clone + Send + Sync + 'static,
+    F: Fn(&str, &Bytes) -> Response<Full<Bytes>> + Clone + Send + Sync + 'static,
 {
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let page = page.clone();
             let service = service_fn(move |request: Request<Incoming>| {
-                let target = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-                let response = page(target);
-                async move { Ok::<_, Infallible>(response) }
+                let page = page.clone();
+                async move {
+                    let (head, body) = request.into_parts();
+                    let body = Limited::new(body, LIMIT);
+                    #[expect(clippy::disallowed_methods, reason = "bounded by Limited on the line above")]
+                    let body = body.collect().await.map(|whole| whole.to_bytes()).unwrap_or_default();
+                    let target = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+                    Ok::<_, Infallible>(page(target, &body))
+                }
             });
             tokio::spawn(async move {
                 let connection = hyper::server::conn::http1::Builder::new();

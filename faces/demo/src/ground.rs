@@ -4,14 +4,16 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use http::Method;
 use model::{SystemClock, hex};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::Options;
 use crate::client;
 use crate::error::DemoError;
 use crate::gateway::Process;
-use crate::issuer::{AUDIENCE, Issuer};
+use crate::issuer::{AUDIENCE, CONSOLE, Issuer};
 use crate::model_server::{MODEL, ModelServer};
 
 /// Everything a scene may use.
@@ -24,6 +26,12 @@ pub(crate) struct Ground {
     pub(crate) gateway: Process,
     /// The base URL an SDK would be given.
     pub(crate) base: String,
+    /// Where the weights are taken out.
+    pub(crate) weights: String,
+    /// Where the gateway is administered.
+    admin: String,
+    /// Listens to somebody's keys.
+    pub(crate) keys: Option<crate::Listen>,
     /// Where the gateway tells its health.
     pub(crate) observe: String,
     /// The model to ask for.
@@ -44,7 +52,9 @@ impl Ground {
         let issuer = Issuer::start(Arc::new(SystemClock::default())).await?;
         let key = random_key()?;
         let model_server = ModelServer::start(key.clone(), options.upstream.clone()).await?;
-        let (callers, observe) = (free_address()?, free_address()?);
+        let (callers, observe, admin) = (free_address()?, free_address()?, free_address()?);
+        // The weights are the demo's own, also where the model is a real one.
+        let store = ModelServer::start(key.clone(), None).await?;
         let credential = match (&options.upstream_key, model_server.embedded) {
             (Some(reference), false) => Some(reference.clone()),
             (None, false) => None,
@@ -54,7 +64,16 @@ impl Ground {
         write(
             &dir,
             "portcullis.yaml",
-            &configuration(&callers, &observe, &issuer.url, &model_server.url, credential.as_deref()),
+            &Configuration {
+                callers: &callers,
+                observe: &observe,
+                admin: &admin,
+                issuer: &issuer.url,
+                upstream: &model_server.url,
+                weights: &store.url,
+                credential: credential.as_deref(),
+            }
+            .text(),
         )?;
         write(&dir, "policies/demo.cedar", &policies())?;
         let mut gateway = Process::new(
@@ -72,6 +91,9 @@ impl Ground {
             model_server,
             gateway,
             base,
+            weights: format!("http://{callers}/weights/weights/demo-model"),
+            admin,
+            keys: options.keys,
             observe,
             model: MODEL.to_owned(),
             program: options.program.clone(),
@@ -109,12 +131,29 @@ impl Ground {
         client::chat(&self.base, &self.issuer.token(person)?, &self.model, prompt, max_tokens).await
     }
 
+    /// Calls the gateway's administration, as a person would.
+    pub(crate) async fn administration(
+        &self,
+        person: &str,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, DemoError> {
+        let url = format!("http://{}/api/v1{path}", self.admin);
+        let answer = client::send_as(method, &url, &self.issuer.token(person)?, body).await?;
+        let status = answer.status;
+        let told = answer.whole().await?;
+        let told: Value = serde_json::from_slice(&told)
+            .map_err(|fault| DemoError::new("reading the administration's answer", fault))?;
+        if status.is_success() { Ok(told) } else { Err(DemoError::new("asking the administration", told)) }
+    }
+
     async fn first_model(&self) -> Result<String, DemoError> {
         let token = self.issuer.token("alice")?;
         let body = client::get_as(&format!("{}/models", self.base), &token).await?;
-        let list: serde_json::Value =
+        let list: Value =
             serde_json::from_slice(&body).map_err(|fault| DemoError::new("reading the model list", fault))?;
-        let first = list.pointer("/data/0/id").and_then(serde_json::Value::as_str);
+        let first = list.pointer("/data/0/id").and_then(Value::as_str);
         first
             .map(str::to_owned)
             .ok_or_else(|| DemoError::new("asking your model server for its models", &list))
@@ -194,27 +233,90 @@ fn random_key() -> Result<String, DemoError> {
     Ok(format!("demo-{}", hex(&bytes)))
 }
 
-fn configuration(
-    callers: &str,
-    observe: &str,
-    issuer: &str,
-    upstream: &str,
-    credential: Option<&str>,
-) -> String {
-    let credential = credential.map(|reference| format!("\n    credential: {reference}")).unwrap_or_default();
-    format!(
-        "listeners:\n  - address: {callers}\nobserve: {observe}\nissuers:\n  demo:\n    issuer: {issuer}\n    \
-         audiences: [{AUDIENCE}]\nresources:\n  demo:\n    kind: model\n    server: openai\n    upstreams: \
-         [{upstream}]{credential}\npolicies: policies/\nledger: ledger/\n"
-    )
+/// What the demo's gateway is told.
+struct Configuration<'a> {
+    callers: &'a str,
+    observe: &'a str,
+    admin: &'a str,
+    issuer: &'a str,
+    upstream: &'a str,
+    weights: &'a str,
+    credential: Option<&'a str>,
+}
+
+impl Configuration<'_> {
+    fn text(&self) -> String {
+        let Self { callers, observe, admin, issuer, upstream, weights, credential } = self;
+        let credential =
+            credential.map(|reference| format!("\n    credential: {reference}")).unwrap_or_default();
+        // Browsers take a cookie for `https` alone from `localhost` too, and from no address.
+        let page = admin.replace("127.0.0.1", "localhost");
+        format!(
+            "listeners:
+  - address: {callers}
+observe: {observe}
+admin: {admin}
+console:
+  url: http://{page}
+  sign_in:
+    demo: {{client_id: {CONSOLE}, scopes: [openid]}}
+issuers:
+  demo:
+    issuer: {issuer}
+    audiences: [{AUDIENCE}]
+resources:
+  demo:
+    kind: model
+    server: openai
+    upstreams: [{upstream}]{credential}
+  weights:
+    kind: http
+    upstreams: [{weights}]
+    credential: file:upstream.key
+    routes:
+      - {{match: \"GET /weights/{{name}}\", class: export, name: export.weights}}
+policies: policies/
+ledger: ledger/
+"
+        )
+    }
 }
 
 fn policies() -> String {
     format!(
-        "// Researchers may ask the demo model, and see which models there are.\n@id(\"researchers-ask\")\npermit (\n  \
-         principal in Group::\"research\",\n  action in [Action::\"infer\", Action::\"inspect\"],\n  resource in \
-         Resource::\"demo\"\n);\n\n// Analysts may ask the demo model for short answers.\n@id(\"analysts-ask-short\")\n\
-         permit (\n  principal in Group::\"analysts\",\n  action == Action::\"infer\",\n  resource in \
-         Resource::\"demo\"\n)\n{TIGHT}\n"
+        r#"// Researchers may ask the demo model, and see which models there are.
+@id("researchers-ask")
+permit (
+  principal in Group::"research",
+  action in [Action::"infer", Action::"inspect"],
+  resource in Resource::"demo"
+);
+
+// Analysts may ask the demo model for short answers.
+@id("analysts-ask-short")
+permit (
+  principal in Group::"analysts",
+  action == Action::"infer",
+  resource in Resource::"demo"
+)
+{TIGHT}
+
+// Researchers may take the weights out when somebody of the security group agrees.
+@id("export-with-consent")
+permit (
+  principal in Group::"research",
+  action == Action::"export",
+  resource in Resource::"weights"
+)
+when {{ context.approvals >= 1 }};
+
+// The security group decides about exports.
+@id("security-decides")
+permit (
+  principal in Group::"security",
+  action == Action::"approve",
+  resource in Resource::"weights"
+);
+"#
     )
 }

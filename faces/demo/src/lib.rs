@@ -15,6 +15,7 @@ mod tap;
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::pin::Pin;
 
 pub use error::DemoError;
 use ground::Ground;
@@ -36,6 +37,17 @@ pub struct Options {
     pub program: PathBuf,
     /// Whether the output is a terminal: then there is colour, and the streams are drawn as they come.
     pub terminal: bool,
+    /// Listens to somebody's keys, if somebody is there.
+    pub keys: Option<Listen>,
+}
+
+/// Begins to listen to somebody's keys; none if nobody is there.
+pub type Listen = fn() -> Option<Box<dyn Keys>>;
+
+/// Somebody's keys, as bytes, each as it is pressed.
+pub trait Keys: Send {
+    /// The next one.
+    fn next(&mut self) -> Pin<Box<dyn Future<Output = u8> + Send + '_>>;
 }
 
 /// Runs every scene; then, unless `check` was asked for, stays up until interrupted.

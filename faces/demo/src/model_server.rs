@@ -25,6 +25,9 @@ pub(crate) const MODEL: &str = "demo-model";
 /// The prompt that makes the embedded model count, slowly and for long.
 pub(crate) const COUNT: &str = "Count to one thousand, slowly.";
 
+/// What stands in the embedded model's weights.
+pub(crate) const WEIGHTS: &str = "weights of demo-model";
+
 const LIMIT: usize = 1 << 20;
 const PACE: Duration = Duration::from_millis(12);
 
@@ -121,6 +124,9 @@ fn scripted(key: &str, head: &http::request::Parts, body: &Bytes, sent: Sent) ->
             StatusCode::OK,
             &json!({ "object": "list", "data": [{ "id": MODEL, "object": "model" }] }),
         );
+    }
+    if head.uri.path() == "/weights/demo-model" {
+        return page(StatusCode::OK, &json!({ "what": WEIGHTS, "layers": vec![[0.25, -1.5, 3.0]; 64] }));
     }
     let asked: Value = serde_json::from_slice(body).unwrap_or_default();
     let text = if asked.to_string().contains(COUNT) { counted() } else { told() };

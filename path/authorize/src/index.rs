@@ -52,6 +52,13 @@ impl Index {
         Ok(Self { by_action })
     }
 
+    /// The policies of `action` whose principal could match, on whatever resource.
+    pub(crate) fn of_principals(&self, principals: &[EntityUid], action: &EntityUid) -> Vec<usize> {
+        let Some(scopes) = self.by_action.get(action) else { return Vec::new() };
+        let named = principals.iter().filter_map(|principal| scopes.get(&Some(principal.clone())));
+        named.chain(scopes.get(&None)).flat_map(HashMap::values).flatten().copied().collect()
+    }
+
     /// The policies that could match, in their order. `principals` is the caller and its groups,
     /// `resources` the resource and everything it is in.
     pub(crate) fn candidates(

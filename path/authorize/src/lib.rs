@@ -6,6 +6,7 @@
 
 mod authorizer;
 mod disclosure;
+mod docket;
 #[cfg(test)]
 mod examples;
 mod explain;
@@ -33,6 +34,7 @@ mod viewer;
 
 pub use authorizer::{Authorizer, MAX_OPERATIONS, Surroundings, Target};
 pub use disclosure::DISCLOSED_BY_DEFAULT;
+pub use docket::Docket;
 pub use explain::{Deciding, Explanation, Failing, Nearest, Paste, explain};
 pub use fault::{AuthorizeError, Place, PolicyFault, PolicyFaults};
 pub use judge::judge_again;

@@ -23,7 +23,7 @@ use crate::set::PolicySet;
 use crate::viewer::{Question, Viewer};
 
 /// The resource that acts on none are said to be on, where a permit must name one.
-const PORTCULLIS: &str = "portcullis";
+pub(crate) const PORTCULLIS: &str = "portcullis";
 
 /// The target of what is on no resource.
 pub(crate) fn portcullis() -> Result<Target<'static>, String> {
@@ -192,7 +192,7 @@ impl Authorizer {
     }
 
     /// The judgement on an act. It is not counted in `recent`.
-    fn judge_act(
+    pub(crate) fn judge_act(
         &self,
         set: &PolicySet,
         identity: &Identity,

@@ -1,9 +1,6 @@
 //! Keys pressed while an answer is played: read from a terminal that is told to give each at once.
 
-use std::io::{self, IsTerminal, Read};
-
-use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
-use tokio::sync::mpsc;
+use crate::terminal::Terminal;
 
 /// What a key asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,52 +17,26 @@ pub(crate) enum Key {
     Quit,
 }
 
-/// A terminal that gives keys. It is as it was before when this is dropped.
+/// Keys of somebody at a terminal.
 pub(crate) struct Keys {
-    before: Termios,
-    pressed: mpsc::Receiver<Key>,
+    terminal: Terminal,
+    reading: Reading,
 }
 
 impl Keys {
     /// Keys, if somebody sits at a terminal.
     pub(crate) fn listen() -> Option<Self> {
-        if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
-            return None;
-        }
-        let before = tcgetattr(io::stdin()).ok()?;
-        let mut each = before.clone();
-        // An interrupt comes as a key too, so that the terminal is put right before the end.
-        each.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG);
-        each.special_codes[SpecialCodeIndex::VMIN] = 1;
-        each.special_codes[SpecialCodeIndex::VTIME] = 0;
-        tcsetattr(io::stdin(), OptionalActions::Now, &each).ok()?;
-        let (press, pressed) = mpsc::channel(16);
-        // It waits for a key until the process ends: nothing else can end a read from a terminal.
-        std::thread::spawn(move || {
-            let (mut reading, mut byte) = (Reading::default(), [0u8]);
-            while io::stdin().read_exact(&mut byte).is_ok() {
-                let Some(key) = reading.take(byte[0]) else { continue };
-                if press.blocking_send(key).is_err() {
-                    break;
-                }
-            }
-        });
-        Some(Self { before, pressed })
+        Some(Self { terminal: Terminal::listen()?, reading: Reading::default() })
     }
 
     /// The next key; never, once the terminal is gone.
     pub(crate) async fn next(&mut self) -> Key {
-        match self.pressed.recv().await {
-            Some(key) => key,
-            None => std::future::pending().await,
+        loop {
+            let byte = self.terminal.next().await;
+            if let Some(key) = self.reading.take(byte) {
+                return key;
+            }
         }
-    }
-}
-
-impl Drop for Keys {
-    fn drop(&mut self) {
-        // A terminal that is gone needs no repair.
-        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.before);
     }
 }
 

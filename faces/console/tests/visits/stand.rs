@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use accept::Door;
+use approve::Approvals;
 use authenticate::{Authenticator, Standing};
 use authorize::{Authorizer, PolicySet};
 use bytes::Bytes;
 use console::{Console, Ground, View};
+use desk::Desk;
 use e2e::client::{Answer, try_send};
 use e2e::provider::Provider;
 use http::{Method, Request, StatusCode, header};
@@ -29,6 +31,8 @@ permit(principal, action == Action::"view", resource is Session)
 when { resource has caller && resource.caller == principal };
 @id("engineers")
 permit(principal in Group::"ml-engineers", action == Action::"infer", resource in Resource::"llama");
+@id("engineers-approve")
+permit(principal in Group::"ml-engineers", action == Action::"approve", resource in Resource::"llama");
 "#;
 
 pub(crate) struct Stand {
@@ -37,6 +41,7 @@ pub(crate) struct Stand {
     pub(crate) standing: Arc<Standing>,
     pub(crate) provider: Provider,
     pub(crate) ledger: Ledger,
+    pub(crate) approvals: Arc<Approvals>,
     dir: tempfile::TempDir,
     end: CancellationToken,
 }
@@ -76,15 +81,21 @@ impl Stand {
         let policies = PolicySet::parse(vec![("console.cedar".to_owned(), policies.to_owned())]).unwrap();
         let settings = Settings::new(dir.path().join("ledger"), dir.path().join("digest-key"));
         let ledger = Ledger::open(settings, Arc::clone(&ticking)).unwrap();
+        let authorizer = Authorizer::new(policies, "UTC", Arc::clone(&ticking)).unwrap();
+        let approvals =
+            Approvals::open(Arc::clone(&store), ledger.clone(), Default::default()).await.unwrap();
+        let ledger_dir = dir.path().join("ledger");
+        let desk = Desk::new(Arc::clone(&approvals), Arc::clone(&authorizer), ledger_dir.clone()).unwrap();
         let ground = Ground {
             ledger: ledger.clone(),
-            ledger_dir: dir.path().join("ledger"),
-            authorizer: Authorizer::new(policies, "UTC", Arc::clone(&ticking)).unwrap(),
-            rules: mask::Rules::standard().unwrap(),
+            ledger_dir,
+            authorizer,
+            desk: Arc::new(desk),
             store,
             clock: ticking,
         };
-        let view = View { config: Arc::new(config), authenticator: authenticator.unwrap() };
+        let rules = mask::Rules::standard().unwrap();
+        let view = View { config: Arc::new(config), authenticator: authenticator.unwrap(), rules };
         let console = Console::build(ground, move || view.clone());
         let end = CancellationToken::new();
         let handler = move |request, peer| {
@@ -92,7 +103,7 @@ impl Stand {
             async move { console.answer(request, peer).await }
         };
         tokio::spawn(door.serve(handler, end.clone()));
-        Self { origin, clock, standing, provider, ledger, dir, end }
+        Self { origin, clock, standing, provider, ledger, approvals, dir, end }
     }
 
     pub(crate) fn pass(&self, minutes: u64) {

@@ -1,4 +1,4 @@
-//! Scene five: one bit of a copy of the record is flipped, and the audit names the place.
+//! Scene six: one bit of a copy of the record is flipped, and the audit names the place.
 
 use std::ffi::OsStr;
 use std::fs;

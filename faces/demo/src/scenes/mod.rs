@@ -1,5 +1,6 @@
 //! The scenes, in the order they are played. Each shows one promise, and fails when it is not kept.
 
+mod consent;
 mod deny;
 mod edit;
 mod flip;
@@ -43,6 +44,11 @@ pub(crate) const ALL: &[Scene] = &[
         title: "kill -9 in mid-stream, and nothing is lost",
         explains: "What the caller saw must be in the record, because it was there before it was sent.",
         play: |ground, screen| Box::pin(kill::play(ground, screen)),
+    },
+    Scene {
+        title: "An export hangs until somebody consents",
+        explains: "Policy lets researchers take the weights out when somebody of the security group agrees. Alice asks.",
+        play: |ground, screen| Box::pin(consent::play(ground, screen)),
     },
     Scene {
         title: "One bit of the record is flipped, and the audit names the place",
