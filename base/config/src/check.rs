@@ -13,6 +13,7 @@ mod resource;
 mod retention;
 mod seal;
 mod state;
+mod tell;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -93,7 +94,7 @@ pub(crate) fn config(text: &str, base: Base, faults: &Gathered) -> Option<Config
     let deny_lists = deny_lists(&file);
     let console = console::console(&file, &base, &issuers, admin.as_ref());
     let masking = masking::masking(&file);
-    let approvals = approvals::approvals(&file, console.as_ref().and_then(Option::as_ref));
+    let approvals = approvals::approvals(&file, &base, console.as_ref().and_then(Option::as_ref));
     let people = approvals::people(&file, &issuers);
     if faults.any() {
         return None;

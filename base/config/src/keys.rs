@@ -13,6 +13,7 @@ mod resource;
 mod retention;
 mod seal;
 mod state;
+mod tell;
 
 use admin::ADMIN;
 use approvals::{APPROVALS, PERSON};

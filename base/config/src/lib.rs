@@ -45,6 +45,7 @@ pub use usable::{
 pub use usable::{Console, Session, SignIn};
 pub use usable::{Keep, Retention};
 pub use usable::{Masking, MaskingRule, MaskingWords, Placeholder};
+pub use usable::{Slack, Tell, TellEvent, Webhook};
 pub use watch::Watched;
 
 /// The largest file, in bytes.

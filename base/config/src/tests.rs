@@ -14,6 +14,7 @@ mod login;
 mod masking;
 mod retention;
 mod seal;
+mod tell;
 
 use std::path::{Path, PathBuf};
 

@@ -14,6 +14,7 @@ mod masking;
 mod resource;
 mod retention;
 mod state;
+mod tell;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -34,6 +35,7 @@ pub use model::{Durability, FieldPlace, FieldRule, ServerKind, UnknownStreams};
 pub use resource::{Credential, OnTokenExpiry, Resource, ResourceKind, Route, Timeouts, UpstreamTls};
 pub use retention::{Keep, Retention};
 pub use state::State;
+pub use tell::{Slack, Tell, TellEvent, Webhook};
 
 /// Everything one file says.
 #[derive(Clone, Debug, PartialEq)]

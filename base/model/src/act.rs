@@ -23,11 +23,13 @@ pub enum Act {
     Hold,
     /// Consent to another caller's request, or deny it. Not in the group `administration`.
     Approve,
+    /// Be in a group for a while. Not in the group `administration`.
+    Join,
 }
 
 impl Act {
     /// Every act, in the order above.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::View,
         Self::Replay,
         Self::Reload,
@@ -37,6 +39,7 @@ impl Act {
         Self::Block,
         Self::Hold,
         Self::Approve,
+        Self::Join,
     ];
 
     /// The action's name in policies.
@@ -51,6 +54,7 @@ impl Act {
             Self::Block => "block",
             Self::Hold => "hold",
             Self::Approve => "approve",
+            Self::Join => "join",
         }
     }
 }

@@ -65,6 +65,9 @@ codes! {
     TokenRevoked "token_revoked" 401 Caller
         "The token was revoked, or its session was logged out."
         "Log in again and use the new token.";
+    GrantOver "grant_over" 403 Policy
+        "A membership for a while that this began with is over."
+        "Send it again: what your own groups allow goes on. For the group, ask again with `portcullis access request`.";
     CallerBlocked "caller_blocked" 403 Policy
         "Access is blocked for this caller."
         "Ask the operator, giving the request id.";

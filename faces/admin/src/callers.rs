@@ -158,7 +158,7 @@ pub(crate) async fn look(
     Ok(Ready::on(Object::Caller(person(&id, known.as_ref()))))
 }
 
-fn person(id: &CallerId, known: Option<&Known>) -> Person {
+pub(crate) fn person(id: &CallerId, known: Option<&Known>) -> Person {
     let (issuer, subject) = (id.issuer().to_owned(), id.subject().to_owned());
     let Some(seen) = known.and_then(|known| known.seen.as_ref()) else {
         return Person { issuer, subject, ..Person::default() };

@@ -35,7 +35,9 @@ use crate::input::Query;
 use crate::recall::Recall;
 use crate::refuse::{self, Turned};
 use crate::table::{self, Call, Found, Route};
-use crate::{Admin, SMALL, approvals, callers, holds, input, me, openapi, policies, resources, sessions};
+use crate::{
+    Admin, SMALL, approvals, callers, grants, holds, input, me, openapi, policies, resources, sessions,
+};
 
 /// How long a caller may read nothing of an answer that waits for it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -137,6 +139,8 @@ pub(crate) struct Sight {
     pub(crate) identity: Arc<Identity>,
     pub(crate) viewer: Arc<dyn Reveal>,
     pub(crate) client: IpAddr,
+    /// The call.
+    pub(crate) exchange: ExchangeId,
     /// Whether policy shows it everything that waits for consent.
     pub(crate) all: bool,
 }
@@ -264,6 +268,7 @@ async fn call(
     let bytes = i64::try_from(asked.body.len()).unwrap_or(i64::MAX);
     let facts = Facts { request_bytes: bytes, ..Facts::plain(route.method.as_str(), question.path()) };
     let surroundings = Surroundings { client: came.client.ip() };
+    let own = Arc::clone(caller.own());
     let decided = judge(admin, caller, (route, &ready), &facts, surroundings);
     let all = matches!(decided, Ok((_, true)));
     let decided = decided.map(|(permit, _)| permit);
@@ -285,14 +290,23 @@ async fn call(
 
     // approve
     let (identity, viewer) = (Arc::clone(permit.identity()), permit.viewer());
-    let sight = Sight { identity, viewer, client: came.client.ip(), all };
-    let cleared = match approve::clear(permit, &record) {
-        Ok(cleared) => cleared,
+    let sight = Sight { identity, viewer, client: came.client.ip(), exchange: came.exchange, all };
+    // what is itself a wish for consent is not held for it
+    let proof = match &ready.recalled {
+        Recall::Wish(_) => approve::asking(permit, &record).map(Proof::Asking),
+        _ => approve::clear(permit, &record).map(Proof::Cleared),
+    };
+    let proof = match proof {
+        Ok(proof) => proof,
         Err(refusal) => return refuse::caller(admin, record, came, &refusal, reply).await,
     };
 
     // act
-    let answer = match act_on(admin, &asked, ready, &sight, cleared).await {
+    let answered = match proof {
+        Proof::Cleared(cleared) => act_on(admin, &asked, ready, &sight, cleared).await,
+        Proof::Asking(asking) => Box::pin(grants::ask(admin, ready.recalled, (&own, &sight), asking)).await,
+    };
+    let answer = match answered {
         Ok(answer) => answer,
         Err(refusal) => return refuse::caller(admin, record, came, &refusal, reply).await,
     };
@@ -312,6 +326,14 @@ async fn call(
             Err(stop) => stop.verdict(),
         };
     refuse::seal(record, came, outcome, refusal.as_ref(), masker.findings()).await;
+}
+
+/// What a call may do.
+enum Proof {
+    /// It may be done.
+    Cleared(approve::Cleared),
+    /// The consent to it may be asked for.
+    Asking(approve::Asking),
 }
 
 /// Judges a call; and whether policy shows its caller everything that waits for consent.
@@ -334,6 +356,9 @@ fn judge(
         (Asks::Docket | Asks::Word(_), _) => {
             authorizer.decide_docket(caller, Docket::All, facts, surroundings)
         }
+        (Asks::Act, Recall::Wish(wish)) => {
+            authorizer.decide_join(caller, wish.membership(), surroundings).map(|permit| (permit, false))
+        }
         (Asks::Act, _) => {
             let decided = authorizer.decide_act(caller, route.act, &ready.object, facts, surroundings);
             decided.map(|permit| (permit, false))
@@ -351,6 +376,7 @@ async fn look(admin: &Admin, asked: &Asked, identity: &Identity) -> Result<Ready
         Call::Policies(_) => Ok(policies::look()),
         Call::Callers(call) => callers::look(admin, call, asked, identity).await,
         Call::Holds(_) => Ok(holds::look()),
+        Call::Grants(call) => grants::look(admin, call, asked, identity).await,
         Call::Approvals(call) => approvals::look(admin, call, asked).await,
     }
 }
@@ -372,6 +398,7 @@ async fn act_on(
         Call::Policies(call) => policies::act(admin, call, asked, sight).await,
         Call::Callers(call) => callers::act(admin, call, asked, sight).await,
         Call::Holds(call) => holds::act(admin, call, asked, sight).await,
+        Call::Grants(call) => grants::act(admin, call, asked, ready.recalled, sight).await,
         Call::Approvals(call) => approvals::act(admin, call, asked, (ready, sight), &cleared).await,
     }
 }

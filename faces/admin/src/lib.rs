@@ -9,6 +9,7 @@ mod approvals;
 mod callers;
 mod document;
 mod exchange;
+mod grants;
 mod holds;
 mod input;
 mod me;

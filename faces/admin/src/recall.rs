@@ -9,6 +9,10 @@ use record::{Exchange, LedgerError, Reader, opened};
 pub(crate) enum Recall {
     /// Nothing had to be.
     Nothing,
+    /// What somebody wishes.
+    Wish(gateway::Wish),
+    /// A membership.
+    Grant(Box<authenticate::standing::Grant>),
     /// A recorded exchange.
     Found(Box<Recalled>),
     /// An approval.
@@ -36,7 +40,7 @@ impl Recall {
             Self::Found(recalled) => Ok(*recalled),
             Self::Ambiguous => Err(Refusal::new(Code::NotFound)
                 .because("Several sessions begin with this id: write more of it.")),
-            Self::Missing | Self::Nothing | Self::Approval(_) => {
+            Self::Missing | Self::Nothing | Self::Approval(_) | Self::Wish(_) | Self::Grant(_) => {
                 Err(Refusal::new(Code::NotFound).because("No session has this id."))
             }
         }

@@ -4,7 +4,7 @@ use http::Method;
 use model::{Act, Area, Code};
 use serde_json::Value;
 
-use crate::{approvals, callers, holds, me, openapi, policies, resources, sessions};
+use crate::{approvals, callers, grants, holds, me, openapi, policies, resources, sessions};
 
 /// Below this everything lies.
 pub const ROOT: &str = "/api/v1";
@@ -56,6 +56,8 @@ pub(crate) enum Call {
     Callers(callers::Callers),
     /// Of holds.
     Holds(holds::Holds),
+    /// Of memberships for a while.
+    Grants(grants::Grants),
     /// Of approvals.
     Approvals(approvals::Approvals),
 }
@@ -107,6 +109,7 @@ pub(crate) enum Kind {
 
 /// The parameters that paths hold, with what they mean.
 pub(crate) const SEGMENTS: &[(&str, &str)] = &[
+    ("grant", "The membership's `id`, as `GET /grants` tells it."),
     ("approval", "The approval's `id`."),
     ("hold", "The hold's `id`, as `GET /holds` tells it."),
     ("session", "The request id, as `x-request-id` told it, or enough of its beginning."),
@@ -137,6 +140,7 @@ pub(crate) fn routes() -> impl Iterator<Item = &'static Route> {
         policies::ROUTES,
         callers::ROUTES,
         holds::ROUTES,
+        grants::ROUTES,
         approvals::ROUTES,
     ]
     .into_iter()
@@ -152,6 +156,7 @@ pub(crate) fn schemas() -> Vec<(&'static str, Value)> {
         policies::schemas(),
         callers::schemas(),
         holds::schemas(),
+        grants::schemas(),
         approvals::schemas(),
         vec![("Problem", crate::problem::schema())],
     ]

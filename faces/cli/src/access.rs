@@ -1,5 +1,7 @@
-//! `portcullis access`: who is shut out. Asks the gateway; with `--local`, straight in the state's file: a
+//! `portcullis access`: who is shut out, and who is in a group for a while ([`grant`]). Asks the gateway; with `--local`, straight in the state's file: a
 //! running gateway sees it within a second.
+
+mod grant;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -32,8 +34,12 @@ pub(crate) enum AccessVerb {
     Block(Block),
     /// Let a caller in again
     Unblock(Unblock),
-    /// Refuse a caller's tokens that were issued before now, or before a time
+    /// Take a grant back, or refuse a caller's tokens that were issued before now, or before a time
     Revoke(Revoke),
+    /// Ask to be in a group for a while
+    Request(grant::Request),
+    /// List who is in a group for a while
+    List(grant::List),
 }
 
 /// Which state to use.
@@ -109,9 +115,11 @@ pub(crate) struct Unblock {
 
 #[derive(Args)]
 pub(crate) struct Revoke {
-    /// The caller: issuer#subject, or the subject or e-mail address of somebody who was seen
-    caller: String,
-    /// Tokens issued before this are refused; now when absent
+    /// A grant's id, as `access list` shows it; or a caller: issuer#subject, or the subject or e-mail address of
+    /// somebody who was seen
+    #[arg(value_name = "GRANT|CALLER")]
+    what: String,
+    /// A caller's tokens issued before this are refused; now when absent
     #[arg(long)]
     before: Option<Timestamp>,
     /// Why, for other operators
@@ -128,6 +136,8 @@ impl AccessVerb {
                 Self::Block(verb) => verb.run(out).await,
                 Self::Unblock(verb) => verb.run(out).await,
                 Self::Revoke(verb) => verb.run(out).await,
+                Self::Request(verb) => verb.run(out).await,
+                Self::List(verb) => verb.run(out).await,
             }
         })
     }
@@ -184,7 +194,13 @@ impl Unblock {
 impl Revoke {
     async fn run(self, out: &mut Out) -> Result<ExitCode, Failure> {
         let state = self.at.open(true, out).await?;
-        let caller = state.who(&self.caller).await?;
+        if self.before.is_none()
+            && let State::Remote(client) = &state
+            && let Some(ended) = grant::revoke(client, &self.what, self.reason.as_deref()).await?
+        {
+            return grant::revoked(&ended, self.at.json, out);
+        }
+        let caller = state.who(&self.what).await?;
         let revoked = match &state {
             State::Local(standing) => {
                 let before = self.before.unwrap_or_else(|| SystemClock::default().now());

@@ -32,12 +32,14 @@ impl Serve {
             let desk = pages::desk(&gateway)?;
             let console = pages::of(&gateway, &desk);
             let admin = admin::Admin::of(Arc::clone(&gateway), desk, console)?.open()?;
+            let telling = tell::Teller::of(&gateway).begin();
             let running = gateway.serve(Some(self.config)).await?;
             announce(&running);
             announce_admin(&admin);
             until_told_to_stop().await?;
             tracing::info!("draining: no new connections; running exchanges may finish");
             admin.stop().await;
+            telling.stop().await;
             running.stop().await;
             Ok(ExitCode::SUCCESS)
         })

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use approve::{Approval, State, Wanted};
-use authorize::{Authorizer, Docket, Petition, Surroundings};
+use authorize::{Authorizer, Docket, Membership, Petition, Surroundings};
 use model::{CallerKind, Identity, Marks, People, Reveal};
 
 use crate::shown::You;
@@ -30,13 +30,13 @@ pub(crate) struct Place {
 
 /// What policies judge an approval by.
 pub(crate) fn petition(approval: &Approval) -> Petition<'_> {
-    let asked = match &approval.wanted {
+    let (asked, membership) = match &approval.wanted {
         Wanted::Request { resource, kind, operations } => {
-            Some((resource, kind.as_str(), operations.as_slice()))
+            (Some((resource, kind.as_str(), operations.as_slice())), None)
         }
-        Wanted::Membership { .. } => None,
+        Wanted::Membership { group, minutes, .. } => (None, Some(Membership { group, minutes: *minutes })),
     };
-    Petition { requester: &approval.requester, owner: approval.owner.as_deref(), asked }
+    Petition { requester: &approval.requester, owner: approval.owner.as_deref(), asked, membership }
 }
 
 /// What an approval is to whoever wants to look at it.

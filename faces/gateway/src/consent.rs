@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use approve::{Approval, Wanted};
 use authenticate::Caller;
-use authorize::{Denied, Permit, Petition, Surroundings};
+use authorize::{Denied, Membership, Permit, Petition, Surroundings};
 use model::{Identity, Reveal};
 
 use crate::Gateway;
@@ -35,11 +35,13 @@ impl Gateway {
     }
 }
 
-/// What policy is asked about. Of what is no request there is nothing that it could permit.
+/// What policy is asked about.
 fn petition(approval: &Approval) -> Petition<'_> {
-    let asked = match &approval.wanted {
-        Wanted::Request { resource, kind, operations } => Some((resource, kind.as_str(), &operations[..])),
-        Wanted::Membership { .. } => None,
+    let (asked, membership) = match &approval.wanted {
+        Wanted::Request { resource, kind, operations } => {
+            (Some((resource, kind.as_str(), &operations[..])), None)
+        }
+        Wanted::Membership { group, minutes, .. } => (None, Some(Membership { group, minutes: *minutes })),
     };
-    Petition { requester: &approval.requester, owner: approval.owner.as_deref(), asked }
+    Petition { requester: &approval.requester, owner: approval.owner.as_deref(), asked, membership }
 }

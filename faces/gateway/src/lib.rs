@@ -9,6 +9,7 @@ mod consent;
 mod deliver;
 mod disclose;
 mod exchange;
+mod grants;
 mod hold;
 mod logout;
 mod metadata;
@@ -36,6 +37,7 @@ use record::Ledger;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+pub use grants::{MOST_MINUTES, Wish, Wished};
 pub use office::{Place, ResourceState};
 pub use own_rules::{marks, own_rules};
 pub use reload::ReloadError;

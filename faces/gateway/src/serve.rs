@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::reply::{self, ReplyBody};
 use crate::ride::Ride;
 use crate::session::Arrival;
-use crate::{Gateway, SetupError, deliver, exchange, logout, observe, refuse, reload};
+use crate::{Gateway, SetupError, deliver, exchange, grants, logout, observe, refuse, reload};
 
 /// A gateway whose doors are open.
 pub struct Running {
@@ -61,6 +61,7 @@ impl Gateway {
             self.source.is(&file);
             tasks.spawn(reload::watch(Arc::clone(self), file, drain.clone()));
         }
+        tasks.spawn(grants::keep(Arc::clone(self), drain.clone()));
         let authenticator = Arc::clone(&setup.authenticator);
         tokio::spawn(async move { authenticator.warm().await });
         let deliveries = deliver::begin(&setup.config.ledger.checkpoints, &self.ledger);

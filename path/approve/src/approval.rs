@@ -174,6 +174,8 @@ pub enum Wanted {
         minutes: u32,
         /// Why.
         reason: String,
+        /// From where it was asked.
+        client: IpAddr,
     },
 }
 

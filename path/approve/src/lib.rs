@@ -10,6 +10,7 @@
 //! into the ledger. Bodies are in neither: what was asked lies in the ledger, under the exchanges that wait.
 
 mod approval;
+mod asking;
 mod book;
 mod digest;
 mod error;
@@ -35,6 +36,7 @@ pub use approval::{
     Approval, ApprovalId, MAX_CONSENTS, MAX_EXCHANGES, MAX_REASON, Refused, Signature, State, Step, Via,
     Wanted,
 };
+pub use asking::{Asking, asking};
 pub use book::{Approvals, Asked, Listed, Petition, Which};
 pub use digest::{BoundBody, Digest};
 pub use error::ApproveError;

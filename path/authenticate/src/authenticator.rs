@@ -17,7 +17,7 @@ use crate::issuer::Issuer;
 use crate::keys::{Algorithm, Fingerprint, KeyFault};
 use crate::mapping::Bearer;
 use crate::provider::Held;
-use crate::standing::{Seen, Standing, Who};
+use crate::standing::{Granted, Seen, Standing, Who};
 use crate::{AuthenticateError, Check, IssuerHealth, bearer, claims, opaque, userinfo};
 
 /// How often [`Authenticator::keep_fresh`] looks after the keys.
@@ -40,6 +40,9 @@ pub struct Authenticator {
 pub struct Caller {
     exchange: ExchangeId,
     seen: Arc<Seen>,
+    /// As the token says, and in the groups of live grants.
+    identity: Arc<Identity>,
+    granted: Granted,
 }
 
 impl Caller {
@@ -48,9 +51,19 @@ impl Caller {
         self.exchange
     }
 
-    /// Who the caller is.
+    /// Who the caller is: as the token says, and also in the groups it was granted for a while.
     pub fn identity(&self) -> &Arc<Identity> {
+        &self.identity
+    }
+
+    /// The same as the token alone says: what is asked for beside it is judged by this.
+    pub fn own(&self) -> &Arc<Identity> {
         &self.seen.identity
+    }
+
+    /// The grants that are in its groups.
+    pub(crate) fn granted(&self) -> &Granted {
+        &self.granted
     }
 
     /// What [`Standing`] judges by.
@@ -59,9 +72,10 @@ impl Caller {
     }
 }
 
-/// Makes the proof, for the one other place that may.
-pub(crate) fn proven(exchange: ExchangeId, seen: Arc<Seen>) -> Caller {
-    Caller { exchange, seen }
+/// Makes the proof, for whoever passed every check.
+pub(crate) fn proven(exchange: ExchangeId, seen: Arc<Seen>, standing: &Standing) -> Caller {
+    let (identity, granted) = standing.widened(&seen.who.caller, &seen.identity);
+    Caller { exchange, seen, identity, granted }
 }
 
 impl fmt::Debug for Caller {
@@ -131,7 +145,7 @@ impl Authenticator {
         };
         metrics::counter!("portcullis_tokens_total", "issuer" => issuer.to_owned(), "result" => result)
             .increment(1);
-        identity.map(|Verified { seen, .. }| Caller { exchange, seen })
+        identity.map(|Verified { seen, .. }| proven(exchange, seen, &self.standing))
     }
 
     /// Every check of `token`, and what it says. Asks the same questions as [`Authenticator::caller`], of

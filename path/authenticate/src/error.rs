@@ -141,6 +141,16 @@ pub enum AuthenticateError {
     /// The issuer says that the session, or the caller, has logged out.
     #[error("the caller has logged out at the issuer")]
     LoggedOut,
+    /// A membership that the exchange began with holds no more.
+    #[error(
+        "the membership in `{group}` that this began with is over; it was to end at {ends} at the latest"
+    )]
+    GrantOver {
+        /// The group.
+        group: model::GroupName,
+        /// Its end, had nobody taken it back.
+        ends: jiff::Timestamp,
+    },
     /// The store cannot be read.
     #[error("the state could not be read for too long, so it is not known who is blocked")]
     StandingUnknown,
@@ -186,7 +196,11 @@ impl AuthenticateError {
             Self::Inactive(_) => Check::Introspection,
             Self::Userinfo(_) => Check::Userinfo,
             Self::Unanswered { check, .. } => *check,
-            Self::Blocked(_) | Self::Revoked(_) | Self::LoggedOut | Self::StandingUnknown => Check::Standing,
+            Self::Blocked(_)
+            | Self::Revoked(_)
+            | Self::LoggedOut
+            | Self::GrantOver { .. }
+            | Self::StandingUnknown => Check::Standing,
         })
     }
 
@@ -203,6 +217,7 @@ impl AuthenticateError {
             }
             Self::Blocked(_) => Refusal::new(Code::CallerBlocked),
             Self::Revoked(_) | Self::LoggedOut => Refusal::new(Code::TokenRevoked),
+            Self::GrantOver { .. } => Refusal::new(Code::GrantOver),
             Self::StandingUnknown => Refusal::new(Code::StateUnavailable).retry_after(5),
             _ => Refusal::new(Code::TokenInvalid),
         };

@@ -155,7 +155,7 @@ impl Authenticator {
         }
         let seen = self.saw(Identity::clone(identity), signed_in.issuer_session.as_deref());
         self.admits(&seen.who)?;
-        Ok(proven(exchange, seen))
+        Ok(proven(exchange, seen, self.standing()))
     }
 
     fn named_issuer(&self, name: &str) -> Result<&Issuer, AuthenticateError> {

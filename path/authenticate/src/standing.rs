@@ -1,5 +1,5 @@
 //! Who is shut out although their tokens are good: blocked callers, revoked tokens, sessions that were
-//! logged out.
+//! logged out; and who is in a group for a while that their tokens do not name (`grants`).
 //!
 //! The rules lie in the store, so that they survive a restart and reach every replica. The request path
 //! reads a snapshot of them: one atomic load, and one look into a table when there is any rule at all.
@@ -11,6 +11,7 @@
 
 mod actions;
 mod callers;
+mod grants;
 mod live;
 mod roll;
 mod rules;
@@ -26,9 +27,11 @@ use store::{Cursor, MAX_PAGE, Store, StoreError};
 use tokio::sync::{Mutex, watch};
 
 pub use callers::{CallerId, Known, KnownPage, Sighting};
+pub use grants::{GRANT_KEPT, Grant, MOST_GRANTS, Over};
 pub use live::Live;
 pub use rules::{Block, Revocation};
 
+pub(crate) use grants::Granted;
 pub(crate) use live::Who;
 pub(crate) use roll::Seen;
 pub(crate) use rules::Ended;
@@ -160,7 +163,7 @@ impl Standing {
     pub(crate) async fn catch_up(&self) -> Result<(), StandingError> {
         let Some(store) = &self.store else { return Ok(()) };
         let mut followed = self.followed.lock().await;
-        let read = read(&**store, &self.rules.load(), followed.cursor).await;
+        let read = read(&**store, &self.rules.load(), followed.cursor, &*self.clock).await;
         match read {
             Ok((changed, cursor)) => {
                 followed.cursor = Some(cursor);
@@ -198,22 +201,23 @@ async fn read(
     store: &dyn Store,
     known: &Rules,
     since: Option<Cursor>,
+    clock: &dyn Clock,
 ) -> Result<(Option<Rules>, Cursor), StandingError> {
     let mut cursor = match since {
         Some(cursor) => cursor,
-        None => return whole(store).await,
+        None => return whole(store, known, clock).await,
     };
     let mut rules: Option<Rules> = None;
     loop {
         let changes = match store.changes(PREFIX, cursor, MAX_PAGE).await {
             Ok(changes) => changes,
-            Err(StoreError::CursorLost) => return whole(store).await,
+            Err(StoreError::CursorLost) => return whole(store, known, clock).await,
             Err(fault) => return Err(fault.into()),
         };
         if !changes.changed.is_empty() || known.lost {
             let rules = rules.get_or_insert_with(|| known.with_lost(false));
             for change in &changes.changed {
-                rules.apply(&change.key, change.entry.as_ref())?;
+                rules.apply(&change.key, change.entry.as_ref(), clock)?;
             }
         }
         cursor = changes.next;
@@ -224,18 +228,25 @@ async fn read(
 }
 
 /// Everything, from a cursor that stands before it was read.
-async fn whole(store: &dyn Store) -> Result<(Option<Rules>, Cursor), StandingError> {
+async fn whole(
+    store: &dyn Store,
+    known: &Rules,
+    clock: &dyn Clock,
+) -> Result<(Option<Rules>, Cursor), StandingError> {
     let cursor = store.cursor().await?;
     let mut rules = Rules::default();
     let mut after = None;
     loop {
         let page = store.list(PREFIX, after.as_deref(), MAX_PAGE).await?;
         for entry in &page.entries {
-            rules.apply(&entry.key, Some(entry))?;
+            rules.apply(&entry.key, Some(entry), clock)?;
         }
         match page.next {
             Some(next) => after = Some(next),
-            None => return Ok((Some(rules), cursor)),
+            None => {
+                rules.grants.ends_as(&known.grants);
+                return Ok((Some(rules), cursor));
+            }
         }
     }
 }

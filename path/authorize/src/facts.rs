@@ -193,17 +193,40 @@ pub(crate) fn operation(identity: &Identity, facts: &Facts, scene: &Scene) -> Va
     Value::Record(fields)
 }
 
+/// The context of being in a group for a while, with no consent yet.
+pub(crate) fn join(identity: &Identity, minutes: u32, scene: &Scene) -> Value {
+    let mut fields = vec![
+        ("minutes", Value::Long(minutes.into())),
+        ("approvals", Value::Long(0)),
+        ("client", Value::Address(scene.client.to_canonical())),
+        ("time", scene.moment.value()),
+        ("token", token(&identity.token, scene.moment.at)),
+    ];
+    fields.extend(scene.owner.as_deref().map(|owner| ("owner", Value::text(owner))));
+    Value::Record(fields)
+}
+
 /// The context of consenting to somebody else's operation.
 pub(crate) fn consent(
     identity: &Identity,
     operation: &Operation,
+    by: (EntityUid, Option<&str>),
+    scene: &Scene,
+) -> Value {
+    consent_to(identity, (operation.class.as_str(), &operation.facts), by, scene)
+}
+
+/// The same of what is called `operation`.
+pub(crate) fn consent_to(
+    identity: &Identity,
+    (operation, facts): (&str, &Facts),
     (requester, owner): (EntityUid, Option<&str>),
     scene: &Scene,
 ) -> Value {
     let mut fields = vec![
         ("requester", Value::Entity(requester)),
-        ("operation", Value::text(operation.class.as_str())),
-        ("request", Value::Record(request(&operation.facts))),
+        ("operation", Value::text(operation)),
+        ("request", Value::Record(request(facts))),
         ("client", Value::Address(scene.client.to_canonical())),
         ("time", scene.moment.value()),
         ("token", token(&identity.token, scene.moment.at)),

@@ -368,10 +368,20 @@ pub(crate) fn operation_with(
     scene: &Scene,
     consents: u8,
 ) -> Result<(Judgement, bool), String> {
-    let (inquiry, mut judgement) = cast.operation(operation, scene)?;
+    let (inquiry, judgement) = cast.operation(operation, scene)?;
+    with_consents(set, &inquiry, judgement, consents)
+}
+
+/// The same of any question.
+pub(crate) fn with_consents(
+    set: &PolicySet,
+    inquiry: &Inquiry,
+    mut judgement: Judgement,
+    consents: u8,
+) -> Result<(Judgement, bool), String> {
     let verdict = inquiry.weigh(set, &inquiry.candidates(set), consents)?;
     if !verdict.allows() {
-        return Ok((with_ruling(set, &inquiry, judgement), false));
+        return Ok((with_ruling(set, inquiry, judgement), false));
     }
     judgement.context = raw(&Value::Record(inquiry.with_consents(consents).into_owned()))?;
     judgement.ruling = if consents == 0 { Ruling::Allowed } else { Ruling::NeedsApprovals(consents) };

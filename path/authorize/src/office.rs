@@ -25,6 +25,11 @@ use crate::viewer::{Question, Viewer};
 /// The resource that acts on none are said to be on, where a permit must name one.
 pub(crate) const PORTCULLIS: &str = "portcullis";
 
+/// The target of what is on no resource.
+pub(crate) fn portcullis() -> Result<Target<'static>, String> {
+    Ok(Target { name: ResourceName::new(PORTCULLIS)?, kind: PORTCULLIS })
+}
+
 /// What an act is on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Object {
@@ -122,7 +127,7 @@ impl Object {
             Self::Resource { name, kind } | Self::Session { resource: Some((name, kind)), .. } => {
                 Ok((name.clone(), kind.clone()))
             }
-            _ => Ok((ResourceName::new(PORTCULLIS)?, PORTCULLIS.to_owned())),
+            _ => portcullis().map(|target| (target.name, target.kind.to_owned())),
         }
     }
 }

@@ -8,7 +8,8 @@ use model::{Act, Code, Decision, Identity, Judgement, Operation, Refusal, Resour
 use crate::authorizer::{Authorizer, Surroundings, Target};
 use crate::facts;
 use crate::judge::{self, Cast};
-use crate::office::Person;
+use crate::membership::Membership;
+use crate::office::{Person, portcullis};
 use crate::players::{Other, Players};
 use crate::proof::{self, Denied, Permit};
 use crate::schema::vocabulary;
@@ -22,9 +23,21 @@ pub struct Petition<'a> {
     pub requester: &'a Identity,
     /// Who answers for them, if they are a program and somebody is known.
     pub owner: Option<&'a str>,
-    /// The resource, its kind as configured, and what their request would do. None of what is no request:
-    /// nobody may consent to that here.
+    /// The resource, its kind as configured, and what their request would do. None of what is no request.
     pub asked: Option<(&'a ResourceName, &'a str, &'a [Operation])>,
+    /// The membership they ask for, where it is one.
+    pub membership: Option<Membership<'a>>,
+}
+
+impl Petition<'_> {
+    /// What the permit to consent will be asked about: whose answers show what.
+    fn target(&self) -> Option<Target<'_>> {
+        match (self.asked, self.membership) {
+            (Some((name, kind, _)), _) => Some(Target { name: name.clone(), kind }),
+            (None, Some(_)) => portcullis().ok(),
+            (None, None) => None,
+        }
+    }
 }
 
 impl Authorizer {
@@ -42,9 +55,8 @@ impl Authorizer {
         let (judgements, refusal) = self.judge_consent(&set, caller.identity(), petition, surroundings);
         let ruling = if refusal.is_none() { Ruling::Allowed } else { Ruling::Denied };
         let decision = Decision { ruling, judgements, policy_set: set.hash() };
-        match (refusal, petition.asked) {
-            (None, Some((name, kind, _))) => {
-                let target = Target { name: name.clone(), kind };
+        match (refusal, petition.target()) {
+            (None, Some(target)) => {
                 Ok(Permit::new(Arc::clone(self), set, caller, &target, surroundings, decision))
             }
             (refusal, _) => {
@@ -64,8 +76,8 @@ impl Authorizer {
     ) -> Option<Arc<dyn Reveal>> {
         let set = self.current();
         let (_, refusal) = self.judge_consent(&set, identity, petition, surroundings);
-        let (resource, kind, _) = petition.asked.filter(|_| refusal.is_none())?;
-        let (name, kind) = (resource.clone(), kind.to_owned());
+        let target = petition.target().filter(|_| refusal.is_none())?;
+        let (name, kind) = (target.name, target.kind.to_owned());
         Some(Arc::new(Viewer::new(Question::Reveal, Arc::clone(self), set, Arc::clone(identity), name, kind)))
     }
 
@@ -80,6 +92,10 @@ impl Authorizer {
         if self.is_asked_by(petition.requester, identity) {
             let own = "Nobody approves what they ask themselves, also not under another name.";
             return (Vec::new(), Some(denied().because(own)));
+        }
+        if let Some(wanted) = petition.membership {
+            let by = (petition.requester, petition.owner);
+            return self.consent_to_membership(set, identity, by, wanted, surroundings);
         }
         let scene = self.scene(identity, surroundings.client);
         let mut judgements = Vec::new();

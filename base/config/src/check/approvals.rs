@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use model::{Alias, OwnerClaim, People, PersonAliases};
 
-use super::public_url;
+use super::{Base, public_url, tell};
 use crate::fault::shown;
 use crate::reader::Mapping;
 use crate::usable::{Approvals, Console, Issuer};
 use crate::value;
 
-pub(super) fn approvals(file: &Mapping<'_>, console: Option<&Console>) -> Option<Approvals> {
+pub(super) fn approvals(file: &Mapping<'_>, base: &Base, console: Option<&Console>) -> Option<Approvals> {
     let section = file.section("approvals")?;
     let url = match section.has("url") {
         true => Some(section.parse("url", public_url)?),
@@ -25,6 +25,7 @@ pub(super) fn approvals(file: &Mapping<'_>, console: Option<&Console>) -> Option
         held_per_caller: section.number("held_per_caller"),
         held_bytes: section.number("held_bytes"),
         held_bytes_per_caller: section.number("held_bytes_per_caller"),
+        tell: tell::tell(&section, base)?,
     })
 }
 

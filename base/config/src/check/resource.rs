@@ -9,7 +9,7 @@ use model::{Class, ResourceName};
 use super::{Base, fields, login, retention};
 use crate::SecretRef;
 use crate::fault::shown;
-use crate::reader::Mapping;
+use crate::reader::{Item, Mapping};
 use crate::usable::{
     Credential, OnTokenExpiry, Resource, ResourceKind, Route, ServerKind, Timeouts, UnknownStreams,
     UpstreamTls,
@@ -175,7 +175,11 @@ fn scheme(text: &str) -> Result<String, String> {
 
 /// Where the secret at `key` lies. What stands there instead is never shown: it may be the secret.
 pub(super) fn secret(section: &Mapping<'_>, key: &'static str, base: &Base) -> Option<SecretRef> {
-    let item = section.item(key)?;
+    secret_at(&section.item(key)?, base)
+}
+
+/// The same of one value.
+pub(super) fn secret_at(item: &Item<'_>, base: &Base) -> Option<SecretRef> {
     let secret = item.parse(|text| {
         let first = |b: u8| b.is_ascii_alphabetic() || b == b'_';
         if let Some(name) = text.strip_prefix("env:") {

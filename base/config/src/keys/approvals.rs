@@ -1,5 +1,6 @@
 //! The keys of approvals, and of who is who.
 
+use super::tell::TELL;
 use crate::table::{Absent, Key, Kind, Section, Shape};
 
 pub(super) const APPROVALS: Section = Section {
@@ -59,6 +60,12 @@ pub(super) const APPROVALS: Section = Section {
             shape: Shape::Named(Kind::Name, &Shape::Section(&OWNER)),
             absent: Absent::Is("{}"),
             doc: "How the programs of an issuer name the person who answers for them, by the issuer's name. Who answers for a program never approves what it asks.",
+        },
+        Key {
+            name: "tell",
+            shape: Shape::Section(&TELL),
+            absent: Absent::Is("{}"),
+            doc: "Who is told of them.",
         },
     ],
 };

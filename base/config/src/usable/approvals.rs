@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::Tell;
+
 /// How approvals are kept, and how many requests wait for them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Approvals {
@@ -21,6 +23,8 @@ pub struct Approvals {
     pub held_bytes: usize,
     /// and of one caller.
     pub held_bytes_per_caller: usize,
+    /// Who is told of them.
+    pub tell: Tell,
 }
 
 impl Default for Approvals {
@@ -34,6 +38,7 @@ impl Default for Approvals {
             held_per_caller: 50,
             held_bytes: 256 << 20,
             held_bytes_per_caller: 64 << 20,
+            tell: Tell::default(),
         }
     }
 }

@@ -175,11 +175,11 @@ impl Standing {
     }
 
     /// Refuses another rule where there are too many.
-    fn room(&self) -> Result<(), StandingError> {
+    pub(super) fn room(&self) -> Result<(), StandingError> {
         if self.rules.load().len() < MOST_RULES { Ok(()) } else { Err(StandingError::Full(MOST_RULES)) }
     }
 
-    fn reason(&self, reason: Option<&str>) -> Result<Option<String>, StandingError> {
+    pub(super) fn reason(&self, reason: Option<&str>) -> Result<Option<String>, StandingError> {
         self.room()?;
         match reason.map(str::trim).filter(|reason| !reason.is_empty()) {
             Some(reason) if reason.len() > MAX_REASON_BYTES || reason.chars().any(char::is_control) => {

@@ -2,14 +2,18 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use model::Identity;
 use tokio::sync::watch;
 
-use super::{Seen, Standing};
+use super::{Granted, Seen, Standing};
 use crate::digest::{Digest, of_pair};
 use crate::{AuthenticateError, Caller};
+
+/// How long a grant's end may be waited for without a look at the clocks: either may be set meanwhile.
+const LOOKED_AGAIN: Duration = Duration::from_millis(500);
 
 /// What the rules need to know of a token: who bears it, when it was issued, of which session it is.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +44,8 @@ impl Who {
 pub struct Live<'s> {
     standing: &'s Standing,
     bearer: Arc<Seen>,
+    /// What it began with beside its token.
+    granted: Granted,
     /// The rules' generation that was last looked at.
     seen: u64,
     changes: Option<watch::Receiver<()>>,
@@ -49,19 +55,32 @@ impl Standing {
     /// Says when `caller` is shut out while an exchange of theirs lives.
     pub fn live(&self, caller: &Caller) -> Live<'_> {
         // Ahead of every generation there will be: the first look is always taken.
-        Live { standing: self, bearer: Arc::clone(caller.seen()), seen: u64::MAX, changes: None }
+        Live {
+            standing: self,
+            bearer: Arc::clone(caller.seen()),
+            granted: caller.granted().clone(),
+            seen: u64::MAX,
+            changes: None,
+        }
     }
 }
 
 impl Live<'_> {
-    /// Why the exchange must end now, if it must. Costs one atomic read while no rule changes.
+    /// Why the exchange must end now, if it must. Costs one atomic read while no rule changes, and a look
+    /// at the clock for who has a grant.
     pub fn ended(&mut self) -> Option<Box<AuthenticateError>> {
         let now = self.standing.generation.load(Ordering::Acquire);
-        if now == self.seen {
-            return None;
+        if now != self.seen {
+            self.seen = now;
+            if let Some(ended) = self.standing.judge(&self.bearer.who) {
+                return Some(Box::new(AuthenticateError::shut_out(ended)));
+            }
         }
-        self.seen = now;
-        self.standing.judge(&self.bearer.who).map(|ended| Box::new(AuthenticateError::shut_out(ended)))
+        let over = self.standing.over(&self.bearer.who.caller, &self.granted)?;
+        Some(Box::new(AuthenticateError::GrantOver {
+            group: over.grant.group.clone(),
+            ends: over.grant.ends,
+        }))
     }
 
     /// Waits until the exchange must end, and says why. Registers a waiter only when it is polled.
@@ -73,9 +92,21 @@ impl Live<'_> {
                 return ended;
             }
             let Some(changes) = &mut self.changes else { continue };
-            if changes.changed().await.is_err() {
-                // Unreachable while `standing` is held; to wait for ever is to change nothing.
-                std::future::pending::<()>().await;
+            let holds_for = self.standing.holds_for(&self.granted);
+            let over = async {
+                match holds_for {
+                    Some(left) => tokio::time::sleep(left.min(LOOKED_AGAIN)).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                changed = changes.changed() => {
+                    if changed.is_err() {
+                        // Unreachable while `standing` is held; to wait for ever is to change nothing.
+                        std::future::pending::<()>().await;
+                    }
+                }
+                () = over => {}
             }
         }
     }

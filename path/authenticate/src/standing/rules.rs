@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use model::{from_hex, hex};
+use model::{Clock, from_hex, hex};
 use serde::{Deserialize, Serialize};
 use store::{Entry, StoreError};
 
+use super::grants::Grants;
 use super::live::Who;
 use crate::digest::Digest;
 
@@ -114,6 +115,8 @@ pub(super) struct Rules {
     callers: HashMap<Digest, CallerRules>,
     /// Sessions that were ended, and when that need not be known any more.
     sessions: HashMap<Digest, Option<Timestamp>>,
+    /// Who is in a group for a while.
+    pub(super) grants: Grants,
     /// The store was not readable for too long.
     pub(super) lost: bool,
 }
@@ -127,7 +130,7 @@ struct CallerRules {
 
 impl Rules {
     pub(super) fn len(&self) -> usize {
-        self.callers.len().saturating_add(self.sessions.len())
+        self.callers.len().saturating_add(self.sessions.len()).saturating_add(self.grants.len())
     }
 
     /// The same while the store is lost, or is not any more.
@@ -171,7 +174,15 @@ impl Rules {
     ///
     /// # Errors
     /// [`StoreError::Value`] when it is no rule: what it forbids is not known, so nothing may pass.
-    pub(super) fn apply(&mut self, key: &str, entry: Option<&Entry>) -> Result<(), StoreError> {
+    pub(super) fn apply(
+        &mut self,
+        key: &str,
+        entry: Option<&Entry>,
+        clock: &dyn Clock,
+    ) -> Result<(), StoreError> {
+        if Grants::are_at(key) {
+            return self.grants.apply(key, entry, clock);
+        }
         let Some((kind, about)) = Kind::read(key) else {
             let why = "no rule has such a name; is the state of a newer version?".to_owned();
             return Err(StoreError::Value { key: key.to_owned(), why });

@@ -3,6 +3,7 @@
 #![allow(clippy::string_slice, reason = "tokens and their JSON are ASCII here")]
 
 mod defects;
+mod grants;
 mod guides;
 mod inspection;
 mod logouts;
