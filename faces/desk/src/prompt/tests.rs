@@ -1,3 +1,4 @@
+//! How prompts are laid out for who approves.
 use proptest::prelude::*;
 use serde_json::json;
 

@@ -1,3 +1,4 @@
+//! What the inbox shows on a terminal.
 use serde_json::json;
 
 use super::*;
