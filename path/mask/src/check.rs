@@ -67,14 +67,10 @@ pub(crate) const NO_SEQUENCE: Check = Check::new("variety, no alphabet", |_, tex
 });
 
 /// Luhn's check digit at the end.
-pub(crate) const LUHN: Check = Check::new("Luhn", |_, text| {
-    let digits = Digits::of(text)?;
-    whole(text, digits.luhn() && !digits.same())
-});
+pub(crate) const LUHN: Check = Check::digits("Luhn", |digits| digits.luhn() && !digits.same());
 
 /// Verhoeff's check digit at the end.
-pub(crate) const VERHOEFF: Check =
-    Check::new("Verhoeff", |_, text| whole(text, digits::verhoeff(Digits::of(text)?.all())));
+pub(crate) const VERHOEFF: Check = Check::digits("Verhoeff", |digits| digits::verhoeff(digits.all()));
 
 /// ISO 7064 mod 97-10, the country and the check digits in front.
 pub(crate) const MOD_97: Check = Check::new("ISO 7064 mod 97-10", |_, text| {
@@ -95,9 +91,8 @@ pub(crate) const LAST_DIGITS: Check = Check::new("digits behind the words", |_, 
 });
 
 /// A payment card by any issuer, where a word says card.
-pub(crate) const LUHN_12_19: Check = Check::new("Luhn, 12 to 19 digits", |_, text| {
-    let digits = Digits::of(text)?;
-    whole(text, (12..=19).contains(&digits.len()) && digits.luhn() && !digits.same())
+pub(crate) const LUHN_12_19: Check = Check::digits("Luhn, 12 to 19 digits", |digits| {
+    (12..=19).contains(&digits.len()) && digits.luhn() && !digits.same()
 });
 
 /// See [`key_body`].
@@ -132,13 +127,13 @@ fn varied(text: &[u8]) -> bool {
 }
 
 pub(crate) fn distinct(bytes: &[u8]) -> usize {
-    let mut seen = [false; 256];
+    let mut seen = [0u64; 4];
     for byte in bytes {
-        if let Some(slot) = seen.get_mut(usize::from(*byte)) {
-            *slot = true;
+        if let Some(slot) = seen.get_mut(usize::from(byte >> 6)) {
+            *slot |= 1 << (byte & 63);
         }
     }
-    seen.iter().filter(|s| **s).count()
+    seen.iter().map(|seen| seen.count_ones() as usize).sum()
 }
 
 /// The bits of entropy a byte of `text` has, in its first 64 bytes.

@@ -23,6 +23,7 @@ mod map;
 mod mark;
 mod masker;
 mod near;
+mod offer;
 mod own;
 mod page;
 mod rule;

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::check::digits::Digits;
 use crate::context::Context;
 
 /// Judges a text that has a rule's shape. Gets at most [`crate::context::LEFT`] bytes before it and the
@@ -16,7 +17,23 @@ pub(crate) struct Check {
     /// What it asks for, in words for the table of rules.
     pub(crate) asks: &'static str,
     /// How.
-    pub(crate) run: fn(left: &[u8], text: &[u8]) -> Option<Range<usize>>,
+    pub(crate) how: How,
+    /// What the bytes before a value, and its first byte, must say: asked once for all texts that begin at one
+    /// place.
+    pub(crate) behind: Option<Behind>,
+}
+
+/// Whether a value that begins with `first` may stand behind `left`.
+pub(crate) type Behind = fn(left: &[u8], first: u8) -> bool;
+
+/// How a [`Check`] judges.
+#[derive(Clone, Copy)]
+pub(crate) enum How {
+    /// By all bytes.
+    Text(fn(left: &[u8], text: &[u8]) -> Option<Range<usize>>),
+    /// By the digits alone: then all of the text is the value. They are read once for all texts that begin at
+    /// one place.
+    Digits(fn(&Digits) -> bool),
 }
 
 impl Check {
@@ -25,7 +42,29 @@ impl Check {
         asks: &'static str,
         run: fn(left: &[u8], text: &[u8]) -> Option<Range<usize>>,
     ) -> Self {
-        Self { asks, run }
+        Self { asks, how: How::Text(run), behind: None }
+    }
+
+    /// A check of the digits, at most 32 of them.
+    pub(crate) const fn digits(asks: &'static str, holds: fn(&Digits) -> bool) -> Self {
+        Self { asks, how: How::Digits(holds), behind: None }
+    }
+
+    /// The same where the bytes before the value, and its first byte, say so too.
+    pub(crate) const fn behind(self, says: Behind) -> Self {
+        Self { behind: Some(says), ..self }
+    }
+
+    /// Judges one text by itself.
+    #[cfg(test)]
+    pub(crate) fn run(&self, left: &[u8], text: &[u8]) -> Option<Range<usize>> {
+        if self.behind.is_some_and(|says| !text.first().is_some_and(|first| says(left, *first))) {
+            return None;
+        }
+        match self.how {
+            How::Text(run) => run(left, text),
+            How::Digits(holds) => holds(&Digits::of(text)?).then_some(0..text.len()),
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use crate::check::entropy;
 use crate::context::Context;
 use crate::mark::{Mark, Marks};
 use crate::near::{Gathering, Lists, Near};
-use crate::rule::{Around, Check, Rule, Shape};
+use crate::rule::{Around, Behind, Check, Rule, Shape};
 use crate::runs::Runs;
 
 /// What an automaton may weigh, in bytes.
@@ -64,6 +64,8 @@ pub struct Rules {
     pub(crate) ahead: Ahead,
     pub(crate) runs: Runs,
     pub(crate) near: Near,
+    /// Lists of one rule only, and what must stand behind the beginning of its values.
+    pub(crate) behind: Vec<(Lists, Behind)>,
     max_hold: usize,
     /// Which rules' values show their end.
     show_end: Vec<bool>,
@@ -99,11 +101,9 @@ pub(crate) struct Ready {
 }
 
 impl Ready {
-    /// Which part of `text`, behind `left`, is the value, if it is one. Whether its words are near is asked
-    /// apart.
-    pub(crate) fn judge(&self, left: &[u8], text: &[u8]) -> Option<std::ops::Range<usize>> {
-        let value = (self.check.run)(left, text).filter(|v| !v.is_empty() && v.end <= text.len())?;
-        (self.entropy <= 0.0 || entropy(text.get(value.clone())?) >= self.entropy).then_some(value)
+    /// Whether a value varies as much as it must.
+    pub(crate) fn varies(&self, value: Option<&[u8]>) -> bool {
+        self.entropy <= 0.0 || value.is_some_and(|value| entropy(value) >= self.entropy)
     }
 }
 
@@ -299,6 +299,9 @@ impl Rules {
         let announced = Machine::build(&parts.announced, &read(&parts.announced)?, list)?;
         let following = automaton(&paths(&parts.following)?, true)?;
         let runs = Runs::new(&announced);
+        let alone = |near: Lists| parts.list.iter().filter(|rule| rule.near == near).count() == 1;
+        let behind = parts.list.iter().filter(|rule| rule.near != 0 && alone(rule.near));
+        let behind = behind.filter_map(|rule| Some((rule.near, rule.check.behind?))).collect();
         Ok(Self {
             list: parts.list,
             classes: parts.classes,
@@ -310,6 +313,7 @@ impl Rules {
             ahead,
             runs,
             near: parts.near.build()?,
+            behind,
             max_hold: parts.longest,
             show_end: Vec::new(),
         })

@@ -5,7 +5,6 @@
 //! end; dead without one, it goes on one byte further. Every step depends only on bytes that are there
 //! already, and a piece's end merely suspends it: that is why no cut changes anything.
 
-use std::cmp::Reverse;
 use std::ops::Range;
 
 use regex_automata::dfa::{Automaton as _, dense};
@@ -15,8 +14,9 @@ use regex_automata::{Anchored, PatternID};
 use crate::automaton::start_of;
 use crate::context::{Contexts, LEFT};
 use crate::near::{Lists, Stretch, Words};
-use crate::rules::{BEGINNING, Machine, Matches, Rules};
-use crate::seek::{LookAhead, may_stand_behind};
+use crate::offer::{Found, Run};
+use crate::rules::{BEGINNING, Machine, Rules};
+use crate::seek::LookAhead;
 
 /// Takes what the scanner decides. Places count from the beginning of the text and never go back.
 pub(crate) trait Sink {
@@ -59,17 +59,17 @@ pub(crate) struct Scanner {
 /// The search for a match that begins at one place.
 #[derive(Clone)]
 pub(crate) struct Thread {
-    start: usize,
+    pub(crate) start: usize,
     pub(crate) pos: usize,
     pub(crate) state: StateID,
     pub(crate) step: Step,
-    contexts: Contexts,
+    pub(crate) contexts: Contexts,
     /// Whether what is spelled out may begin here, and what needs words.
     pub(crate) may: [bool; 2],
     /// The lists that have a word before the start, once asked for.
     pub(crate) near: Option<Lists>,
-    best: Option<Found>,
-    shown: Option<Found>,
+    pub(crate) best: Option<Found>,
+    pub(crate) shown: Option<Found>,
 }
 
 /// Which automaton a thread runs through; one after the other, from the same start.
@@ -82,24 +82,6 @@ pub(crate) enum Step {
     Done,
 }
 
-/// A match that was judged a value.
-#[derive(Clone)]
-struct Found {
-    rule: usize,
-    /// Whether it is a value only because of the words before it.
-    announced: bool,
-    value: Range<usize>,
-    /// Where the match ends, which may show a byte behind the value.
-    end: usize,
-}
-
-impl Found {
-    /// The greater, the better. [`Scanner::offer`] says why so.
-    fn rank(&self) -> impl Ord + use<> {
-        (self.value.end, Reverse(self.value.start), !self.announced, Reverse(self.rule))
-    }
-}
-
 /// A masked value that goes on.
 #[derive(Clone)]
 struct Following {
@@ -107,15 +89,6 @@ struct Following {
     pos: usize,
     until: usize,
     limit: usize,
-}
-
-/// What a run through the text has at hand.
-struct Run<'a, S> {
-    rules: &'a Rules,
-    /// Whether the text ends with what has come.
-    last: bool,
-    words: &'a mut Words,
-    sink: &'a mut S,
 }
 
 /// How running through an automaton ended.
@@ -211,7 +184,8 @@ impl Scanner {
 
     /// The lists that have a word before `at`.
     pub(crate) fn words_before(&mut self, rules: &Rules, at: usize) -> Lists {
-        self.words.lists(&rules.near, Stretch { base: self.base, text: &self.buf }, at)
+        let near = self.words.lists(&rules.near, Stretch { base: self.base, text: &self.buf }, at);
+        self.behind(rules, near, at)
     }
 
     fn flush<S: Sink>(&mut self, to: usize, sink: &mut S) {
@@ -229,7 +203,7 @@ impl Scanner {
     fn advance<S: Sink>(&mut self, rules: &Rules, last: bool, sink: &mut S) -> bool {
         let Some(mut thread) = self.thread.take() else { return true };
         let mut words = std::mem::take(&mut self.words);
-        let mut run = Run { rules, last, words: &mut words, sink };
+        let mut run = Run::new(rules, last, &mut words, sink);
         let ended = loop {
             let ran = match thread.step {
                 Step::Around => match &rules.around {
@@ -303,29 +277,6 @@ impl Scanner {
         }
     }
 
-    /// The lists that have a word before the thread's start.
-    fn near<S: Sink>(&self, thread: &mut Thread, run: &mut Run<'_, S>) -> Lists {
-        let text = Stretch { base: self.base, text: &self.buf };
-        *thread.near.get_or_insert_with(|| run.words.lists(&run.rules.near, text, thread.start))
-    }
-
-    /// Offers the rules that need words, if those are there.
-    fn offer_worded<S: Sink>(
-        &self,
-        matches: &Matches,
-        thread: &mut Thread,
-        end: usize,
-        run: &mut Run<'_, S>,
-    ) {
-        let near = self.near(thread, run);
-        if near & matches.lists == 0 {
-            return;
-        }
-        for (rule, _) in matches.worded.iter().filter(|(_, lists)| near & lists != 0) {
-            self.offer(*rule, thread, end, run);
-        }
-    }
-
     /// Runs through one automaton as far as there is text, and has what matches offered.
     #[inline]
     fn through<S: Sink>(
@@ -353,7 +304,8 @@ impl Scanner {
                     return Ran::Settled;
                 }
             }
-            if !open(state) {
+            // What may still match is asked seldom: that is the dear part.
+            if pos % 4 == 0 && !open(state) {
                 return Ran::Dead;
             }
         }
@@ -368,48 +320,6 @@ impl Scanner {
         thread.state = state;
         thread.pos = end;
         Ran::Suspended
-    }
-
-    /// Takes a match of `rule`, whose words are there, from the thread's start to `end`, if it is a value and better than what the
-    /// thread has.
-    ///
-    /// Of two values that begin in one match's place, that one is better which
-    /// 1. ends later, so that no part of a secret is left behind another's placeholder;
-    /// 2. begins earlier, for the same reason;
-    /// 3. is known by its own spelling, and not only by the words that announce it: `key AKIA…` is a key of
-    ///    AWS;
-    /// 4. stands further up in the table of rules.
-    ///
-    /// What counts is the value, never how far its rule had to read to see it end. Only a head decides
-    /// before all matches are known: when it is the best at its match's end, it stays so, however long other
-    /// matches would go on.
-    fn offer<S: Sink>(&self, rule: usize, thread: &mut Thread, end: usize, run: &mut Run<'_, S>) {
-        let Some(ready) = run.rules.list.get(rule) else { return };
-        let announced = ready.context.is_some();
-        // No value in the match is better than one that is the whole match.
-        let whole = Found { rule, announced, value: thread.start..end, end };
-        let better =
-            |one: &Found, than: &Option<Found>| than.as_ref().is_none_or(|than| one.rank() > than.rank());
-        if ready.context.is_some_and(|context| !thread.contexts.has(context)) || !better(&whole, &thread.best)
-        {
-            return;
-        }
-        let text = self.slice(thread.start, end);
-        let left = self.left(thread.start);
-        // The thread may have begun before all of what decides this had come.
-        if announced && !may_stand_behind(left.last().copied(), text) {
-            return;
-        }
-        let Some(value) = ready.judge(left, text) else { return };
-        let found = Found { value: thread.start + value.start..thread.start + value.end, ..whole };
-        if !better(&found, &thread.best) {
-            return;
-        }
-        if run.sink.hides(rule) {
-            thread.best = Some(found);
-        } else if better(&found, &thread.shown) {
-            thread.shown = Some(found);
-        }
     }
 
     fn settle<S: Sink>(&mut self, rules: &Rules, thread: Thread, sink: &mut S) {

@@ -6,7 +6,7 @@
 
 use regex_automata::dfa::Automaton as _;
 
-use crate::ahead::{Seen, Starts};
+use crate::ahead::{PLACES, Seen, Starts};
 use crate::context::{Contexts, LONG, NEAR_SHORTEST, REACH, announced_quickly, may_be_given};
 use crate::near::{Lists, Stretch};
 use crate::rules::{ReadyAround, Rules};
@@ -212,6 +212,8 @@ impl Scanner {
     /// Starts a thread where the scanner is; with a sign, first for the rule around it.
     fn begin(&mut self, rules: &Rules, contexts: Contexts, sign: Option<usize>) {
         let mut thread = Thread::new(self.at, contexts);
+        let row = rules.ahead.row(self.prev(self.at));
+        thread.may = rules.ahead.may_begin(row, self.slice(self.at, self.end().min(self.at + PLACES)));
         match (&rules.around, sign) {
             (Some(around), Some(sign)) => {
                 self.ahead.signs = sign + 1;

@@ -3,21 +3,37 @@
 use std::ops::Range;
 
 /// The digits of a text, as numbers; at most 32 of them.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Digits {
     list: [u8; 32],
     count: usize,
+    /// Whether they are not all the same.
+    vary: bool,
+    /// Luhn's sums: with the last digit as it is, and with it doubled.
+    luhn: [u32; 2],
 }
 
 impl Digits {
     /// The digits of `text`, whatever stands between them. `None` for more than 32.
     pub(crate) fn of(text: &[u8]) -> Option<Self> {
-        let mut digits = Self { list: [0; 32], count: 0 };
-        for byte in text.iter().filter(|b| b.is_ascii_digit()) {
-            *digits.list.get_mut(digits.count)? = byte - b'0';
-            digits.count += 1;
-        }
-        Some(digits)
+        let mut digits = Self::default();
+        digits.read(text).then_some(digits)
+    }
+
+    /// Takes the digits of `text` behind the others. False when there are more than 32.
+    pub(crate) fn read(&mut self, text: &[u8]) -> bool {
+        text.iter().filter(|b| b.is_ascii_digit()).all(|byte| self.push(byte - b'0'))
+    }
+
+    fn push(&mut self, digit: u8) -> bool {
+        let first = self.list.first().copied();
+        let Some(slot) = self.list.get_mut(self.count) else { return false };
+        *slot = digit;
+        self.vary |= self.count > 0 && first != Some(digit);
+        self.count += 1;
+        let [plain, doubled] = self.luhn;
+        self.luhn = [doubled + u32::from(digit), plain + double(digit)];
+        true
     }
 
     /// All of them.
@@ -42,7 +58,7 @@ impl Digits {
 
     /// Whether all are the same.
     pub(crate) fn same(&self) -> bool {
-        self.all().windows(2).all(|w| w.first() == w.last())
+        !self.vary
     }
 
     /// The sum of the first digits, each times its weight.
@@ -62,7 +78,8 @@ impl Digits {
 
     /// ISO/IEC 7812-1, annex B.
     pub(crate) fn luhn(&self) -> bool {
-        luhn(self.all())
+        let [sum, _] = self.luhn;
+        sum > 0 && sum.is_multiple_of(10)
     }
 
     /// A date of six digits from `at`, in this order of year, month and day, that the calendar has.
@@ -96,16 +113,19 @@ pub(crate) fn calendar(month: u64, day: u64) -> bool {
     (1..=last).contains(&day)
 }
 
+/// The cross sum of a digit's double.
+fn double(digit: u8) -> u32 {
+    let digit = u32::from(digit);
+    digit * 2 - if digit > 4 { 9 } else { 0 }
+}
+
 /// The check digit of ISO/IEC 7812-1, annex B, over any number of digits.
 pub(crate) fn luhn(digits: &[u8]) -> bool {
     let sum: u32 = digits
         .iter()
         .rev()
         .enumerate()
-        .map(|(i, d)| {
-            let d = u32::from(*d);
-            if i % 2 == 1 { d * 2 - if d > 4 { 9 } else { 0 } } else { d }
-        })
+        .map(|(i, d)| if i % 2 == 1 { double(*d) } else { u32::from(*d) })
         .sum();
     sum.is_multiple_of(10) && digits.iter().any(|d| *d != 0)
 }
@@ -190,6 +210,13 @@ mod tests {
     #[test]
     fn published_examples_check() {
         assert!(luhn(&[7, 9, 9, 2, 7, 3, 9, 8, 7, 1, 3]));
+        for text in ["", "0", "00", "7992 7398 713", "7992-7398-714", "18", "1111", "4111111111111111", "91"]
+        {
+            let digits = Digits::of(text.as_bytes()).unwrap();
+            assert_eq!(digits.luhn(), luhn(digits.all()), "{text}");
+            assert_eq!(digits.same(), digits.all().iter().all(|d| Some(d) == digits.all().first()), "{text}");
+        }
+        assert!(Digits::of(&[b'1'; 32]).is_some() && Digits::of(&[b'1'; 33]).is_none());
         assert!(verhoeff(&[2, 3, 6, 3]));
         assert!(!verhoeff(&[2, 3, 6, 4]));
         assert!(mod_11_10(&[0, 7, 9, 4, 5]));

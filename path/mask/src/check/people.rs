@@ -18,11 +18,11 @@ fn whole(text: &[u8], holds: bool) -> Option<Range<usize>> {
 
 /// A telephone number in an international form or a national plan's grouping.
 pub(crate) const PHONE: Check =
-    Check::new("E.164, or the grouping of a national plan", |left, text| phone(left, text, false));
+    Check::new("E.164, or the grouping of a national plan", |_, text| phone(text, false)).behind(no_part);
 
 /// Any number of a telephone's length, where a word says that it is called.
-pub(crate) const CALLED_PHONE: Check =
-    Check::new("a telephone number's length", |left, text| phone(left, text, true));
+pub(crate) const CALLED_PHONE: Check = Check::new("a telephone number's length", |_, text| phone(text, true))
+    .behind(|left, first| no_part(left, first) && !other(left));
 
 /// Words that say a number is called.
 pub(crate) const CALLED: &[&str] = &[
@@ -86,42 +86,52 @@ const OTHER: [&[u8]; 22] = [
     b"offset",
 ];
 
-/// `text` may begin with an escaped line's end, and may end with an extension.
-fn phone(left: &[u8], text: &[u8], called: bool) -> Option<Range<usize>> {
-    let skip = if text.starts_with(b"\\") { 2 } else { 0 };
-    let part =
-        matches!(left, [.., b, b'.' | b'-' | b'/' | b':' | b'_'] if skip == 0 && b.is_ascii_alphanumeric());
-    if part || left.ends_with(b"$") {
-        return None;
+/// Whether what begins with `first` behind `left` is no part of something longer, or a price.
+fn no_part(left: &[u8], first: u8) -> bool {
+    let part = matches!(left, [.., b, b'.' | b'-' | b'/' | b':' | b'_'] if b.is_ascii_alphanumeric());
+    !(part && first != b'\\' || left.ends_with(b"$"))
+}
+
+/// Whether a word directly before says that a number is another kind.
+fn other(left: &[u8]) -> bool {
+    static WORDS: OnceLock<Option<AhoCorasick>> = OnceLock::new();
+    let words = left.get(left.len().saturating_sub(14)..).unwrap_or(left);
+    match WORDS.get_or_init(|| search(OTHER).ok()) {
+        Some(search) => search.is_match(words),
+        None => OTHER.iter().any(|word| words.windows(word.len()).any(|w| w.eq_ignore_ascii_case(word))),
     }
+}
+
+/// `text` may begin with an escaped line's end, and may end with an extension.
+fn phone(text: &[u8], called: bool) -> Option<Range<usize>> {
+    let skip = if text.starts_with(b"\\") { 2 } else { 0 };
     let body = text.get(skip..)?;
     let main = body.get(..body.iter().position(|b| matches!(b, b'x' | b'e')).unwrap_or(body.len()))?;
-    if !called
-        && !matches!(main.first(), Some(b'+' | b'('))
-        && !matches!(count(main, u8::is_ascii_digit), 10 | 11)
-    {
-        // Most runs of digits end here.
+    let count = count(main, u8::is_ascii_digit);
+    // Most runs of digits end here.
+    let fits = match main.first() {
+        _ if called => (6..=15).contains(&count),
+        Some(b'+') => (8..=15).contains(&count),
+        // As behind a `+` too.
+        Some(b'(') => (8..=15).contains(&count),
+        _ => matches!(count, 10 | 11),
+    };
+    if !fits {
         return None;
     }
     let digits = Digits::of(main)?;
-    let balanced = count(main, |b| *b == b'(') == count(main, |b| *b == b')');
-    if digits.same() || !(6..=15).contains(&digits.len()) || !balanced {
+    let open = main.iter().fold(0i32, |open, b| open + i32::from(*b == b'(') - i32::from(*b == b')'));
+    if digits.same() || open != 0 {
         return None;
     }
-    let good = if called { called_so(left, main, &digits) } else { formed_so(main, &digits) };
+    let good = if called { called_so(main, &digits) } else { formed_so(main, &digits) };
     good.then_some(skip..text.len())
 }
 
-fn called_so(left: &[u8], main: &[u8], digits: &Digits) -> bool {
-    static WORDS: OnceLock<Option<AhoCorasick>> = OnceLock::new();
-    let words = left.get(left.len().saturating_sub(14)..).unwrap_or(left);
-    let other = || match WORDS.get_or_init(|| search(OTHER).ok()) {
-        Some(search) => search.is_match(words),
-        None => OTHER.iter().any(|word| words.windows(word.len()).any(|w| w.eq_ignore_ascii_case(word))),
-    };
-    let separators = count(main, |b| !b.is_ascii_digit());
+fn called_so(main: &[u8], digits: &Digits) -> bool {
+    let separators = main.len() - digits.len();
     let decimal = separators == 1 && main.contains(&b'.');
-    !decimal && !looks_like_day(digits) && (separators > 0 || digits.len() >= 7) && !other()
+    !decimal && !looks_like_day(digits) && (separators > 0 || digits.len() >= 7)
 }
 
 fn formed_so(main: &[u8], digits: &Digits) -> bool {
@@ -179,13 +189,17 @@ pub(crate) const IPV4: Check = Check::new("a public address, no version number",
         || (a, b, c) == (192, 0, 0)
         || a == 198 && (b == 18 || b == 19);
     let private = address.is_private() || a == 100 && (64..128).contains(&b);
-    let says = |word: &[u8]| left.windows(word.len()).any(|w| w.eq_ignore_ascii_case(word));
+    let says = |word: &[u8]| {
+        let first = word.first().copied().unwrap_or(0);
+        memchr::memchr2_iter(first, first.to_ascii_uppercase(), left)
+            .any(|at| left.get(at..at + word.len()).is_some_and(|w| w.eq_ignore_ascii_case(word)))
+    };
     let named = private && !(says(b"address") || says(b"client_ip") || says(b"clientip"));
     // Small numbers are as likely a version's or a section's: a word must say that it is an address.
     let words: [&[u8]; 7] = [b"ip", b"addr", b"host", b"dns", b"client", b"remote", b"server"];
-    let version = a < 20 && !words.iter().any(|word| says(word));
-    let small = says(b"version") || says(b"section");
-    whole(text, !special && !named && !version && !small)
+    let version = || a < 20 && !words.iter().any(|word| says(word));
+    let small = || says(b"version") || says(b"section");
+    whole(text, !special && !named && !version() && !small())
 });
 
 /// An IPv6 address that the Internet routes.

@@ -118,7 +118,9 @@ pub(crate) fn value(rule: &Rule, seed: u64, good: bool) -> Option<(String, std::
             _ => {}
         }
         let left = before(rule, seed);
-        let judged = (rule.check.run)(left.as_bytes(), &text)
+        let judged = rule
+            .check
+            .run(left.as_bytes(), &text)
             .filter(|v| !v.is_empty() && entropy(&text[v.clone()]) >= rule.entropy);
         if judged.is_some() != good {
             if !good && round > 2_000 {

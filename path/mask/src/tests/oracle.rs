@@ -141,7 +141,7 @@ impl Oracle {
             };
             let mut limit = text.len();
             while let Some(end) = vm.longest(text, from..limit) {
-                let value = (rule.check.run)(left, &text[at..end]).filter(|v| !v.is_empty());
+                let value = rule.check.run(left, &text[at..end]).filter(|v| !v.is_empty());
                 let random = |v: &Range<usize>| entropy(&text[at + v.start..at + v.end]) >= rule.entropy;
                 let words: Vec<&str> = rule.near.iter().collect();
                 let stands =
