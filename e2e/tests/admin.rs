@@ -46,7 +46,7 @@ struct Documented {
 
 fn documented(
     document: &Value,
-    (session, hold, caller): (&str, &str, &str),
+    (session, hold, caller, grant): (&str, &str, &str, &str),
     approvals: [&str; 2],
 ) -> Vec<Documented> {
     let mut calls = Vec::new();
@@ -63,6 +63,7 @@ fn documented(
                     "resource" => "llama".to_owned(),
                     "caller" => key(caller),
                     "hold" => hold.to_owned(),
+                    "grant" => grant.to_owned(),
                     // What is denied can't be approved: each word has one of its own.
                     "approval" => approvals[usize::from(path.ends_with("/deny"))].to_owned(),
                     other => panic!("give `{other}` a value here"),
@@ -76,6 +77,7 @@ fn documented(
             let body = schema.map(|schema| match schema.rsplit('/').next().unwrap() {
                 "ProposedSet" => json!({ "files": [{ "name": "a.cedar", "text": "permit (principal, action, resource);" }] }),
                 "NewHold" => json!({ "reason": "a test", "resource": "llama" }),
+                "NewGrant" => json!({ "reason": "a test", "group": "on-call", "minutes": 5 }),
                 "Reason" | "Ending" | "Release" | "Consent" | "Denial" => json!({ "reason": "a test" }),
                 other => panic!("give a `{other}` here"),
             });
@@ -122,6 +124,8 @@ const ADMINS_APPROVE: &str = r#"
 permit (principal, action == Action::"embed", resource in Resource::"llama") when { context.approvals >= 1 };
 @id("admins-approve")
 permit (principal in Group::"admins", action == Action::"approve", resource in Resource::"llama");
+@id("admins-join")
+permit (principal in Group::"admins", action == Action::"join", resource == Group::"on-call");
 "#;
 
 /// Asks for what needs consent, without waiting for it: the request's id, and the approval's.
@@ -159,6 +163,10 @@ async fn every_call_is_closed_to_strangers_and_other_groups_and_leaves_one_seale
     let held = call(&gateway, Method::POST, "/holds", Some(&alice), Some(&new)).await;
     ids.insert(held.headers["x-request-id"].to_str().unwrap().to_owned(), "a hold".to_owned());
     let held = held.json()["id"].as_str().unwrap().to_owned();
+    let wish = json!({ "reason": "a test", "group": "on-call", "minutes": 5 });
+    let granted = call(&gateway, Method::POST, "/grants", Some(&alice), Some(&wish)).await;
+    ids.insert(granted.headers["x-request-id"].to_str().unwrap().to_owned(), "a grant".to_owned());
+    let grant = granted.json()["grant"]["id"].as_str().unwrap().to_owned();
     let mallory = provider.login("mallory").await;
     let mut approvals = Vec::new();
     for input in ["one", "two"] {
@@ -167,7 +175,7 @@ async fn every_call_is_closed_to_strangers_and_other_groups_and_leaves_one_seale
         approvals.push(approval);
     }
     let approvals = [approvals[0].as_str(), approvals[1].as_str()];
-    let calls = documented(&document.json(), (&session, &held, &somebody), approvals);
+    let calls = documented(&document.json(), (&session, &held, &somebody, &grant), approvals);
     assert!(calls.len() >= 15, "{}", calls.len());
     let mut wanted: BTreeMap<String, (String, &str, Option<&str>)> = BTreeMap::new();
     let mut answers: Vec<Value> = Vec::new();
@@ -175,7 +183,7 @@ async fn every_call_is_closed_to_strangers_and_other_groups_and_leaves_one_seale
         for (token, code) in [
             (None, Some("token_missing")),
             (Some(&bob), Some("policy_denied")),
-            // Who administers is no approver by that.
+            // Who administers is no approver by that, and no member of a group.
             (Some(&agent), Some(if is_word(name) { "policy_denied" } else { "approval_required" })),
             (Some(&alice), None),
         ] {
@@ -223,7 +231,7 @@ async fn every_call_is_closed_to_strangers_and_other_groups_and_leaves_one_seale
 }
 
 fn is_word(name: &str) -> bool {
-    matches!(name, "approvals.approve" | "approvals.deny")
+    matches!(name, "approvals.approve" | "approvals.deny" | "grants.ask")
 }
 
 /// Holds every answer against the schema that the document promises for it.
