@@ -18,8 +18,8 @@ use crate::standing::{begun, endless};
 const ON_CALL: &str = r#"
 @id("on-call-infers")
 permit(principal in Group::"on-call", action == Action::"infer", resource in Resource::"llama");
-@id("machines-infer")
-permit(principal, action == Action::"infer", resource in Resource::"llama") when { principal.kind == "workload" };
+@id("agents-infer")
+permit(principal in Group::"agents", action == Action::"infer", resource in Resource::"llama");
 @id("analysts-join")
 permit(principal in Group::"analysts", action == Action::"join", resource == Group::"on-call")
 when { context.minutes <= 120 && context.approvals >= 1 };
