@@ -43,6 +43,7 @@ mod operator;
 mod parts;
 mod proxy;
 mod reload;
+mod replay;
 mod retention;
 mod sdk_anthropic;
 mod sdk_node;
