@@ -2,7 +2,7 @@
 //! own on a loop device, frozen, or cut off behind its first MiB. Needs the rights of root; says so where they are missing.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use e2e::ask::{chat, code, joined, stream};
@@ -10,6 +10,7 @@ use e2e::client;
 use e2e::gateway::Gateway;
 use e2e::parts::portcullis;
 use e2e::plan::Plan;
+use e2e::process::PATIENCE;
 use e2e::provider::Provider;
 use e2e::upstream::{FakeUpstream, Reply, Step, chat_delta};
 use http::StatusCode;
@@ -71,7 +72,14 @@ impl Ailing {
     fn freeze(&mut self) {
         let at = self.at().display().to_string();
         let thaw = format!("sleep 60; fsfreeze --unfreeze '{at}'");
-        self.watch = Some(Command::new("sh").args(["-c", &thaw]).spawn().unwrap());
+        self.watch = Some(
+            Command::new("sh")
+                .args(["-c", &thaw])
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap(),
+        );
         run("fsfreeze", &["--freeze", &at]).unwrap();
     }
 
@@ -112,8 +120,14 @@ fn plan(provider: &Provider, upstream: &FakeUpstream, ledger: &Path, durability:
     plan
 }
 
-async fn writable(gateway: &Gateway) -> bool {
-    gateway.metrics().await.lines().any(|line| line == "portcullis_ledger_writable 1")
+/// Waits until the metric says so too: it follows readiness within a moment.
+async fn until_writable(gateway: &Gateway, writable: bool) {
+    let wanted = format!("portcullis_ledger_writable {}", u8::from(writable));
+    let start = std::time::Instant::now();
+    while !gateway.metrics().await.lines().any(|line| line == wanted) {
+        assert!(start.elapsed() < PATIENCE, "the metrics never said `{wanted}`");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
 }
 
 /// What `audit verify` says of its ledger, and how it ends.
@@ -153,7 +167,7 @@ async fn a_disk_that_hangs_refuses_in_time_and_goes_on_when_it_comes_back() {
     go_on.add_permits(1);
     let missing = gateway.readiness(StatusCode::SERVICE_UNAVAILABLE).await;
     assert!(missing["missing"].to_string().contains("ledger"), "{missing}");
-    assert!(!writable(&gateway).await);
+    until_writable(&gateway, false).await;
     let asked = upstream.received().len();
     for _ in 0..3 {
         let refused = chat(&gateway, &token).await;
@@ -163,7 +177,7 @@ async fn a_disk_that_hangs_refuses_in_time_and_goes_on_when_it_comes_back() {
 
     disk.thaw();
     gateway.readiness(StatusCode::OK).await;
-    assert!(writable(&gateway).await);
+    until_writable(&gateway, true).await;
     assert_eq!(chat(&gateway, &token).await.status, StatusCode::OK, "without a restart");
     let (seen, _) = client::drain(answer.body_mut()).await;
     let shown =
@@ -192,12 +206,12 @@ async fn a_disk_with_errors_refuses_and_goes_on_when_it_is_mended() {
     assert_eq!((refused.status.as_u16(), code(&refused).as_str()), (503, "ledger_unavailable"));
     let missing = gateway.readiness(StatusCode::SERVICE_UNAVAILABLE).await;
     assert!(missing["missing"].to_string().contains("ledger"), "{missing}");
-    assert!(!writable(&gateway).await);
+    until_writable(&gateway, false).await;
     assert_eq!(upstream.received().len(), 1, "what could not be recorded was not forwarded");
 
     disk.resize(WHOLE);
     gateway.readiness(StatusCode::OK).await;
-    assert!(writable(&gateway).await);
+    until_writable(&gateway, true).await;
     assert_eq!(chat(&gateway, &token).await.status, StatusCode::OK, "without a restart");
     assert!(gateway.stop().await.success());
     verified(&gateway);
