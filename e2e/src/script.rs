@@ -10,8 +10,8 @@ use tokio::process::Command;
 
 use crate::parts::{Parts, require};
 
-/// No script of these tests runs longer.
-const WITHIN: Duration = Duration::from_secs(240);
+/// No script of these tests runs longer: what it said so far is told before the test itself is ended.
+const WITHIN: Duration = Duration::from_secs(180);
 
 /// Runs a Python program with the `openai` and `anthropic` packages, and gives the JSON it printed
 /// last. `environment` is what it finds in `os.environ`.

@@ -86,8 +86,8 @@ fn what_is_settled_meanwhile_is_not_decided_and_its_end_is_told() {
     let picture = drawn(&inbox);
     assert!(picture.contains("It is settled") && !picture.contains("reason: yes"), "{picture}");
     assert!(picture.contains("denied one export.weights (export) on llama/tiny"), "{picture}");
-    // What is left of the line ends where the screen does.
-    assert!(picture.contains("by carol@example.test: n"), "{picture}");
+    let wide = inbox.draw((140, 24), now(), &out()).join("\n");
+    assert!(wide.contains("by carol@example.test: not today"), "{wide}");
     // The mark is on what is left.
     assert_eq!(inbox.take(Key::Enter), Wish::Show("two".into()));
     inbox.hear(approval("two", "expired"));
