@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::{Commit, Entry, Expect, MAX_BATCH, MAX_VALUE_BYTES, Store, StoreError, Until, Version, Write};
+use crate::{
+    Commit, Entry, Expect, MAX_BATCH, MAX_PAGE, MAX_VALUE_BYTES, Store, StoreError, Until, Version, Write,
+    every,
+};
 
 /// Runs the whole suite on one store, under a prefix for each part. `pass` lets time go by for the
 /// store's clock.
@@ -15,6 +18,7 @@ pub(crate) async fn conforms(store: Arc<dyn Store>, pass: &(dyn Fn(Duration) + S
     writes_happen_only_on_their_condition(&*store).await;
     a_commit_is_done_whole_or_not_at_all(&*store).await;
     pages_show_every_entry_once(&*store).await;
+    every_entry_is_given_once_over_several_pages(&*store).await;
     entries_end_by_the_stores_clock(&*store, pass).await;
     changes_are_followed_from_a_cursor(&*store).await;
     removals_are_forgotten_only_loudly(&*store, pass).await;
@@ -115,6 +119,27 @@ async fn pages_show_every_entry_once(store: &dyn Store) {
     }
     assert_eq!(store.count("d/").await.unwrap(), 26);
     assert_eq!(store.count("nothing/").await.unwrap(), 0);
+}
+
+async fn every_entry_is_given_once_over_several_pages(store: &dyn Store) {
+    let names: Vec<String> = (0..MAX_PAGE + 7).map(|at| format!("every/{at:05}")).collect();
+    for names in names.chunks(MAX_BATCH) {
+        done(store.commit(names.iter().map(|name| Write::put(name, name).unwrap()).collect()).await.unwrap());
+    }
+    let mut seen = Vec::new();
+    let take = |entry: Entry| {
+        seen.push(entry.key);
+        Ok::<_, StoreError>(())
+    };
+    every(store, "every/", take).await.unwrap();
+    assert_eq!(seen, names);
+    let mut given = 0;
+    let ended = every(store, "every/", |_| {
+        given += 1;
+        Err(StoreError::CursorLost)
+    });
+    assert!(matches!(ended.await, Err(StoreError::CursorLost)));
+    assert_eq!(given, 1, "what `take` says ends it");
 }
 
 async fn entries_end_by_the_stores_clock(store: &dyn Store, pass: &(dyn Fn(Duration) + Send + Sync)) {

@@ -10,10 +10,12 @@
 //! keeps what it needs at hand.
 
 mod error;
+mod every;
 mod sqlite;
 mod vocabulary;
 
 pub use error::StoreError;
+pub use every::every;
 pub use sqlite::{FILE_NAME, SqliteStore};
 pub use vocabulary::{
     Answer, Change, Changed, Changes, Commit, Cursor, Entry, Expect, Lease, MAX_BATCH, MAX_KEY_BYTES,

@@ -109,17 +109,8 @@ impl Approvals {
     }
 
     async fn read_all(&self) -> Result<(), ApproveError> {
-        let mut after = None;
-        loop {
-            let page = self.store.list(keys::OPEN, after.as_deref(), MAX_PAGE).await?;
-            for entry in &page.entries {
-                self.heard(&Arc::new(entry.read()?));
-            }
-            match page.next {
-                Some(next) => after = Some(next),
-                None => return Ok(()),
-            }
-        }
+        let read = |entry: store::Entry| entry.read().map(|approval| self.heard(&Arc::new(approval)));
+        Ok(store::every(&*self.store, keys::OPEN, read).await?)
     }
 
     /// An approval is so now.

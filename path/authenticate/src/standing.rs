@@ -235,18 +235,7 @@ async fn whole(
 ) -> Result<(Option<Rules>, Cursor), StandingError> {
     let cursor = store.cursor().await?;
     let mut rules = Rules::default();
-    let mut after = None;
-    loop {
-        let page = store.list(PREFIX, after.as_deref(), MAX_PAGE).await?;
-        for entry in &page.entries {
-            rules.apply(&entry.key, Some(entry), clock)?;
-        }
-        match page.next {
-            Some(next) => after = Some(next),
-            None => {
-                rules.grants.ends_as(&known.grants);
-                return Ok((Some(rules), cursor));
-            }
-        }
-    }
+    store::every(store, PREFIX, |entry| rules.apply(&entry.key, Some(&entry), clock)).await?;
+    rules.grants.ends_as(&known.grants);
+    Ok((Some(rules), cursor))
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use model::{Clock, GroupName, Identity, hex};
 use serde::{Deserialize, Serialize};
-use store::{Commit, Entry, Expect, MAX_PAGE, StoreError, Until, Write};
+use store::{Commit, Entry, Expect, StoreError, Until, Write};
 
 use super::rules::PREFIX;
 use super::{CallerId, Standing, StandingError};
@@ -69,7 +69,12 @@ impl Grant {
     /// # Errors
     /// [`StandingError::Unfit`] when that is nobody.
     pub fn caller(&self) -> Result<CallerId, StandingError> {
-        CallerId::parse(&format!("{}#{}", self.issuer, self.subject))
+        CallerId::parse(&self.entity_id())
+    }
+
+    /// Whose it is, as policies and the record name them: issuer, `#` and subject.
+    pub fn entity_id(&self) -> String {
+        format!("{}#{}", self.issuer, self.subject)
     }
 
     /// Whether it holds at `now`.
@@ -284,17 +289,10 @@ impl Standing {
             Some(caller) => format!("{PREFIX}{KIND}{}/", hex(&caller.digest())),
             None => format!("{PREFIX}{KIND}"),
         };
-        let (mut grants, mut after) = (Vec::new(), None);
-        loop {
-            let page = self.writable()?.list(&prefix, after.as_deref(), MAX_PAGE).await?;
-            for entry in &page.entries {
-                grants.push(entry.read()?);
-            }
-            match page.next {
-                Some(next) => after = Some(next),
-                None => return Ok(grants),
-            }
-        }
+        let mut grants = Vec::new();
+        let read = |entry: Entry| entry.read().map(|grant| grants.push(grant));
+        store::every(&**self.writable()?, &prefix, read).await?;
+        Ok(grants)
     }
 
     /// Grants whose time is over, and nobody has noted it yet.
@@ -307,21 +305,15 @@ impl Standing {
 
     async fn find(&self, id: &str) -> Result<Option<Entry>, StandingError> {
         // Ids are few and short-lived; who asks by one knows no caller.
-        let mut after = None;
-        loop {
-            let page = self.writable()?.list(&format!("{PREFIX}{KIND}"), after.as_deref(), MAX_PAGE).await?;
-            let found = page
-                .entries
-                .into_iter()
-                .find(|entry| entry.key.rsplit_once('/').is_some_and(|(_, known)| known == id));
-            if found.is_some() {
-                return Ok(found);
+        let mut found = None;
+        let look = |entry: Entry| {
+            if entry.key.rsplit_once('/').is_some_and(|(_, known)| known == id) {
+                found = Some(entry);
             }
-            match page.next {
-                Some(next) => after = Some(next),
-                None => return Ok(None),
-            }
-        }
+            Ok::<_, StoreError>(())
+        };
+        store::every(&**self.writable()?, &format!("{PREFIX}{KIND}"), look).await?;
+        Ok(found)
     }
 }
 
