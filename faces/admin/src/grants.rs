@@ -207,7 +207,7 @@ fn told(fault: &StandingError) -> Refusal {
 fn shown(grant: &Grant) -> Value {
     json!({
         "id": grant.id,
-        "caller": format!("{}#{}", grant.issuer, grant.subject),
+        "caller": grant.entity_id(),
         "name": grant.name,
         "group": grant.group,
         "reason": grant.reason,

@@ -3,7 +3,7 @@
 //! What waits for consent is an approval like any other. A task of the gateway begins what was approved and
 //! ends what is over, from what lies in the store: a gateway that dies in between loses neither.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use approve::{
 use authenticate::standing::{Grant, StandingError};
 use authorize::{Joined, Membership};
 use jiff::{SignedDuration, Timestamp};
-use model::{CallerKind, Code, ExchangeId, Identity, Refusal, TokenFacts};
+use model::{Code, ExchangeId, Identity, Refusal};
 use record::{Approving, Word};
 use store::{Cursor, MAX_PAGE, StoreError};
 use tokio_util::sync::CancellationToken;
@@ -144,7 +144,7 @@ impl Gateway {
 
     /// Writes into the ledger what happened to a membership.
     async fn note(&self, grant: &Grant, event: &'static str, word: Option<Word<'_>>) -> Result<(), Refusal> {
-        let who = somebody(grant);
+        let who = grant.entity_id();
         let id = ExchangeId::parse(&grant.id).map(|id| *id.as_bytes()).unwrap_or_default();
         let approving = Approving {
             id,
@@ -192,32 +192,6 @@ fn new_grant(
         ends: began.checked_add(lasts).unwrap_or(began),
         consents,
         over: None,
-    }
-}
-
-/// Who a membership is of, as the ledger names them.
-fn somebody(grant: &Grant) -> Identity {
-    Identity {
-        issuer: grant.issuer.clone(),
-        issuer_name: String::new(),
-        subject: grant.subject.clone(),
-        kind: CallerKind::Human,
-        groups: BTreeSet::new(),
-        email: None,
-        display: grant.name.clone(),
-        token: TokenFacts {
-            digest: String::new(),
-            issued_at: None,
-            expires_at: grant.ends,
-            authenticated_at: None,
-            audiences: Vec::new(),
-            client: None,
-            methods: BTreeSet::new(),
-            context_class: None,
-            scopes: BTreeSet::new(),
-            mfa: false,
-            claims: BTreeMap::new(),
-        },
     }
 }
 

@@ -66,13 +66,14 @@ impl Witness {
             Event::Released => approval.consents.iter().collect(),
             Event::Asked | Event::Joined | Event::Expired | Event::Needed => Vec::new(),
         };
+        let requester = approval.requester.entity_id();
         let approving = Approving {
             id: *approval.id.as_bytes(),
             event: event.as_str(),
             exchange,
             digest: *approval.digest.as_bytes(),
             resource: &of,
-            requester: &approval.requester,
+            requester: &requester,
             owner: approval.owner.as_deref(),
             needed: approval.needed,
             words: signed.into_iter().map(word).collect(),

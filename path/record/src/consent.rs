@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use jiff::Timestamp;
-use model::{ExchangeId, Identity};
+use model::ExchangeId;
 
 use crate::describe::{self, clipped, nanoseconds};
 use crate::leaf::What;
@@ -19,7 +19,8 @@ pub struct Approval {
     /// Its id, 16 bytes.
     #[prost(bytes = "vec", tag = "1")]
     pub id: Vec<u8>,
-    /// `asked`, `joined`, `consented`, `denied`, `released` or `expired`.
+    /// `asked`, `joined`, `consented`, `denied`, `released` or `expired`; of a membership also `granted`, `ended`
+    /// or `revoked`.
     #[prost(string, tag = "2")]
     pub event: String,
     /// The exchange that asks or is released, 16 bytes; of what is no exchange, nothing.
@@ -117,7 +118,8 @@ pub struct Word<'a> {
 pub struct Approving<'a> {
     /// Its id.
     pub id: [u8; 16],
-    /// What: `asked`, `joined`, `consented`, `denied`, `released` or `expired`.
+    /// What: `asked`, `joined`, `consented`, `denied`, `released` or `expired`; of a membership also `granted`
+    /// (where policy asked for nobody), `ended` or `revoked`.
     pub event: &'static str,
     /// The exchange that asks or is released.
     pub exchange: Option<ExchangeId>,
@@ -125,8 +127,8 @@ pub struct Approving<'a> {
     pub digest: [u8; 32],
     /// For what.
     pub resource: &'a str,
-    /// Who asks.
-    pub requester: &'a Identity,
+    /// Who asks: issuer, `#` and subject.
+    pub requester: &'a str,
     /// Who answers for them.
     pub owner: Option<&'a str>,
     /// How many persons must consent.
@@ -163,7 +165,7 @@ impl Ledger {
             exchange: id(approving.exchange),
             digest: approving.digest.to_vec(),
             resource: approving.resource.to_owned(),
-            requester: approving.requester.entity_id(),
+            requester: approving.requester.to_owned(),
             needed: u32::from(approving.needed),
             consents: approving.words.iter().map(word).collect(),
             decision: approving.decision.map(describe::decision),
