@@ -93,18 +93,11 @@ fn dropped(drops: &Drops) -> Value {
     let sums = drops.sums.iter().map(|((class, rule), (segments, exchanges, bytes))| {
         json!({ "class": class, "rule": rule, "segments": segments, "exchanges": exchanges, "bytes": bytes })
     });
-    let segments = drops.segments.iter().map(|drop| {
-        json!({
-            "leaf": drop.leaf, "at": drop.at.map(|at| at.to_string()), "class": drop.class, "segment": drop.segment,
-            "rule": drop.rule, "reason": drop.reason, "exchanges": drop.exchanges, "bytes": drop.bytes,
-            "sha256": hex(&drop.sha256),
-        })
-    });
     let disallowed =
         drops.disallowed.iter().map(|(leaf, problem)| json!({ "leaf": leaf, "problem": problem }));
     json!({
         "sums": sums.collect::<Vec<_>>(),
-        "segments": segments.collect::<Vec<_>>(),
+        "segments": drops.segments,
         "disallowed": disallowed.collect::<Vec<_>>(),
     })
 }

@@ -5,13 +5,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use model::hex;
+use serde::Serialize;
 
 use crate::hold::Survey;
 use crate::leaf::{Dropped, Hold, Span, What};
 use crate::retention::Standing;
 
 /// A segment that was dropped, as its leaf says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DroppedSegment {
     /// The leaf that says so.
     pub leaf: u64,
@@ -29,8 +31,25 @@ pub struct DroppedSegment {
     pub exchanges: u64,
     /// Bytes it held.
     pub bytes: u64,
-    /// SHA-256 of them; empty if they could not be read.
-    pub sha256: Vec<u8>,
+    /// SHA-256 of them, in hex; empty if they could not be read.
+    pub sha256: String,
+}
+
+impl DroppedSegment {
+    /// What the leaf at `leaf`, written at `time` (nanoseconds since 1970), says.
+    pub(super) fn of(leaf: u64, time: i64, dropped: &Dropped) -> Self {
+        Self {
+            leaf,
+            at: Timestamp::from_nanosecond(i128::from(time)).ok(),
+            class: dropped.class.clone(),
+            segment: dropped.segment,
+            rule: dropped.rule.clone(),
+            reason: dropped.reason.clone(),
+            exchanges: dropped.exchanges,
+            bytes: dropped.bytes,
+            sha256: hex(&dropped.sha256),
+        }
+    }
 }
 
 /// What was dropped, in all.
@@ -97,17 +116,7 @@ impl Kept {
         sum.1 = sum.1.saturating_add(dropped.exchanges);
         sum.2 = sum.2.saturating_add(dropped.bytes);
         if self.drops.segments.len() < 1000 {
-            self.drops.segments.push(DroppedSegment {
-                leaf,
-                at: Timestamp::from_nanosecond(i128::from(time)).ok(),
-                class: dropped.class.clone(),
-                segment: dropped.segment,
-                rule: dropped.rule.clone(),
-                reason: dropped.reason.clone(),
-                exchanges: dropped.exchanges,
-                bytes: dropped.bytes,
-                sha256: dropped.sha256.clone(),
-            });
+            self.drops.segments.push(DroppedSegment::of(leaf, time, dropped));
         }
         if let Some(problem) = problem {
             self.disallow(leaf, dropped, &problem);

@@ -20,9 +20,7 @@ use std::path::{Path, PathBuf};
 pub use kept::{DroppedSegment, Drops};
 pub use proof::{ConsistencyProof, InclusionProof, Proof, Proven, Refuted};
 pub use prove::{keys, prove_consistency, prove_exchange};
-pub use tallied::{
-    ActCount, ClassCount, DropShown, Event, HoldShown, Note, RefusalCount, RuleShown, Tally, Use,
-};
+pub use tallied::{ActCount, ClassCount, Event, HoldShown, Note, RefusalCount, RuleShown, Tally, Use};
 pub use tally::tally;
 pub(crate) use verify::classes;
 pub use verify::verify;

@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::audit::kept::DroppedSegment;
+
 /// What happened in a stretch of time.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Tally {
@@ -33,7 +35,7 @@ pub struct Tally {
     /// Policy sets that began to decide, keys, outages, torn ends, rules and holds: in order, the first of them.
     pub notes: Vec<Note>,
     /// Segments that were dropped, the first of them.
-    pub dropped: Vec<DropShown>,
+    pub dropped: Vec<DroppedSegment>,
     /// How many were.
     pub dropped_in_all: u64,
     /// The rules of retention at the end of it.
@@ -136,29 +138,6 @@ pub struct Note {
     pub at: Option<Timestamp>,
     /// What, in a sentence.
     pub what: String,
-}
-
-/// A segment that was dropped.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct DropShown {
-    /// The leaf.
-    pub leaf: u64,
-    /// When.
-    pub at: Option<Timestamp>,
-    /// The retention class.
-    pub class: String,
-    /// The segment.
-    pub segment: u64,
-    /// By which rule.
-    pub rule: String,
-    /// In a sentence.
-    pub reason: String,
-    /// Exchanges with frames in it.
-    pub exchanges: u64,
-    /// Its bytes.
-    pub bytes: u64,
-    /// SHA-256 of them, in hex.
-    pub sha256: String,
 }
 
 /// A rule of retention.

@@ -9,8 +9,9 @@ use model::{ExchangeId, hex};
 use prost::Message;
 
 use crate::LedgerError;
+use crate::audit::kept::DroppedSegment;
 use crate::audit::tallied::{
-    ActCount, ClassCount, DropShown, Event, HoldShown, Note, RefusalCount, RuleShown, Tally, Use,
+    ActCount, ClassCount, Event, HoldShown, Note, RefusalCount, RuleShown, Tally, Use,
 };
 use crate::describe::nanoseconds;
 use crate::hold::holds_of;
@@ -323,17 +324,7 @@ impl Counting {
     fn dropped(&mut self, index: u64, at: i64, dropped: &leaf::Dropped) {
         self.tally.dropped_in_all = self.tally.dropped_in_all.saturating_add(1);
         if self.tally.dropped.len() < EVENTS {
-            self.tally.dropped.push(DropShown {
-                leaf: index,
-                at: time(at),
-                class: dropped.class.clone(),
-                segment: dropped.segment,
-                rule: dropped.rule.clone(),
-                reason: dropped.reason.clone(),
-                exchanges: dropped.exchanges,
-                bytes: dropped.bytes,
-                sha256: hex(&dropped.sha256),
-            });
+            self.tally.dropped.push(DroppedSegment::of(index, at, dropped));
         }
     }
 
