@@ -24,20 +24,21 @@ use crate::setup::{Place, Setup};
 use crate::stream::Sight;
 use crate::{disclose, metadata, refuse, ride, stream};
 
-/// Carries one request from its arrival to its seal.
+/// Carries one request from its arrival to its seal. Refusals are boxed: a request that waits for people
+/// should not hold room for what it is not told.
 pub(crate) async fn carry(gateway: Arc<Gateway>, arrival: Arrival, reply: Reply) {
     let came = arrival.came;
     let setup = gateway.setup();
     let Some(_room) = gateway.room_for_one() else {
         let turned = Turned { refusal: refuse::overloaded(), identity: None };
-        return refuse::stranger(&gateway, &came, &arrival.head, &turned, reply).await;
+        return Box::pin(refuse::stranger(&gateway, &came, &arrival.head, &turned, reply)).await;
     };
     if metadata::is_asked(&arrival.head) {
         return Box::pin(metadata::answer(&gateway, &came, &arrival.head, reply)).await;
     }
     match session::enter(&setup, &arrival).await {
         Ok(entered) => hear(&gateway, &setup, entered, arrival, reply).await,
-        Err(turned) => refuse::stranger(&gateway, &came, &arrival.head, &turned, reply).await,
+        Err(turned) => Box::pin(refuse::stranger(&gateway, &came, &arrival.head, &turned, reply)).await,
     }
 }
 
@@ -55,7 +56,7 @@ async fn hear(gateway: &Gateway, setup: &Setup, entered: Entered, arrival: Arriv
         }
         Err(no) => {
             let asked = Unjudged { place: &place, caller: &caller, question: &no.question };
-            refuse::unjudged(gateway, asked, &came, &no.refusal, reply).await;
+            Box::pin(refuse::unjudged(gateway, asked, &came, &no.refusal, reply)).await;
         }
     }
 }
@@ -82,7 +83,7 @@ async fn exchange<'g>(
         Ok(understood) => understood,
         Err(refusal) => {
             let asked = Unjudged { place, caller: &caller, question: heard };
-            return refuse::unjudged(gateway, asked, came, &refusal, reply).await;
+            return Box::pin(refuse::unjudged(gateway, asked, came, &refusal, reply)).await;
         }
     };
 

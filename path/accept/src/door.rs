@@ -16,6 +16,7 @@ use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{interval, timeout};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::AcceptError;
@@ -136,20 +137,34 @@ impl Doorway {
             tracing::debug!(%cause, "cannot set TCP_NODELAY");
         }
         let peer = Peer { address: from, secure: self.acceptor.is_some(), listener: self.address };
+        // Boxed, so that a connection takes no more room than its own kind needs.
         let Some(acceptor) = self.acceptor else {
-            return server.serve(stream, peer).await;
+            return Box::pin(server.serve(stream, peer)).await;
         };
-        let handshake = timeout(self.header_timeout, acceptor.accept(stream));
-        let cause = tokio::select! {
+        let greeted = tokio::select! {
             () = server.cut() => return,
-            greeted = handshake => match greeted {
-                Ok(Ok(stream)) => return server.serve(stream, peer).await,
-                Ok(Err(cause)) => cause.to_string(),
-                Err(_) => "the handshake took too long".to_owned(),
-            },
+            greeted = Box::pin(greet(acceptor, stream, self.header_timeout)) => greeted,
         };
-        metrics::counter!("portcullis_accept_refused_total", "cause" => "tls").increment(1);
-        tracing::debug!(%from, %cause, "no TLS");
+        match greeted {
+            Ok(stream) => Box::pin(server.serve(*stream, peer)).await,
+            Err(cause) => {
+                metrics::counter!("portcullis_accept_refused_total", "cause" => "tls").increment(1);
+                tracing::debug!(%from, %cause, "no TLS");
+            }
+        }
+    }
+}
+
+/// The handshake, or why there was none.
+async fn greet(
+    acceptor: TlsAcceptor,
+    stream: TcpStream,
+    patience: Duration,
+) -> Result<Box<TlsStream<TcpStream>>, String> {
+    match timeout(patience, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => Ok(Box::new(stream)),
+        Ok(Err(cause)) => Err(cause.to_string()),
+        Err(_) => Err("the handshake took too long".to_owned()),
     }
 }
 

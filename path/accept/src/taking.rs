@@ -49,7 +49,8 @@ pub(crate) async fn take_until_drained<S, F>(
             continue;
         };
         metrics::counter!("portcullis_accept_connections_total").increment(1);
-        let served = admit(connection);
+        // Boxed: a task would have room for it twice, as what it is given and as what it waits for.
+        let served = Box::pin(admit(connection));
         tracker.spawn(async move {
             served.await;
             drop(place);

@@ -120,7 +120,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
             let taken = me.pass(offered);
             out.put_slice(offered.get(..taken).unwrap_or_default());
             ahead.advance(taken);
-            me.ahead = ahead;
+            // An empty one is let go: a request may wait long for its answer, and needs no room here.
+            if !ahead.is_empty() {
+                me.ahead = ahead;
+            }
             return Poll::Ready(Ok(()));
         }
         if matches!(me.place, Place::Through) {
