@@ -184,7 +184,7 @@ async fn every_call_is_closed_to_strangers_and_other_groups_and_leaves_one_seale
             (None, Some("token_missing")),
             (Some(&bob), Some("policy_denied")),
             // Who administers is no approver by that, and no member of a group.
-            (Some(&agent), Some(if is_word(name) { "policy_denied" } else { "approval_required" })),
+            (Some(&agent), Some(if is_word(name) { "policy_denied" } else { "approval_pending" })),
             (Some(&alice), None),
         ] {
             let answer = call(&gateway, method.clone(), path, token.map(String::as_str), body.as_ref()).await;
@@ -406,7 +406,8 @@ async fn policies_can_open_to_each_their_own_and_ask_for_approval() {
     let escaped = id.replace('#', "%23");
     is_problem(&get(&gateway, &format!("/sessions?caller={escaped}"), &bob).await, "policy_denied");
     let reload = call(&gateway, Method::POST, "/policies/reload", Some(&alice), None).await;
-    is_problem(&reload, "approval_required");
+    is_problem(&reload, "approval_pending");
+    assert!(reload.json()["approval"]["id"].is_string(), "{}", reload.text());
     assert_eq!(reload.json()["policies"], json!(["reload-with-approval"]));
     let denied = call(&gateway, Method::POST, "/policies/reload", Some(&bob), None).await;
     is_problem(&denied, "policy_denied");

@@ -11,6 +11,7 @@
     reason = "all of this is test code, and clippy knows only functions marked as tests"
 )]
 
+mod acts;
 mod admin;
 mod admin_cli;
 mod admin_masking;

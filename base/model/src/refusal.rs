@@ -78,7 +78,7 @@ codes! {
         "The request holds a value of a class that policy does not let you send to this resource."
         "Leave the value out. The reason names its class.";
     ApprovalRequired "approval_required" 403 Policy
-        "Policy allows this act only with approval, and acts on Portcullis itself are not held for it."
+        "Policy allows this only with approval, and a look at a page does not ask for it."
         "Ask the operator, giving the request id.";
     ApprovalPending "approval_pending" 409 Policy
         "Policy allows this operation only with approval, and it is not given yet."

@@ -30,6 +30,7 @@ use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::timeout;
 
+use crate::consent::Doing;
 use crate::document::Document;
 use crate::input::Query;
 use crate::recall::Recall;
@@ -291,9 +292,13 @@ async fn call(
     // approve
     let (identity, viewer) = (Arc::clone(permit.identity()), permit.viewer());
     let sight = Sight { identity, viewer, client: came.client.ip(), exchange: came.exchange, all };
-    // what is itself a wish for consent is not held for it
     let proof = match &ready.recalled {
+        // what is itself a wish for consent does not wait for it
         Recall::Wish(_) => approve::asking(permit, &record).map(Proof::Asking),
+        _ if permit.approvals_needed() > 0 => {
+            let doing = Doing { route, object: &ready.object, facts: &facts, question };
+            Box::pin(doing.with_consent(admin, permit, &record)).await.map(Proof::Cleared)
+        }
         _ => approve::clear(permit, &record).map(Proof::Cleared),
     };
     let proof = match proof {

@@ -7,6 +7,7 @@
 
 mod approvals;
 mod callers;
+mod consent;
 mod document;
 mod exchange;
 mod grants;

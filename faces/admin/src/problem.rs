@@ -47,7 +47,7 @@ pub(crate) fn answer(
 }
 
 fn body(refusal: &Refusal, exchange: ExchangeId) -> Value {
-    json!({
+    let mut body = json!({
         "type": format!("urn:portcullis:{}", refusal.code),
         "title": refusal.code.meaning(),
         "status": refusal.code.status().as_u16(),
@@ -56,7 +56,12 @@ fn body(refusal: &Refusal, exchange: ExchangeId) -> Value {
         "code": refusal.code,
         "policies": refusal.policies,
         "advice": refusal.code.advice(),
-    })
+    });
+    let about = refusal.approval.as_ref().map(|about| json!({ "id": about.id, "url": about.url }));
+    if let (Some(about), Some(fields)) = (about, body.as_object_mut()) {
+        fields.insert("approval".to_owned(), about);
+    }
+    body
 }
 
 /// The schema of a problem.
@@ -77,6 +82,15 @@ pub(crate) fn schema() -> Value {
                 "type": "array", "items": { "type": "string" }, "description": "The policies that refused.",
             },
             "advice": { "type": "string", "description": "What to do." },
+            "approval": {
+                "type": "object",
+                "description": "The approval that this is about, where it is about one.",
+                "required": ["id", "url"],
+                "properties": {
+                    "id": { "type": "string" },
+                    "url": { "type": ["string", "null"], "description": "Its page, where there is a console." },
+                },
+            },
         },
     })
 }

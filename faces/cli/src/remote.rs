@@ -90,7 +90,9 @@ impl std::fmt::Display for Refused {
         if text("code").is_empty() {
             return write!(f, "the gateway answered {}", self.status);
         }
-        write!(f, "{} {} ({}, request {request})", text("detail"), text("advice"), text("code"))
+        let approval = self.problem.pointer("/approval/id").and_then(Value::as_str);
+        let approval = approval.map(|id| format!("approval {id}, ")).unwrap_or_default();
+        write!(f, "{} {} ({}, {approval}request {request})", text("detail"), text("advice"), text("code"))
     }
 }
 

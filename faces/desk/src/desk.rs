@@ -6,7 +6,7 @@ use std::sync::Arc;
 use adapt_http::{AdaptError, AdapterSpec, HttpAdapter, ServerKind};
 use approve::{Approval, ApprovalId, Approvals, Cleared, Digest, Said, Via, Which};
 use authenticate::Caller;
-use authorize::{Authorizer, Denied, Permit, Surroundings};
+use authorize::{Authorizer, Denied, Permit, Surroundings, Target};
 use mask::Rules;
 use model::{Code, People, Refusal};
 
@@ -225,8 +225,9 @@ impl Desk {
         }
         // Their own they have seen already; what they may see of answers is asked all the same.
         let own_viewer = || {
-            let (resource, kind, _) = petition(approval).asked.filter(|_| place.own)?;
-            Some(self.authorizer.viewer_of(&looker.identity, resource, kind))
+            let asked = petition(approval);
+            let Target { name, kind } = asked.matter.target().ok().filter(|_| place.own)?;
+            Some(self.authorizer.viewer_of(&looker.identity, &name, kind))
         };
         let viewer = place.may.clone().or_else(own_viewer);
         let reading = viewer.map(|viewer| Reading { rules, plain: Arc::clone(&self.plain), viewer });

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use approve::{Approval, State, Wanted};
-use authorize::{Authorizer, Docket, Membership, Petition, Surroundings};
+use authorize::{Authorizer, Docket, Doing, Matter, Membership, Petition, Surroundings};
 use model::{CallerKind, Identity, Marks, People, Reveal};
 
 use crate::shown::You;
@@ -30,13 +30,17 @@ pub(crate) struct Place {
 
 /// What policies judge an approval by.
 pub(crate) fn petition(approval: &Approval) -> Petition<'_> {
-    let (asked, membership) = match &approval.wanted {
-        Wanted::Request { resource, kind, operations } => {
-            (Some((resource, kind.as_str(), operations.as_slice())), None)
+    let matter = match &approval.wanted {
+        Wanted::Request { resource, kind, operations } => Matter::Request { resource, kind, operations },
+        Wanted::Membership { group, minutes, .. } => {
+            Matter::Membership(Membership { group, minutes: *minutes })
         }
-        Wanted::Membership { group, minutes, .. } => (None, Some(Membership { group, minutes: *minutes })),
+        Wanted::Act { act, area, on, method, path } => {
+            let resource = on.as_ref().map(|(name, kind)| (name, kind.as_str()));
+            Matter::Act(Doing { act: *act, area: *area, resource, method, path })
+        }
     };
-    Petition { requester: &approval.requester, owner: approval.owner.as_deref(), asked, membership }
+    Petition { requester: &approval.requester, owner: approval.owner.as_deref(), matter }
 }
 
 /// What an approval is to whoever wants to look at it.

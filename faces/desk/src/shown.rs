@@ -2,7 +2,7 @@
 
 use approve::{Approval, Signature, State, Wanted};
 use jiff::Timestamp;
-use model::{Facts, Identity, Operation, People};
+use model::{Act, Facts, Identity, Operation, People};
 use serde::Serialize;
 
 use crate::asked::Prompted;
@@ -21,11 +21,11 @@ pub struct Shown {
     pub requester: PersonShown,
     /// Who answers for a program that asks, if somebody is known.
     pub owner: Option<String>,
-    /// `request` or `membership`.
+    /// `request`, `membership` or `act`.
     pub wanted: &'static str,
-    /// The resource, or `group/NAME`.
+    /// The resource, or `group/NAME`, or `api/NOUN` of an act on no resource.
     pub resource: String,
-    /// What a request would do.
+    /// What a request would do, or the act.
     pub operations: Vec<OperationShown>,
     /// What is worth knowing of it.
     pub facts: Vec<Fact>,
@@ -96,7 +96,7 @@ impl PersonShown {
 /// One operation.
 #[derive(Clone, Debug, Serialize)]
 pub struct OperationShown {
-    /// Its class.
+    /// Its class, or the act's name.
     pub class: &'static str,
     /// The catalogue's name for it.
     pub name: String,
@@ -157,10 +157,13 @@ pub struct You {
 impl Shown {
     pub(crate) fn of(approval: &Approval, people: &People, url: Option<String>, you: You) -> Self {
         let (wanted, operations, facts) = match &approval.wanted {
-            Wanted::Request { operations, .. } => ("request", operations.as_slice(), self::facts(operations)),
-            Wanted::Membership { minutes, reason, .. } => {
-                ("membership", [].as_slice(), membership(*minutes, reason))
+            Wanted::Request { operations, .. } => {
+                ("request", operations.iter().map(operation).collect(), self::facts(operations))
             }
+            Wanted::Membership { minutes, reason, .. } => {
+                ("membership", Vec::new(), membership(*minutes, reason))
+            }
+            Wanted::Act { act, .. } => ("act", vec![self::act(*act)], Vec::new()),
         };
         let words = approval.consents.iter().map(|by| WordShown::of("consented", by));
         let (denial, released_at) = match &approval.state {
@@ -176,7 +179,7 @@ impl Shown {
             owner: approval.owner.as_deref().map(plain),
             wanted,
             resource: approval.wanted.name(),
-            operations: operations.iter().map(operation).collect(),
+            operations,
             facts,
             digest: approval.digest.to_string(),
             needed: approval.needed,
@@ -237,6 +240,10 @@ fn operation(operation: &Operation) -> OperationShown {
         model: plain(&operation.facts.model),
         risky: operation.class.is_high_risk(),
     }
+}
+
+fn act(act: Act) -> OperationShown {
+    OperationShown { class: act.as_str(), name: act.to_string(), model: String::new(), risky: true }
 }
 
 fn membership(minutes: u32, reason: &str) -> Vec<Fact> {

@@ -5,7 +5,6 @@
 //! the only way back to a caller. [`Gateway::serve`] runs it all until it is told to stop.
 
 mod came;
-mod consent;
 mod deliver;
 mod disclose;
 mod exchange;

@@ -104,6 +104,7 @@ fn about(wanted: &Wanted) -> About {
         Wanted::Membership { group, minutes, .. } => {
             About::Grant { group: cut(group), seconds: u64::from(*minutes) * 60, ends: None }
         }
+        Wanted::Act { act, .. } => About::request(&wanted.name(), [act.as_str()]),
     }
 }
 

@@ -11,7 +11,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
-use model::{ExchangeId, Identity, Marks, Operation, People, PolicyReason, ResourceName, persons};
+use model::{Act, Area, ExchangeId, Identity, Marks, Operation, People, PolicyReason, ResourceName, persons};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
@@ -177,14 +177,29 @@ pub enum Wanted {
         /// From where it was asked.
         client: IpAddr,
     },
+    /// An act on Portcullis itself.
+    Act {
+        /// The act.
+        act: Act,
+        /// The noun it is in.
+        area: Area,
+        /// The resource it is on, if it is on one, with its kind as configured.
+        on: Option<(ResourceName, String)>,
+        /// The method of the call.
+        method: String,
+        /// Its path.
+        path: String,
+    },
 }
 
 impl Wanted {
-    /// What it is for, in a word: the resource, or `group/NAME`, which no resource can be called.
+    /// What it is for, in a word: the resource, or `group/NAME` or `api/NOUN`, which no resource can be called.
     pub fn name(&self) -> String {
         match self {
             Self::Request { resource, .. } => resource.to_string(),
             Self::Membership { group, .. } => format!("group/{group}"),
+            Self::Act { on: Some((resource, _)), .. } => resource.to_string(),
+            Self::Act { area, .. } => area.recorded().to_owned(),
         }
     }
 }

@@ -9,15 +9,18 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The first bytes under the digest of a request,
 const REQUEST: &[u8] = b"portcullis approval of a request 1\n";
-/// and of a membership.
+/// of a membership,
 const MEMBERSHIP: &[u8] = b"portcullis approval of a membership 1\n";
+/// and of an act on Portcullis.
+const ACT: &[u8] = b"portcullis approval of an act 1\n";
 
 /// SHA-256 over what is asked, by whom: the same for the same request again, and for no other.
 ///
 /// Of a request it covers the caller's canonical id, the resource, method, path, query, content type and the
 /// body that would be forwarded; each with its length before it (64 bits, little end first), so that no two
 /// requests run into each other. A form with files counts by its parts, for its boundary changes with each
-/// try. Headers that clients vary from try to try are left out.
+/// try. Headers that clients vary from try to try are left out. Of an act on Portcullis it covers the caller
+/// and the whole call.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest([u8; 32]);
 
@@ -74,6 +77,18 @@ impl Digest {
         sum.field(caller.canonical().as_bytes());
         sum.field(group.as_bytes());
         sum.field(&minutes.to_le_bytes());
+        sum.done()
+    }
+
+    /// The digest of a call that would do something to Portcullis: its method, path, query and body.
+    pub fn of_act(caller: &Identity, call: &Question) -> Self {
+        let mut sum = Sum::new(ACT);
+        sum.field(caller.canonical().as_bytes());
+        sum.field(call.method().as_str().as_bytes());
+        sum.field(call.path().as_bytes());
+        sum.count(usize::from(call.query().is_some()));
+        sum.field(call.query().unwrap_or_default().as_bytes());
+        sum.field(call.body());
         sum.done()
     }
 

@@ -9,7 +9,7 @@ use authenticate::Caller;
 use model::{Act, Area, Decision, Facts, Identity, Judgement, ResourceName, Reveal, Ruling};
 
 use crate::authorizer::{Authorizer, Surroundings, Target};
-use crate::office::{Object, PORTCULLIS};
+use crate::office::{Object, portcullis};
 use crate::petition::Petition;
 use crate::proof::{Denied, Permit};
 use crate::schema::vocabulary;
@@ -36,12 +36,8 @@ impl Docket<'_> {
     /// The resource whose answers' classes the permit will be asked about.
     fn target(&self) -> Option<Target<'_>> {
         match self {
-            Self::One(Petition { asked: Some((name, kind, _)), .. }) => {
-                Some(Target { name: (*name).clone(), kind })
-            }
-            Self::All | Self::One(_) => {
-                Some(Target { name: ResourceName::new(PORTCULLIS).ok()?, kind: PORTCULLIS })
-            }
+            Self::One(petition) => petition.matter.target().ok(),
+            Self::All => portcullis().ok(),
         }
     }
 }

@@ -7,6 +7,7 @@
 mod authorizer;
 mod disclosure;
 mod docket;
+mod doing;
 #[cfg(test)]
 mod examples;
 mod explain;
@@ -35,13 +36,14 @@ mod viewer;
 pub use authorizer::{Authorizer, MAX_OPERATIONS, Surroundings, Target};
 pub use disclosure::DISCLOSED_BY_DEFAULT;
 pub use docket::Docket;
+pub use doing::Doing;
 pub use explain::{Deciding, Explanation, Failing, Nearest, Paste, explain};
 pub use fault::{AuthorizeError, Place, PolicyFault, PolicyFaults};
 pub use judge::judge_again;
 pub use membership::{Joined, Membership};
 pub use office::{Object, Person};
 pub use outlook::Outlook;
-pub use petition::Petition;
+pub use petition::{Matter, Petition};
 pub use proof::{Denied, Permit};
 pub use renewal::{Renewal, Renewed};
 pub use schema::SCHEMA;

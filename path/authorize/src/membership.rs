@@ -166,7 +166,7 @@ fn inquiry(
     cast.inquiry(words.act(Act::Approve), Arc::new(players), context)
 }
 
-fn unjudged(fault: String) -> Refusal {
+pub(crate) fn unjudged(fault: String) -> Refusal {
     Refusal::new(Code::PolicyDenied)
         .because("This cannot be judged by policy, so it is refused.")
         .detail(fault)
@@ -178,7 +178,7 @@ fn refused(set: &PolicySet, wanted: Membership<'_>, judgement: &Judgement) -> Re
 }
 
 /// The refusal for a question that was denied. `what` is what no policy permits.
-fn worded(set: &PolicySet, what: &str, judgement: &Judgement) -> Refusal {
+pub(crate) fn worded(set: &PolicySet, what: &str, judgement: &Judgement) -> Refusal {
     let refusal = Refusal::new(Code::PolicyDenied);
     let policies: Vec<String> = judgement.reasons.iter().map(|reason| reason.policy.clone()).collect();
     if !judgement.errors.is_empty() {

@@ -111,7 +111,7 @@ impl Person {
 
 impl Object {
     /// What a person is told it is.
-    fn spoken(&self) -> String {
+    pub(crate) fn spoken(&self) -> String {
         match self {
             Self::Area(area) => format!("the {area}"),
             Self::Resource { name, .. } => format!("resource `{name}`"),
@@ -202,7 +202,7 @@ impl Authorizer {
     ) -> Result<Judgement, String> {
         let scene = self.scene(identity, surroundings.client);
         let context = facts::operation(identity, facts, &scene);
-        let (inquiry, judgement) = question(identity, act, object, context)?;
+        let (inquiry, judgement) = question(identity, act, (object, None), context)?;
         Ok(judge::with_ruling(set, &inquiry, judgement))
     }
 
@@ -227,17 +227,20 @@ impl Authorizer {
     }
 }
 
-/// The inquiry for an act, with its record.
-fn question(
+/// The inquiry for an act, with its record; `about` is whoever else the context speaks of.
+pub(crate) fn question(
     identity: &Identity,
     act: Act,
-    object: &Object,
+    (object, about): (&Object, Option<&Person>),
     context: Value,
 ) -> Result<(Inquiry, Judgement), String> {
     let words = vocabulary()?;
     let me = identity.entity_id();
     let mut scene = Scenery { words, me: &me, resources: Vec::new(), others: Vec::new(), above: Vec::new() };
     scene.place(object);
+    if let Some(person) = about {
+        scene.person(person, None);
+    }
     let Scenery { resources, others, above, .. } = scene;
     let players = Players::above(words, identity, above, resources, others)?;
     let (name, kind) = object.target()?;
@@ -337,7 +340,7 @@ impl Scenery<'_> {
 }
 
 /// The refusal for an act that was denied.
-fn refusal(set: &PolicySet, act: Act, object: &Object, judgement: &Judgement) -> Refusal {
+pub(crate) fn refusal(set: &PolicySet, act: Act, object: &Object, judgement: &Judgement) -> Refusal {
     let refusal = Refusal::new(Code::PolicyDenied);
     let policies: Vec<String> = judgement.reasons.iter().map(|reason| reason.policy.clone()).collect();
     if !judgement.errors.is_empty() {

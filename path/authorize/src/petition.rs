@@ -6,6 +6,7 @@ use authenticate::Caller;
 use model::{Act, Code, Decision, Identity, Judgement, Operation, Refusal, ResourceName, Reveal, Ruling};
 
 use crate::authorizer::{Authorizer, Surroundings, Target};
+use crate::doing::Doing;
 use crate::facts;
 use crate::judge::{self, Cast};
 use crate::membership::Membership;
@@ -23,19 +24,38 @@ pub struct Petition<'a> {
     pub requester: &'a Identity,
     /// Who answers for them, if they are a program and somebody is known.
     pub owner: Option<&'a str>,
-    /// The resource, its kind as configured, and what their request would do. None of what is no request.
-    pub asked: Option<(&'a ResourceName, &'a str, &'a [Operation])>,
-    /// The membership they ask for, where it is one.
-    pub membership: Option<Membership<'a>>,
+    /// What for.
+    pub matter: Matter<'a>,
 }
 
-impl Petition<'_> {
-    /// What the permit to consent will be asked about: whose answers show what.
-    fn target(&self) -> Option<Target<'_>> {
-        match (self.asked, self.membership) {
-            (Some((name, kind, _)), _) => Some(Target { name: name.clone(), kind }),
-            (None, Some(_)) => portcullis().ok(),
-            (None, None) => None,
+/// What consent is asked for.
+#[derive(Clone, Copy, Debug)]
+pub enum Matter<'a> {
+    /// A request to a resource.
+    Request {
+        /// The resource.
+        resource: &'a ResourceName,
+        /// Its kind as configured.
+        kind: &'a str,
+        /// What the request would do.
+        operations: &'a [Operation],
+    },
+    /// To be in a group for a while.
+    Membership(Membership<'a>),
+    /// An act on Portcullis itself.
+    Act(Doing<'a>),
+}
+
+impl Matter<'_> {
+    /// The resource whose answers' classes a permit in this matter will be asked about.
+    ///
+    /// # Errors
+    /// Never but by a fault of this program.
+    pub fn target(&self) -> Result<Target<'_>, String> {
+        match *self {
+            Self::Request { resource, kind, .. } => Ok(Target { name: resource.clone(), kind }),
+            Self::Act(Doing { resource: Some((name, kind)), .. }) => Ok(Target { name: name.clone(), kind }),
+            Self::Membership(_) | Self::Act(_) => portcullis(),
         }
     }
 }
@@ -55,8 +75,8 @@ impl Authorizer {
         let (judgements, refusal) = self.judge_consent(&set, caller.identity(), petition, surroundings);
         let ruling = if refusal.is_none() { Ruling::Allowed } else { Ruling::Denied };
         let decision = Decision { ruling, judgements, policy_set: set.hash() };
-        match (refusal, petition.target()) {
-            (None, Some(target)) => {
+        match (refusal, petition.matter.target()) {
+            (None, Ok(target)) => {
                 Ok(Permit::new(Arc::clone(self), set, caller, &target, surroundings, decision))
             }
             (refusal, _) => {
@@ -76,7 +96,7 @@ impl Authorizer {
     ) -> Option<Arc<dyn Reveal>> {
         let set = self.current();
         let (_, refusal) = self.judge_consent(&set, identity, petition, surroundings);
-        let target = petition.target().filter(|_| refusal.is_none())?;
+        let target = petition.matter.target().ok().filter(|_| refusal.is_none())?;
         let (name, kind) = (target.name, target.kind.to_owned());
         Some(Arc::new(Viewer::new(Question::Reveal, Arc::clone(self), set, Arc::clone(identity), name, kind)))
     }
@@ -93,13 +113,16 @@ impl Authorizer {
             let own = "Nobody approves what they ask themselves, also not under another name.";
             return (Vec::new(), Some(denied().because(own)));
         }
-        if let Some(wanted) = petition.membership {
-            let by = (petition.requester, petition.owner);
-            return self.consent_to_membership(set, identity, by, wanted, surroundings);
-        }
+        let by = (petition.requester, petition.owner);
+        let (resource, kind, operations) = match petition.matter {
+            Matter::Request { resource, kind, operations } => (resource, kind, operations),
+            Matter::Membership(wanted) => {
+                return self.consent_to_membership(set, identity, by, wanted, surroundings);
+            }
+            Matter::Act(doing) => return self.consent_to_act(set, identity, by, doing, surroundings),
+        };
         let scene = self.scene(identity, surroundings.client);
         let mut judgements = Vec::new();
-        let Some((resource, kind, operations)) = petition.asked else { return (judgements, Some(denied())) };
         for operation in operations {
             let inquiry = inquiry(identity, petition, (resource, kind, operation), &scene);
             match inquiry.map(|(inquiry, judgement)| judge::with_ruling(set, &inquiry, judgement)) {

@@ -31,6 +31,10 @@ pub enum Renewed {
 }
 
 impl Renewal {
+    pub(crate) fn new(exchange: ExchangeId, consents: u8, decision: Decision, grounds: Grounds) -> Self {
+        Self { exchange, consents, decision, grounds }
+    }
+
     /// The exchange it is for.
     pub fn exchange(&self) -> ExchangeId {
         self.exchange
@@ -113,7 +117,7 @@ fn renew(
         decision.ruling = if consents == 0 { Ruling::Allowed } else { Ruling::NeedsApprovals(consents) };
         let grounds =
             Grounds { set, resource: target.name.clone(), kind: target.kind.to_owned(), ..before.clone() };
-        return Renewed::Permitted(Box::new(Renewal { exchange, consents, decision, grounds }));
+        return Renewed::Permitted(Box::new(Renewal::new(exchange, consents, decision, grounds)));
     }
     authorizer.tallies().give_back(&before.identity, slots);
     let denied = decision.judgements.iter().any(|judgement| judgement.ruling == Ruling::Denied);

@@ -80,7 +80,7 @@ fn members() -> Vec<(&'static str, Value)> {
         ("url", said(maybe(), "Its page, where there is a console.")),
         ("requester", person()),
         ("owner", said(maybe(), "Who answers for a program that asks, if somebody is known.")),
-        ("wanted", json!({ "enum": ["request", "membership"] })),
+        ("wanted", json!({ "enum": ["request", "membership", "act"] })),
         ("resource", said(text(), "The resource, or `group/NAME`.")),
         ("operations", list(&operation)),
         ("facts", list(&object(&[("name", text()), ("value", text())]))),

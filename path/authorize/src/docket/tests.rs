@@ -4,6 +4,7 @@ use model::{CallerKind, Class, Operation};
 
 use super::*;
 use crate::sample::{authorizer, identity, llama, operation, surroundings};
+use crate::{Matter, Membership};
 
 const POLICIES: &str = r#"
     permit(principal in Group::"leads", action == Action::"approve", resource in Resource::"llama")
@@ -18,8 +19,9 @@ fn sees(who: &Identity, requester: &Identity) -> (bool, bool) {
     let (authorizer, _) = authorizer(POLICIES);
     let set = authorizer.current();
     let (resource, train) = (llama(), operation(Class::Train, "tiny"));
-    let asked = Some((&resource, "model", std::slice::from_ref::<Operation>(&train)));
-    let petition = Petition { requester, owner: None, asked, membership: None };
+    let operations = std::slice::from_ref::<Operation>(&train);
+    let matter = Matter::Request { resource: &resource, kind: "model", operations };
+    let petition = Petition { requester, owner: None, matter };
     let concerns = |docket: &Docket<'_>| authorizer.concerns(&set, who, docket, surroundings()).is_some();
     (concerns(&Docket::One(petition)), concerns(&Docket::All))
 }
@@ -43,7 +45,8 @@ fn what_is_no_request_is_seen_by_who_asked_it() {
     let (ana, mut job) = (identity("ana", &["ml"]), identity("job", &[]));
     job.kind = CallerKind::Workload;
     let concerns = |who: &Identity, of: &Identity| {
-        let petition = Petition { requester: of, owner: None, asked: None, membership: None };
+        let matter = Matter::Membership(Membership { group: "on-call", minutes: 5 });
+        let petition = Petition { requester: of, owner: None, matter };
         authorizer.concerns(&set, who, &Docket::One(petition), surroundings()).is_some()
     };
     assert!(concerns(&ana, &ana) && !concerns(&ana, &job));

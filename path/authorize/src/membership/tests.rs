@@ -1,9 +1,9 @@
 //! Who may be in a group, for how long, with whose consent.
 
 use super::*;
-use crate::Petition;
 use crate::judge::judge_again;
 use crate::sample::{authorizer, identity, set, surroundings};
+use crate::{Matter, Petition};
 
 const POLICIES: &str = r#"
     @id("engineers-on-call")
@@ -67,8 +67,8 @@ fn who_consents_is_policy_and_never_who_asks() {
     let (authorizer, _) = authorizer(POLICIES);
     let engineer = identity("ana", &["engineers"]);
     let judged = |who: Identity, minutes| {
-        let membership = Some(wanted(minutes));
-        let petition = Petition { requester: &engineer, owner: None, asked: None, membership };
+        let matter = Matter::Membership(wanted(minutes));
+        let petition = Petition { requester: &engineer, owner: None, matter };
         let (judgements, refusal) =
             authorizer.judge_consent(&authorizer.current(), &who, &petition, surroundings());
         for judgement in &judgements {

@@ -28,8 +28,11 @@ fn asked(
 ) -> Option<Refusal> {
     let resource = llama();
     let operations = std::slice::from_ref(operation);
-    let petition =
-        Petition { requester, owner: None, asked: Some((&resource, "model", operations)), membership: None };
+    let petition = Petition {
+        requester,
+        owner: None,
+        matter: Matter::Request { resource: &resource, kind: "model", operations },
+    };
     let set = authorizer.current();
     let (judgements, refusal) = authorizer.judge_consent(&set, who, &petition, surroundings());
     for judgement in &judgements {
