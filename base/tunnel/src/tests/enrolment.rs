@@ -148,13 +148,8 @@ async fn a_certificate_is_renewed_with_a_new_key_and_ends_after_a_day() {
     assert_eq!(first.renew().duration_since(began).as_hours(), 16);
     assert_eq!(first.expires().duration_since(began).as_hours(), 24);
     // Its own clock stands still, so it does not renew by itself.
-    let agent = Agent::begin(
-        gateway_copy(&first, dir.path()),
-        vec![gateway.dials()],
-        dir.path(),
-        clock(),
-        echo,
-    );
+    let agent =
+        Agent::begin(gateway_copy(&first, dir.path()), vec![gateway.dials()], dir.path(), clock(), echo);
     gateway.connected("beside").await;
 
     gateway.clock.advance(Duration::from_secs(23 * 3600));
