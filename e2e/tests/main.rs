@@ -14,6 +14,7 @@
 mod admin;
 mod admin_cli;
 mod admin_masking;
+mod agents;
 mod audit;
 mod catalogue;
 mod cli;

@@ -11,7 +11,9 @@ use model::{Encoding, Layout, LayoutFault, Piece};
 /// somebody is: never what was asked or answered.
 const OURS: &[&str] = &[
     "act",
+    "address",
     "advice",
+    "agent",
     "arrived",
     "at",
     "audiences",
@@ -45,6 +47,9 @@ const OURS: &[&str] = &[
     "issued_at",
     "issuer",
     "issuer_name",
+    // A join token, which its one reader must get whole.
+    "join",
+    "joined",
     "key",
     "kind",
     "last",
@@ -64,6 +69,7 @@ const OURS: &[&str] = &[
     "server",
     "session",
     "since",
+    "software",
     "subject",
     "text",
     "timezone",

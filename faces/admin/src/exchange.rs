@@ -34,7 +34,7 @@ use crate::input::Query;
 use crate::recall::Recall;
 use crate::refuse::{self, Turned};
 use crate::table::{self, Call, Found, Route};
-use crate::{Admin, SMALL, callers, holds, input, me, openapi, policies, resources, sessions};
+use crate::{Admin, SMALL, agents, callers, holds, input, me, openapi, policies, resources, sessions};
 
 /// How long a caller may read nothing of an answer that waits for it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -308,6 +308,7 @@ async fn look(admin: &Admin, asked: &Asked, identity: &Identity) -> Result<Ready
         Call::Policies(_) => Ok(policies::look()),
         Call::Callers(call) => callers::look(admin, call, asked, identity).await,
         Call::Holds(_) => Ok(holds::look()),
+        Call::Agents(_) => Ok(agents::look()),
     }
 }
 
@@ -328,6 +329,7 @@ async fn act_on(
         Call::Policies(call) => policies::act(admin, call, asked, sight).await,
         Call::Callers(call) => callers::act(admin, call, asked, sight).await,
         Call::Holds(call) => holds::act(admin, call, asked, sight).await,
+        Call::Agents(call) => agents::act(admin, call, asked, sight).await,
     }
 }
 

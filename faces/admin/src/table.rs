@@ -4,7 +4,7 @@ use http::Method;
 use model::{Act, Area, Code};
 use serde_json::Value;
 
-use crate::{callers, holds, me, openapi, policies, resources, sessions};
+use crate::{agents, callers, holds, me, openapi, policies, resources, sessions};
 
 /// Below this everything lies.
 pub const ROOT: &str = "/api/v1";
@@ -56,6 +56,8 @@ pub(crate) enum Call {
     Callers(callers::Callers),
     /// Of holds.
     Holds(holds::Holds),
+    /// Of agents.
+    Agents(agents::Agents),
 }
 
 /// One parameter of a query.
@@ -105,6 +107,7 @@ pub(crate) enum Kind {
 
 /// The parameters that paths hold, with what they mean.
 pub(crate) const SEGMENTS: &[(&str, &str)] = &[
+    ("agent", "The agent's name."),
     ("hold", "The hold's `id`, as `GET /holds` tells it."),
     ("session", "The request id, as `x-request-id` told it, or enough of its beginning."),
     ("resource", "The resource's name, as configured."),
@@ -134,6 +137,7 @@ pub(crate) fn routes() -> impl Iterator<Item = &'static Route> {
         policies::ROUTES,
         callers::ROUTES,
         holds::ROUTES,
+        agents::ROUTES,
     ]
     .into_iter()
     .flatten()
@@ -148,6 +152,7 @@ pub(crate) fn schemas() -> Vec<(&'static str, Value)> {
         policies::schemas(),
         callers::schemas(),
         holds::schemas(),
+        agents::schemas(),
         vec![("Problem", crate::problem::schema())],
     ]
     .into_iter()

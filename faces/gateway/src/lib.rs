@@ -4,6 +4,7 @@
 //! (who asks, and for which resource), `stream` its inner loop, `refuse` every way to say no, `reply`
 //! the only way back to a caller. [`Gateway::serve`] runs it all until it is told to stop.
 
+mod agents;
 mod came;
 mod deliver;
 mod disclose;
@@ -52,6 +53,8 @@ pub struct Gateway {
     /// What is read again on a reload, one at a time.
     source: reload::Source,
     state: state::State,
+    /// The agents that are connected, where any can be.
+    agents: Option<Arc<tunnel::Agents>>,
     /// Requests in flight.
     room: Arc<Semaphore>,
     /// Request bytes held, in units of [`session::MEMORY_UNIT`].
