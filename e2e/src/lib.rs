@@ -13,6 +13,7 @@
 )]
 
 pub mod admin;
+pub mod agent;
 pub mod approvals;
 pub mod ask;
 pub mod client;

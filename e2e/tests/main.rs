@@ -18,6 +18,7 @@ mod ailing;
 mod approvals_desk;
 mod approvals_meanwhile;
 mod approvals_sdks;
+mod agents;
 mod audit;
 mod catalogue;
 mod cli;
