@@ -27,6 +27,21 @@ impl Agent {
     /// # Panics
     /// When it is not invited, or does not come.
     pub async fn start(gateway: &Gateway, at: &str, admin: &str, name: &str, resources: Value) -> Self {
+        Self::start_by(gateway, at, admin, name, resources, |command| command).await
+    }
+
+    /// The same; `wrap` says how its process is started, as in another network.
+    ///
+    /// # Panics
+    /// When it is not invited, or does not come.
+    pub async fn start_by(
+        gateway: &Gateway,
+        at: &str,
+        admin: &str,
+        name: &str,
+        resources: Value,
+        wrap: impl Fn(Command) -> Command,
+    ) -> Self {
         let names: Vec<&str> = resources.as_object().expect("a map").keys().map(String::as_str).collect();
         let arguments = ["agents", "invite", "--name", name, "--resources", &names.join(",")];
         let invited = gateway.cli_as(Some(admin), &arguments);
@@ -35,7 +50,7 @@ impl Agent {
         fs::write(folder.path().join("join-token"), &invited.stdout).expect("a token");
         let file = json!({ "gateways": [at], "join": "file:join-token", "resources": resources });
         fs::write(folder.path().join("agent.yaml"), file.to_string()).expect("a file");
-        let part = Part::start("the agent", &mut command(&folder));
+        let part = Part::start("the agent", &mut wrap(command(&folder)));
         let agent = Self { name: name.to_owned(), folder, part };
         agent.connected(gateway, admin).await;
         agent
@@ -49,6 +64,11 @@ impl Agent {
         let there =
             eventually(PATIENCE, || state(gateway, admin, &self.name)["connected"].is_object().then_some(()));
         there.await.unwrap_or_else(|| panic!("the agent is not connected; it said:\n{}", self.log()));
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> i32 {
+        self.part.pid().as_raw_nonzero().get()
     }
 
     /// A file of its folder.

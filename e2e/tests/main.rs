@@ -14,11 +14,12 @@
 mod admin;
 mod admin_cli;
 mod admin_masking;
+mod agents;
+mod agents_apart;
 mod ailing;
 mod approvals_desk;
 mod approvals_meanwhile;
 mod approvals_sdks;
-mod agents;
 mod audit;
 mod catalogue;
 mod cli;

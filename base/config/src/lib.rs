@@ -34,7 +34,8 @@ pub use schema::json_schema;
 pub use secret::{MAX_SECRET_BYTES, SecretError, SecretRef};
 pub use starter::{StarterAnswers, StarterFiles, starter};
 pub use usable::{
-    Admin, AgentConfig, Agents, Approvals, BackchannelLogout, Checkpoints, ClientAuth, Finding, Introspection, Userinfo,
+    Admin, AgentConfig, Agents, Approvals, BackchannelLogout, Checkpoints, ClientAuth, Finding,
+    Introspection, Userinfo,
 };
 pub use usable::{
     ClaimRule, ClaimTest, Config, Credential, DenyList, Disclose, Durability, FieldPlace, FieldRule,

@@ -23,8 +23,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use admin::Admin;
-pub use approvals::Approvals;
 pub use agents::{AgentConfig, Agents};
+pub use approvals::Approvals;
 pub use asked::{BackchannelLogout, ClientAuth, Introspection, Userinfo};
 pub use checkpoints::Checkpoints;
 pub use console::{Console, Session, SignIn};

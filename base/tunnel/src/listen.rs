@@ -244,6 +244,9 @@ impl Tunnel {
             Err(fault) => return tracing::debug!(agent = %name, %fault, "a tunnel did not begin"),
         };
         let connected = agents.join(self.arrived, sender, cut);
+        // Who was put out between the look at the door and now is in no table that was reviewed.
+        // Whose standing cannot be looked up is cut by it, and dials again.
+        let _ = agents.look_again(&name).await;
         tracing::info!(agent = %name, %address, "an agent is connected");
         // It ends when the agent leaves, when it drains, and when it is cut.
         let ended = connection.await;
