@@ -13,15 +13,19 @@
 )]
 
 pub mod admin;
+pub mod agent;
+pub mod apart;
 pub mod approvals;
 pub mod ask;
 pub mod client;
 pub mod gateway;
 pub mod llama;
+pub mod memory;
 pub mod parts;
 pub mod person;
 pub mod plan;
 pub mod process;
 pub mod provider;
 pub mod script;
+pub mod through;
 pub mod upstream;

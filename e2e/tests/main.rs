@@ -15,6 +15,8 @@ mod acts;
 mod admin;
 mod admin_cli;
 mod admin_masking;
+mod agents;
+mod agents_apart;
 mod ailing;
 mod approvals_desk;
 mod approvals_meanwhile;

@@ -37,7 +37,8 @@ use crate::recall::Recall;
 use crate::refuse::{self, Turned};
 use crate::table::{self, Call, Found, Route};
 use crate::{
-    Admin, SMALL, approvals, callers, grants, holds, input, me, openapi, policies, resources, sessions,
+    Admin, SMALL, agents, approvals, callers, grants, holds, input, me, openapi, policies, resources,
+    sessions,
 };
 
 /// How long a caller may read nothing of an answer that waits for it.
@@ -383,6 +384,7 @@ async fn look(admin: &Admin, asked: &Asked, identity: &Identity) -> Result<Ready
         Call::Holds(_) => Ok(holds::look()),
         Call::Grants(call) => grants::look(admin, call, asked, identity).await,
         Call::Approvals(call) => approvals::look(admin, call, asked).await,
+        Call::Agents(_) => Ok(agents::look()),
     }
 }
 
@@ -405,6 +407,7 @@ async fn act_on(
         Call::Holds(call) => holds::act(admin, call, asked, sight).await,
         Call::Grants(call) => grants::act(admin, call, asked, ready.recalled, sight).await,
         Call::Approvals(call) => approvals::act(admin, call, asked, (ready, sight), &cleared).await,
+        Call::Agents(call) => agents::act(admin, call, asked, sight).await,
     }
 }
 

@@ -2,9 +2,11 @@
 //!
 //! [`Upstreams`] are the servers behind one resource. A request goes to the least busy one that can be
 //! reached, and to another only when it provably never left. The answer comes back piece by piece, as its
-//! reader pulls; dropping it ends the upstream's work at once.
+//! reader pulls; dropping it ends the upstream's work at once. An upstream may stand beyond an agent's
+//! tunnel; the agent then does the same by [`Upstreams::send_delegated`].
 
 mod answer;
+mod beyond;
 mod credential;
 mod decode;
 mod echo;

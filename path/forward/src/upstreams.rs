@@ -3,6 +3,7 @@
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use approve::Cleared;
 use config::{Credential, Resource, Timeouts};
@@ -14,12 +15,14 @@ use hyper::body::Incoming;
 use model::{Clock, ExchangeId, Question, ResourceName};
 use rustls::ClientConfig;
 use tokio::time::sleep;
+use tunnel::{Agents, Delegated};
 
 use crate::answer::{Answer, Deadline};
+use crate::beyond::{self, Beyond, Carrier};
 use crate::echo::Echo;
 use crate::headers::outgoing;
 use crate::health::{Health, UpstreamHealth};
-use crate::line::{Line, Outgoing};
+use crate::line::Outgoing;
 use crate::pool::{Pool, Unanswered};
 use crate::{ForwardError, credential};
 
@@ -47,11 +50,37 @@ impl std::fmt::Debug for ClockHandle {
 /// One server.
 #[derive(Debug)]
 struct Upstream {
+    /// As operators know it.
+    shown: String,
     url: Uri,
     /// The base URL's path without its last slash.
     base: String,
-    pool: Pool,
+    way: Way,
     health: Health,
+}
+
+/// How a server is reached.
+#[derive(Debug)]
+enum Way {
+    /// By connections of this process.
+    Direct(Box<Pool>),
+    /// Through an agent.
+    Beyond(Beyond),
+}
+
+impl Way {
+    async fn send(
+        &self,
+        exchange: ExchangeId,
+        outgoing: &Outgoing,
+    ) -> Result<(Response<Incoming>, Carrier), Unanswered> {
+        match self {
+            Self::Direct(pool) => {
+                pool.send(outgoing).await.map(|(response, line)| (response, Carrier::Line(line)))
+            }
+            Self::Beyond(beyond) => beyond.send(exchange, outgoing).await,
+        }
+    }
 }
 
 /// A request under way at an upstream. Dropped, it is no longer.
@@ -64,7 +93,7 @@ pub(crate) struct Busy {
 /// A request that was answered.
 struct Asked {
     response: Response<Incoming>,
-    line: Line,
+    line: Carrier,
     busy: Busy,
     /// Looks for the credential that went with it.
     echo: Option<Echo>,
@@ -77,8 +106,10 @@ impl Busy {
     }
 
     /// Keeps a line whose answer was read whole.
-    pub(crate) fn give_back(self, line: Line) {
-        self.upstream.pool.give_back(line);
+    pub(crate) fn give_back(self, line: Carrier) {
+        if let (Way::Direct(pool), Carrier::Line(line)) = (&self.upstream.way, line) {
+            pool.give_back(line);
+        }
     }
 }
 
@@ -108,14 +139,31 @@ impl Upstreams {
         if all.is_empty() {
             return Err(ForwardError::NoUpstream);
         }
-        Ok(Arc::new(Self {
+        Ok(Self::of(resource, all, resource.credential.clone(), clock))
+    }
+
+    /// Makes ready to reach a resource through agents, as its configuration says. The credential is
+    /// theirs, whatever the configuration holds.
+    pub fn beyond(resource: &Resource, agents: &Arc<Agents>, clock: Arc<dyn Clock>) -> Arc<Self> {
+        let names = resource.agent.as_deref().unwrap_or_default();
+        let upstream = Upstream::beyond(Beyond::new(Arc::clone(agents), resource, names));
+        Self::of(resource, vec![Arc::new(upstream)], None, clock)
+    }
+
+    fn of(
+        resource: &Resource,
+        all: Vec<Arc<Upstream>>,
+        credential: Option<Credential>,
+        clock: Arc<dyn Clock>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
             resource: resource.name.clone(),
             all,
-            credential: resource.credential.clone(),
+            credential,
             timeouts: resource.timeouts.clone(),
             clock: ClockHandle(clock),
             turn: AtomicUsize::new(0),
-        }))
+        })
     }
 
     /// Sends a cleared request to the least busy upstream and waits for the head of its answer. Another
@@ -125,6 +173,22 @@ impl Upstreams {
     /// [`ForwardError`]; [`ForwardError::outcome`] tells whether anything was sent.
     pub async fn send(&self, cleared: Cleared, question: &Question) -> Result<Answer, ForwardError> {
         self.send_cleared(cleared.exchange(), question).await
+    }
+
+    /// The same in an agent's process: what was cleared at the gateway came out of its tunnel. The
+    /// question is what the gateway sent.
+    ///
+    /// # Errors
+    /// [`ForwardError`], and [`ForwardError::Mismatch`] when the request is for another exchange.
+    pub async fn send_delegated(
+        &self,
+        delegated: &Delegated,
+        question: &Question,
+    ) -> Result<Answer, ForwardError> {
+        if *delegated.resource() != self.resource {
+            return Err(ForwardError::NoUpstream);
+        }
+        self.send_cleared(delegated.exchange(), question).await
     }
 
     pub(crate) async fn send_cleared(
@@ -157,7 +221,7 @@ impl Upstreams {
     /// How each upstream does.
     pub fn health(&self) -> Vec<UpstreamHealth> {
         let now = self.clock.0.elapsed();
-        self.all.iter().map(|upstream| upstream.health.report(upstream.url.to_string(), now)).collect()
+        self.all.iter().map(|upstream| upstream.report(now)).collect()
     }
 
     /// Asks one upstream after another until one takes the request.
@@ -180,7 +244,7 @@ impl Upstreams {
                 headers: headers.clone(),
                 body: question.body().clone(),
             };
-            let sent = pin!(upstream.pool.send(&outgoing));
+            let sent = pin!(upstream.way.send(question.exchange(), &outgoing));
             match sent.await {
                 Ok((response, line)) => {
                     upstream.health.reached();
@@ -203,13 +267,13 @@ impl Upstreams {
     /// Whether an upstream keeps a line that is not closed.
     #[cfg(test)]
     pub(crate) fn keeps_open(&self) -> bool {
-        self.all.iter().any(|upstream| upstream.pool.keeps_open())
+        self.all.iter().any(|upstream| matches!(&upstream.way, Way::Direct(pool) if pool.keeps_open()))
     }
 
     fn unreached(&self, upstream: &Upstream, error: &ForwardError) {
         metrics::counter!("portcullis_upstream_connect_failures_total").increment(1);
         if upstream.health.failed(self.clock.0.elapsed(), &error.to_string()) {
-            tracing::warn!(resource = %self.resource, upstream = %upstream.url, %error,
+            tracing::warn!(resource = %self.resource, upstream = %upstream.shown, %error,
                 "the upstream is out until it can be reached again");
         }
     }
@@ -249,12 +313,33 @@ impl Upstream {
             return Err(refuse("it has a query"));
         }
         let host = HeaderValue::from_str(authority.as_str()).map_err(|_| refuse("its host is no text"))?;
+        let pool = Pool::new(url.clone(), host, tls, timeouts.clone(), clock);
         Ok(Self {
+            shown: url.to_string(),
             url: url.clone(),
             base: url.path().trim_end_matches('/').to_owned(),
-            pool: Pool::new(url.clone(), host, tls, timeouts.clone(), clock),
+            way: Way::Direct(Box::new(pool)),
             health: Health::default(),
         })
+    }
+
+    fn beyond(beyond: Beyond) -> Self {
+        Self {
+            shown: beyond.shown(),
+            url: beyond::base(),
+            base: String::new(),
+            way: Way::Beyond(beyond),
+            health: Health::default(),
+        }
+    }
+
+    /// How it does. One that agents reach is usable while one of them is connected.
+    fn report(&self, now: Duration) -> UpstreamHealth {
+        let report = self.health.report(self.shown.clone(), now);
+        match &self.way {
+            Way::Direct(_) => report,
+            Way::Beyond(beyond) => UpstreamHealth { usable: beyond.is_there(), ..report },
+        }
     }
 
     /// The judged path and query below the base URL's path, and the whole URL with them. What can't be

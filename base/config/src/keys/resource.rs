@@ -1,6 +1,7 @@
 //! The keys of resources.
 
 use super::ALLOWED;
+use super::agents::AGENT;
 use super::fields::{DISCLOSE, FIELD};
 use super::retention::KEEP;
 use crate::table::{Absent, Key, Kind, Section, Shape};
@@ -36,9 +37,10 @@ pub(super) const RESOURCE: Section = Section {
         Key {
             name: "upstreams",
             shape: Shape::Many(1, &Shape::One(Kind::Url)),
-            absent: Absent::Fault,
-            doc: "Where it stands. Several are taken in turn.",
+            absent: Absent::Nothing("an agent reaches it"),
+            doc: "Where it stands. Several are taken in turn. Either this or `agent`.",
         },
+        AGENT,
         Key {
             name: "hosts",
             shape: Shape::Many(0, &Shape::One(Kind::Host)),
@@ -150,7 +152,7 @@ pub(super) const RESOURCE: Section = Section {
     ],
 };
 
-const CREDENTIAL: Section = Section {
+pub(super) const CREDENTIAL: Section = Section {
     name: "credential",
     doc: "What opens an upstream. May be written as the secret's place alone.",
     keys: &[
@@ -175,7 +177,7 @@ const CREDENTIAL: Section = Section {
     ],
 };
 
-const UPSTREAM_TLS: Section = Section {
+pub(super) const UPSTREAM_TLS: Section = Section {
     name: "upstream_tls",
     doc: "How upstreams prove themselves, and the gateway to them. The files must be there.",
     keys: &[
@@ -200,7 +202,7 @@ const UPSTREAM_TLS: Section = Section {
     ],
 };
 
-const TIMEOUTS: Section = Section {
+pub(super) const TIMEOUTS: Section = Section {
     name: "timeouts",
     doc: "How long each part of an exchange may take.",
     keys: &[
