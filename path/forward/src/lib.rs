@@ -5,7 +5,6 @@
 //! reader pulls; dropping it ends the upstream's work at once.
 
 mod answer;
-mod credential;
 mod decode;
 mod echo;
 mod error;
@@ -13,12 +12,18 @@ mod headers;
 mod health;
 mod line;
 mod pool;
+mod pools;
+mod rotate;
+mod target;
 mod upstreams;
 
 pub use answer::{Answer, AnswerBody, Arrived};
 pub use error::ForwardError;
 pub use health::UpstreamHealth;
+pub use rotate::Rotated;
 pub use upstreams::Upstreams;
+
+pub use credential::NotRotated;
 
 #[cfg(test)]
 mod tests;

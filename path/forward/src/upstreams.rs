@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use approve::Cleared;
-use config::{Credential, Resource, Timeouts};
+use config::{Resource, Timeouts};
+use credential::{Keeper, Shown};
 use dial::Trust;
 use http::header::HeaderValue;
-use http::uri::{PathAndQuery, Scheme};
-use http::{Response, Uri};
+use http::uri::Scheme;
+use http::{Response, StatusCode, Uri};
 use hyper::body::Incoming;
-use model::{Clock, ExchangeId, Question, ResourceName};
+use model::{Clock, ExchangeId, Question, ResourceName, ServerKind};
 use rustls::ClientConfig;
 use tokio::time::sleep;
 
@@ -20,15 +21,19 @@ use crate::echo::Echo;
 use crate::headers::outgoing;
 use crate::health::{Health, UpstreamHealth};
 use crate::line::{Line, Outgoing};
+use crate::ForwardError;
 use crate::pool::{Pool, Unanswered};
-use crate::{ForwardError, credential};
+use crate::pools::{PROTOCOLS, Parts, Pools};
+use crate::target::Target;
 
 /// The servers behind one resource.
 #[derive(Debug)]
 pub struct Upstreams {
     resource: ResourceName,
     all: Vec<Arc<Upstream>>,
-    credential: Option<Credential>,
+    keeper: Option<Arc<Keeper>>,
+    /// The path that shows whether a credential is taken.
+    probe: Option<String>,
     timeouts: Timeouts,
     clock: ClockHandle,
     /// Where the search for the least busy begins, so that equals take turns.
@@ -46,11 +51,11 @@ impl std::fmt::Debug for ClockHandle {
 
 /// One server.
 #[derive(Debug)]
-struct Upstream {
+pub(crate) struct Upstream {
     url: Uri,
     /// The base URL's path without its last slash.
     base: String,
-    pool: Pool,
+    pools: Pools,
     health: Health,
 }
 
@@ -58,6 +63,7 @@ struct Upstream {
 #[derive(Debug)]
 pub(crate) struct Busy {
     upstream: Arc<Upstream>,
+    pool: Arc<Pool>,
     tries: bool,
 }
 
@@ -71,14 +77,14 @@ struct Asked {
 }
 
 impl Busy {
-    fn begin(upstream: &Arc<Upstream>) -> Self {
+    fn begin(upstream: &Arc<Upstream>, pool: Arc<Pool>) -> Self {
         upstream.health.in_flight().fetch_add(1, Ordering::Relaxed);
-        Self { upstream: Arc::clone(upstream), tries: upstream.health.chosen() }
+        Self { upstream: Arc::clone(upstream), pool, tries: upstream.health.chosen() }
     }
 
     /// Keeps a line whose answer was read whole.
     pub(crate) fn give_back(self, line: Line) {
-        self.upstream.pool.give_back(line);
+        self.pool.give_back(line);
     }
 }
 
@@ -103,15 +109,24 @@ impl Upstreams {
         let all = resource
             .upstreams
             .iter()
-            .map(|url| Upstream::new(url, tls.clone(), &resource.timeouts, Arc::clone(&clock)).map(Arc::new))
+            .map(|url| Upstream::new(url, tls.clone(), resource, Arc::clone(&clock)).map(Arc::new))
             .collect::<Result<Vec<_>, _>>()?;
         if all.is_empty() {
             return Err(ForwardError::NoUpstream);
         }
+        let credential = resource.credential.as_ref();
+        let keeper = credential.map(|credential| Keeper::build(&resource.name, credential, Arc::clone(&clock)));
+        let keeper = keeper.transpose().map_err(|error| ForwardError::Credential {
+            resource: resource.name.clone(),
+            why: error.to_string(),
+        })?;
+        let rotate = credential.and_then(|credential| credential.rotate.as_ref());
+        let probe = rotate.map(|rotate| rotate.probe.clone().unwrap_or_else(|| probe(resource.server).to_owned()));
         Ok(Arc::new(Self {
             resource: resource.name.clone(),
             all,
-            credential: resource.credential.clone(),
+            keeper,
+            probe,
             timeouts: resource.timeouts.clone(),
             clock: ClockHandle(clock),
             turn: AtomicUsize::new(0),
@@ -160,19 +175,38 @@ impl Upstreams {
         self.all.iter().map(|upstream| upstream.health.report(upstream.url.to_string(), now)).collect()
     }
 
-    /// Asks one upstream after another until one takes the request.
+    /// Asks with the credential of now; once more with another, if the upstream refuses it and there is
+    /// another: a request that was refused for its credential has not run (RFC 9110, section 15.5.2).
     async fn answered(&self, question: &Question) -> Result<Asked, ForwardError> {
-        let credential = match &self.credential {
-            Some(credential) => Some((&credential.header, credential::read(credential).await?)),
-            None => None,
-        };
-        let mut echo = credential.as_ref().and_then(|(_, value)| Echo::of(value));
-        let headers = outgoing(question, credential);
+        let Some(keeper) = &self.keeper else { return self.ask(question, None).await };
+        let unhad = |why: String| ForwardError::Credential { resource: self.resource.clone(), why };
+        let shown = keeper.current().await.map_err(|error| unhad(error.to_string()))?;
+        let asked = Box::pin(self.ask(question, Some(&shown))).await?;
+        if asked.response.status() != StatusCode::UNAUTHORIZED {
+            return Ok(asked);
+        }
+        let Some(other) = Box::pin(keeper.anew(&shown)).await else { return Ok(asked) };
+        // Closes its line: what it says is not wanted any more.
+        drop(asked);
+        metrics::counter!("portcullis_upstream_asked_again_total", "resource" => self.resource.to_string())
+            .increment(1);
+        let asked = Box::pin(self.ask(question, Some(&other))).await?;
+        if asked.response.status() != StatusCode::UNAUTHORIZED {
+            keeper.taken(&other);
+        }
+        Ok(asked)
+    }
+
+    /// Asks one upstream after another until one takes the request.
+    async fn ask(&self, question: &Question, shown: Option<&Arc<Shown>>) -> Result<Asked, ForwardError> {
+        let shown = shown.map(Arc::as_ref);
+        let headers = outgoing(question, shown);
         let mut tried = Vec::new();
         let mut last = ForwardError::NoUpstream;
         while let Some((place, upstream)) = self.choose(&tried) {
-            let busy = Busy::begin(upstream);
-            let (target, url) = upstream.target(question)?;
+            let pool = upstream.pools.of(shown)?;
+            let busy = Busy::begin(upstream, Arc::clone(&pool));
+            let Target { target, url } = upstream.target(&question.target(), shown)?;
             let outgoing = Outgoing {
                 method: question.method().clone(),
                 target,
@@ -180,11 +214,13 @@ impl Upstreams {
                 headers: headers.clone(),
                 body: question.body().clone(),
             };
-            let sent = pin!(upstream.pool.send(&outgoing));
+            let sent = pin!(pool.send(&outgoing));
             match sent.await {
                 Ok((response, line)) => {
                     upstream.health.reached();
-                    return Ok(Asked { response, line, busy, echo: echo.take() });
+                    // After it was sent, so that a credential that came meanwhile is looked for, too.
+                    let echo = self.keeper.as_ref().and_then(|keeper| Echo::of(keeper.needles()));
+                    return Ok(Asked { response, line, busy, echo });
                 }
                 Err(Unanswered::Sent(error)) => {
                     upstream.health.reached();
@@ -200,10 +236,22 @@ impl Upstreams {
         Err(last)
     }
 
+    pub(crate) fn keeper(&self) -> Option<&Keeper> {
+        self.keeper.as_deref()
+    }
+
+    pub(crate) fn probe(&self) -> Option<&str> {
+        self.probe.as_deref()
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Upstream> {
+        self.all.iter().map(Arc::as_ref)
+    }
+
     /// Whether an upstream keeps a line that is not closed.
     #[cfg(test)]
     pub(crate) fn keeps_open(&self) -> bool {
-        self.all.iter().any(|upstream| upstream.pool.keeps_open())
+        self.all.iter().any(|upstream| upstream.pools.keeps_open())
     }
 
     fn unreached(&self, upstream: &Upstream, error: &ForwardError) {
@@ -232,7 +280,7 @@ impl Upstream {
     fn new(
         url: &Uri,
         tls: Option<Arc<ClientConfig>>,
-        timeouts: &Timeouts,
+        resource: &Resource,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ForwardError> {
         let refuse = |why| ForwardError::Url { url: url.clone(), why };
@@ -249,27 +297,38 @@ impl Upstream {
             return Err(refuse("it has a query"));
         }
         let host = HeaderValue::from_str(authority.as_str()).map_err(|_| refuse("its host is no text"))?;
+        let trust = Trust::of(resource.upstream_tls.ca_file.as_deref());
+        let timeouts = resource.timeouts.clone();
         Ok(Self {
             url: url.clone(),
             base: url.path().trim_end_matches('/').to_owned(),
-            pool: Pool::new(url.clone(), host, tls, timeouts.clone(), clock),
+            pools: Pools::new(Parts { url: url.clone(), host, tls, trust, timeouts, clock }),
             health: Health::default(),
         })
     }
 
-    /// The judged path and query below the base URL's path, and the whole URL with them. What can't be
-    /// written exactly as it was judged is not sent: a `#` would silently end the path.
-    fn target(&self, question: &Question) -> Result<(PathAndQuery, Uri), ForwardError> {
-        let judged = question.target();
-        let wanted = format!("{}{judged}", self.base);
-        let target: PathAndQuery = wanted.parse().map_err(|_| ForwardError::Target)?;
-        if !judged.starts_with('/') || target.as_str() != wanted {
-            return Err(ForwardError::Target);
-        }
-        let mut parts = self.url.clone().into_parts();
-        parts.path_and_query = Some(target.clone());
-        let url = Uri::from_parts(parts).map_err(|_| ForwardError::Target)?;
-        Ok((target, url))
+    /// The judged path and query below the base URL's path, with the credential where it goes there.
+    pub(crate) fn target(&self, judged: &str, shown: Option<&Shown>) -> Result<Target, ForwardError> {
+        Target::of((&self.url, &self.base), judged, shown)
+    }
+
+    pub(crate) fn pools(&self) -> &Pools {
+        &self.pools
+    }
+
+    /// As operators know it.
+    pub(crate) fn shown(&self) -> String {
+        self.url.to_string()
+    }
+}
+
+/// What only who has the credential is answered, by each kind of server.
+fn probe(server: ServerKind) -> &'static str {
+    match server {
+        // Its list of models is open to all.
+        ServerKind::LlamaCpp => "/props",
+        ServerKind::Kserve | ServerKind::Triton => "/v2",
+        _ => "/v1/models",
     }
 }
 
@@ -277,5 +336,5 @@ fn tls(resource: &Resource) -> Result<Arc<ClientConfig>, ForwardError> {
     let settings = &resource.upstream_tls;
     let trust = Trust::of(settings.ca_file.as_deref());
     let identity = settings.client_certificate.as_deref().zip(settings.client_key.as_deref());
-    Ok(dial::client_tls(&trust, identity, &[b"h2", b"http/1.1"])?)
+    Ok(dial::client_tls(&trust, identity, PROTOCOLS)?)
 }
