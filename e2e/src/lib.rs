@@ -25,3 +25,4 @@ pub mod process;
 pub mod provider;
 pub mod script;
 pub mod upstream;
+pub mod vault;

@@ -97,7 +97,9 @@ pub(crate) fn granted(grant: &TokenGrant, fetched: &Fetched) -> Result<Granted, 
     if !fetched.status.is_success() {
         let status = fetched.status.as_u16();
         let why = match status {
-            400 => "the grant was refused; look at `client_id`, `client_auth`, `scopes`, `resource` and `audience`",
+            400 => {
+                "the grant was refused; look at `client_id`, `client_auth`, `scopes`, `resource` and `audience`"
+            }
             401 => "the client or its secret is not accepted",
             429 => "too many tokens were asked for",
             _ => "no token came",

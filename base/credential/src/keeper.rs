@@ -379,9 +379,7 @@ impl Keeper {
 impl Held {
     /// Whether it may be shown although its source gives nothing.
     fn usable(&self, now: Duration, stale: Duration) -> bool {
-        !stale.is_zero()
-            && now.saturating_sub(self.read) <= stale
-            && self.ends.is_none_or(|ends| now < ends)
+        !stale.is_zero() && now.saturating_sub(self.read) <= stale && self.ends.is_none_or(|ends| now < ends)
     }
 }
 

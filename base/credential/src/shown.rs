@@ -92,7 +92,8 @@ impl Shown {
                 Way::Header(AUTHORIZATION, value.ok_or_else(|| unfit("does not fit a header"))?)
             }
             CredentialScheme::Basic { user } => {
-                let pair = Zeroizing::new(STANDARD.encode(Zeroizing::new(format!("{user}:{secret}")).as_bytes()));
+                let pair =
+                    Zeroizing::new(STANDARD.encode(Zeroizing::new(format!("{user}:{secret}")).as_bytes()));
                 spelt.extend(spellings(&pair));
                 let value = header(format!("Basic {}", *pair));
                 Way::Header(AUTHORIZATION, value.ok_or_else(|| unfit("does not fit a header"))?)

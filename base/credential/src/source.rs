@@ -80,7 +80,11 @@ pub(crate) async fn read_place(place: &SecretRef, form: Form) -> Result<SecretSt
 }
 
 /// A text from a program or a vault as a secret, by the same rules as a file's.
-pub(crate) fn fit(text: &str, form: Form, source: impl FnOnce() -> String) -> Result<SecretString, CredentialError> {
+pub(crate) fn fit(
+    text: &str,
+    form: Form,
+    source: impl FnOnce() -> String,
+) -> Result<SecretString, CredentialError> {
     let text = text.trim();
     let why = if text.is_empty() {
         "is empty"

@@ -236,7 +236,10 @@ async fn a_command_that_fails_replaces_nothing() {
     stand.write("key", "old-secret");
     let keeper = stand.keeper(&rotating(&stand, stand.file("key"), "exit 7"));
     let failed = keeper.rotate().await.unwrap_err();
-    assert!(matches!(&failed, NotRotated::Command(_)) && failed.to_string().contains("ended with 7"), "{failed}");
+    assert!(
+        matches!(&failed, NotRotated::Command(_)) && failed.to_string().contains("ended with 7"),
+        "{failed}"
+    );
     assert_eq!(now(&keeper).await, "Bearer old-secret");
     let none = stand.keeper(&stand.file("key"));
     assert!(matches!(none.rotate().await, Err(NotRotated::NoCommand)));
@@ -277,12 +280,17 @@ async fn a_certificate_is_read_with_its_key_and_nothing_else_will_do() {
     let stand = Stand::new();
     let made = rcgen::generate_simple_self_signed(["gateway".to_owned()]).unwrap();
     stand.write("client.pem", &format!("{}\n{}", made.signing_key.serialize_pem(), made.cert.pem()));
-    let keeper = stand.keeper(&Credential { scheme: CredentialScheme::Certificate, ..stand.file("client.pem") });
+    let keeper =
+        stand.keeper(&Credential { scheme: CredentialScheme::Certificate, ..stand.file("client.pem") });
     let shown = keeper.current().await.unwrap();
     assert!(matches!(shown.way(), Way::Certificate(_)));
     assert!(keeper.needles().is_empty(), "a key is never sent");
     stand.write("client.pem", &made.cert.pem());
-    let strict = Credential { stale: Duration::ZERO, scheme: CredentialScheme::Certificate, ..stand.file("client.pem") };
+    let strict = Credential {
+        stale: Duration::ZERO,
+        scheme: CredentialScheme::Certificate,
+        ..stand.file("client.pem")
+    };
     let error = stand.keeper(&strict).current().await.unwrap_err().to_string();
     assert!(error.contains("with its private key, in PEM"), "{error}");
 }

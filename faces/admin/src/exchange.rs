@@ -36,7 +36,8 @@ use crate::recall::Recall;
 use crate::refuse::{self, Turned};
 use crate::table::{self, Call, Found, Route};
 use crate::{
-    Admin, SMALL, approvals, callers, grants, holds, input, me, openapi, policies, resources, sessions,
+    Admin, SMALL, approvals, callers, consent, credentials, grants, holds, input, me, openapi, policies,
+    resources, sessions,
 };
 
 /// How long a caller may read nothing of an answer that waits for it.
@@ -294,6 +295,10 @@ async fn call(
     // what is itself a wish for consent is not held for it
     let proof = match &ready.recalled {
         Recall::Wish(_) => approve::asking(permit, &record).map(Proof::Asking),
+        _ if consent::waits(route, &permit) => {
+            let cleared = Box::pin(consent::cleared(admin, (route, &ready.object, &facts), permit, &record));
+            cleared.await.map(Proof::Cleared)
+        }
         _ => approve::clear(permit, &record).map(Proof::Cleared),
     };
     let proof = match proof {
@@ -373,6 +378,7 @@ async fn look(admin: &Admin, asked: &Asked, identity: &Identity) -> Result<Ready
         Call::Document => Ok(openapi::look()),
         Call::Sessions(call) => sessions::look(admin, call, asked, identity).await,
         Call::Resources(call) => Ok(resources::look(admin, call, asked)),
+        Call::RotateCredential => Ok(credentials::look(admin, asked)),
         Call::Policies(_) => Ok(policies::look()),
         Call::Callers(call) => callers::look(admin, call, asked, identity).await,
         Call::Holds(_) => Ok(holds::look()),
@@ -395,6 +401,7 @@ async fn act_on(
         Call::Document => Ok(Answer::Json(openapi::document())),
         Call::Sessions(call) => sessions::act(admin, call, asked, ready, sight).await,
         Call::Resources(call) => resources::act(admin, call, asked),
+        Call::RotateCredential => credentials::act(admin, asked).await,
         Call::Policies(call) => policies::act(admin, call, asked, sight).await,
         Call::Callers(call) => callers::act(admin, call, asked, sight).await,
         Call::Holds(call) => holds::act(admin, call, asked, sight).await,

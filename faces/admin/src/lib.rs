@@ -7,6 +7,8 @@
 
 mod approvals;
 mod callers;
+mod consent;
+mod credentials;
 mod document;
 mod exchange;
 mod grants;

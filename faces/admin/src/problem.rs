@@ -47,7 +47,7 @@ pub(crate) fn answer(
 }
 
 fn body(refusal: &Refusal, exchange: ExchangeId) -> Value {
-    json!({
+    let mut problem = json!({
         "type": format!("urn:portcullis:{}", refusal.code),
         "title": refusal.code.meaning(),
         "status": refusal.code.status().as_u16(),
@@ -56,7 +56,11 @@ fn body(refusal: &Refusal, exchange: ExchangeId) -> Value {
         "code": refusal.code,
         "policies": refusal.policies,
         "advice": refusal.code.advice(),
-    })
+    });
+    if let (Some(approval), Some(problem)) = (&refusal.approval, problem.as_object_mut()) {
+        problem.insert("approval".to_owned(), json!({ "id": approval.id, "url": approval.url }));
+    }
+    problem
 }
 
 /// The schema of a problem.
@@ -77,6 +81,11 @@ pub(crate) fn schema() -> Value {
                 "type": "array", "items": { "type": "string" }, "description": "The policies that refused.",
             },
             "advice": { "type": "string", "description": "What to do." },
+            "approval": {
+                "type": "object", "required": ["id", "url"],
+                "description": "The approval that this waits for, or that did not come.",
+                "properties": { "id": { "type": "string", "format": "uuid" }, "url": { "type": ["string", "null"] } },
+            },
         },
     })
 }

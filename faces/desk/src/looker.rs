@@ -30,13 +30,16 @@ pub(crate) struct Place {
 
 /// What policies judge an approval by.
 pub(crate) fn petition(approval: &Approval) -> Petition<'_> {
-    let (asked, membership) = match &approval.wanted {
+    let (asked, act, membership) = match &approval.wanted {
         Wanted::Request { resource, kind, operations } => {
-            (Some((resource, kind.as_str(), operations.as_slice())), None)
+            (Some((resource, kind.as_str(), operations.as_slice())), None, None)
         }
-        Wanted::Membership { group, minutes, .. } => (None, Some(Membership { group, minutes: *minutes })),
+        Wanted::Act { act, resource, kind } => (Some((resource, kind.as_str(), &[][..])), Some(*act), None),
+        Wanted::Membership { group, minutes, .. } => {
+            (None, None, Some(Membership { group, minutes: *minutes }))
+        }
     };
-    Petition { requester: &approval.requester, owner: approval.owner.as_deref(), asked, membership }
+    Petition { requester: &approval.requester, owner: approval.owner.as_deref(), asked, act, membership }
 }
 
 /// What an approval is to whoever wants to look at it.

@@ -21,7 +21,7 @@ pub struct Shown {
     pub requester: PersonShown,
     /// Who answers for a program that asks, if somebody is known.
     pub owner: Option<String>,
-    /// `request` or `membership`.
+    /// `request`, `act` or `membership`.
     pub wanted: &'static str,
     /// The resource, or `group/NAME`.
     pub resource: String,
@@ -158,9 +158,19 @@ impl Shown {
     pub(crate) fn of(approval: &Approval, people: &People, url: Option<String>, you: You) -> Self {
         let (wanted, operations, facts) = match &approval.wanted {
             Wanted::Request { operations, .. } => ("request", operations.as_slice(), self::facts(operations)),
+            Wanted::Act { .. } => ("act", [].as_slice(), Vec::new()),
             Wanted::Membership { minutes, reason, .. } => {
                 ("membership", [].as_slice(), membership(*minutes, reason))
             }
+        };
+        let act = match &approval.wanted {
+            Wanted::Act { act, .. } => Some(OperationShown {
+                class: act.as_str(),
+                name: act.to_string(),
+                model: String::new(),
+                risky: true,
+            }),
+            _ => None,
         };
         let words = approval.consents.iter().map(|by| WordShown::of("consented", by));
         let (denial, released_at) = match &approval.state {
@@ -176,7 +186,7 @@ impl Shown {
             owner: approval.owner.as_deref().map(plain),
             wanted,
             resource: approval.wanted.name(),
-            operations: operations.iter().map(operation).collect(),
+            operations: operations.iter().map(operation).chain(act).collect(),
             facts,
             digest: approval.digest.to_string(),
             needed: approval.needed,

@@ -37,11 +37,14 @@ impl Gateway {
 
 /// What policy is asked about.
 fn petition(approval: &Approval) -> Petition<'_> {
-    let (asked, membership) = match &approval.wanted {
+    let (asked, act, membership) = match &approval.wanted {
         Wanted::Request { resource, kind, operations } => {
-            (Some((resource, kind.as_str(), &operations[..])), None)
+            (Some((resource, kind.as_str(), &operations[..])), None, None)
         }
-        Wanted::Membership { group, minutes, .. } => (None, Some(Membership { group, minutes: *minutes })),
+        Wanted::Act { act, resource, kind } => (Some((resource, kind.as_str(), &[][..])), Some(*act), None),
+        Wanted::Membership { group, minutes, .. } => {
+            (None, None, Some(Membership { group, minutes: *minutes }))
+        }
     };
-    Petition { requester: &approval.requester, owner: approval.owner.as_deref(), asked, membership }
+    Petition { requester: &approval.requester, owner: approval.owner.as_deref(), asked, act, membership }
 }

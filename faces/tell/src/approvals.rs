@@ -101,6 +101,7 @@ fn about(wanted: &Wanted) -> About {
         Wanted::Request { resource, operations, .. } => {
             About::request(resource.as_str(), operations.iter().map(|operation| operation.class.as_str()))
         }
+        Wanted::Act { act, resource, .. } => About::request(resource.as_str(), [act.as_str()]),
         Wanted::Membership { group, minutes, .. } => {
             About::Grant { group: cut(group), seconds: u64::from(*minutes) * 60, ends: None }
         }

@@ -11,7 +11,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
-use model::{ExchangeId, Identity, Marks, Operation, People, PolicyReason, ResourceName, persons};
+use model::{Act, ExchangeId, Identity, Marks, Operation, People, PolicyReason, ResourceName, persons};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
@@ -166,6 +166,15 @@ pub enum Wanted {
         /// What the request would do, with what policies may weigh of it.
         operations: Vec<Operation>,
     },
+    /// One act on Portcullis itself, on a resource.
+    Act {
+        /// The act.
+        act: Act,
+        /// The resource it is on.
+        resource: ResourceName,
+        /// Its kind as configured.
+        kind: String,
+    },
     /// To be in a group for a while.
     Membership {
         /// The group.
@@ -183,7 +192,7 @@ impl Wanted {
     /// What it is for, in a word: the resource, or `group/NAME`, which no resource can be called.
     pub fn name(&self) -> String {
         match self {
-            Self::Request { resource, .. } => resource.to_string(),
+            Self::Request { resource, .. } | Self::Act { resource, .. } => resource.to_string(),
             Self::Membership { group, .. } => format!("group/{group}"),
         }
     }

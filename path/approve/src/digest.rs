@@ -4,13 +4,15 @@ use std::fmt;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use http::header;
-use model::{Identity, Question, ResourceName};
+use model::{Act, Identity, Question, ResourceName};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The first bytes under the digest of a request,
 const REQUEST: &[u8] = b"portcullis approval of a request 1\n";
-/// and of a membership.
+/// of a membership,
 const MEMBERSHIP: &[u8] = b"portcullis approval of a membership 1\n";
+/// and of an act on Portcullis itself.
+const ACT: &[u8] = b"portcullis approval of an act 1\n";
 
 /// SHA-256 over what is asked, by whom: the same for the same request again, and for no other.
 ///
@@ -74,6 +76,15 @@ impl Digest {
         sum.field(caller.canonical().as_bytes());
         sum.field(group.as_bytes());
         sum.field(&minutes.to_le_bytes());
+        sum.done()
+    }
+
+    /// The digest of an act on a resource.
+    pub fn of_act(caller: &Identity, act: Act, resource: &ResourceName) -> Self {
+        let mut sum = Sum::new(ACT);
+        sum.field(caller.canonical().as_bytes());
+        sum.field(act.as_str().as_bytes());
+        sum.field(resource.as_str().as_bytes());
         sum.done()
     }
 

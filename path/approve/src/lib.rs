@@ -80,7 +80,7 @@ fn approval_required(permit: &Permit, needed: u8) -> Refusal {
     let policies = permit.decision().judgements.iter().flat_map(|judgement| &judgement.reasons);
     Refusal::new(Code::ApprovalRequired)
         .because(format!(
-            "Policy allows this only with the approval of {}, and acts on Portcullis itself are not held for it.",
+            "Policy allows this only with the approval of {}, and this act on Portcullis itself does not wait for one.",
             error::people(needed)
         ))
         .by_policies(policies.map(|reason| reason.policy.clone()).collect())

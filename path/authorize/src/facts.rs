@@ -10,7 +10,7 @@ use cedar_policy::{EntityUid, RestrictedExpression};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use lru::LruCache;
-use model::{Facts, Identity, Operation, TokenFacts};
+use model::{Facts, Identity, TokenFacts};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
@@ -204,16 +204,6 @@ pub(crate) fn join(identity: &Identity, minutes: u32, scene: &Scene) -> Value {
     ];
     fields.extend(scene.owner.as_deref().map(|owner| ("owner", Value::text(owner))));
     Value::Record(fields)
-}
-
-/// The context of consenting to somebody else's operation.
-pub(crate) fn consent(
-    identity: &Identity,
-    operation: &Operation,
-    by: (EntityUid, Option<&str>),
-    scene: &Scene,
-) -> Value {
-    consent_to(identity, (operation.class.as_str(), &operation.facts), by, scene)
 }
 
 /// The same of what is called `operation`.

@@ -165,9 +165,7 @@ impl Authorizer {
                 Err(Denied::worded(caller, decision, refusal))
             }
             Err(fault) => {
-                let refusal = Refusal::new(Code::PolicyDenied)
-                    .because("This act cannot be judged by policy, so it is refused.")
-                    .detail(fault);
+                let refusal = unjudged(fault);
                 let decision = Decision { ruling: Ruling::Denied, judgements: Vec::new(), policy_set };
                 Err(Denied::worded(caller, decision, refusal))
             }
@@ -204,6 +202,21 @@ impl Authorizer {
         let context = facts::operation(identity, facts, &scene);
         let (inquiry, judgement) = question(identity, act, object, context)?;
         Ok(judge::with_ruling(set, &inquiry, judgement))
+    }
+
+    /// The same with so many consents, and whether it is permitted then.
+    pub(crate) fn judge_act_with(
+        &self,
+        set: &PolicySet,
+        identity: &Identity,
+        act: Act,
+        object: &Object,
+        (facts, surroundings, consents): (&Facts, Surroundings, u8),
+    ) -> Result<(Judgement, bool), String> {
+        let scene = self.scene(identity, surroundings.client);
+        let context = facts::operation(identity, facts, &scene);
+        let (inquiry, judgement) = question(identity, act, object, context)?;
+        judge::with_consents(set, &inquiry, judgement, consents)
     }
 
     /// Which classes of operation the caller may do on a resource as such: with no model named, nothing
@@ -336,8 +349,15 @@ impl Scenery<'_> {
     }
 }
 
+/// The refusal for an act of which nobody can say whether it is permitted.
+pub(crate) fn unjudged(fault: String) -> Refusal {
+    Refusal::new(Code::PolicyDenied)
+        .because("This act cannot be judged by policy, so it is refused.")
+        .detail(fault)
+}
+
 /// The refusal for an act that was denied.
-fn refusal(set: &PolicySet, act: Act, object: &Object, judgement: &Judgement) -> Refusal {
+pub(crate) fn refusal(set: &PolicySet, act: Act, object: &Object, judgement: &Judgement) -> Refusal {
     let refusal = Refusal::new(Code::PolicyDenied);
     let policies: Vec<String> = judgement.reasons.iter().map(|reason| reason.policy.clone()).collect();
     if !judgement.errors.is_empty() {

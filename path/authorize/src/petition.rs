@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use authenticate::Caller;
-use model::{Act, Code, Decision, Identity, Judgement, Operation, Refusal, ResourceName, Reveal, Ruling};
+use model::{
+    Act, Code, Decision, Facts, Identity, Judgement, Operation, Refusal, ResourceName, Reveal, Ruling,
+};
 
 use crate::authorizer::{Authorizer, Surroundings, Target};
 use crate::facts;
@@ -16,6 +18,10 @@ use crate::schema::vocabulary;
 use crate::set::PolicySet;
 use crate::viewer::{Question, Viewer};
 
+/// What policies see as method and path of an act on Portcullis itself.
+const METHOD: &str = "POST";
+const PATH: &str = "/api/v1/resources";
+
 /// What somebody asks the consent of others for.
 #[derive(Clone, Debug)]
 pub struct Petition<'a> {
@@ -25,6 +31,9 @@ pub struct Petition<'a> {
     pub owner: Option<&'a str>,
     /// The resource, its kind as configured, and what their request would do. None of what is no request.
     pub asked: Option<(&'a ResourceName, &'a str, &'a [Operation])>,
+    /// The act on Portcullis itself that they ask for on that resource, where it is one: then there are no
+    /// operations.
+    pub act: Option<Act>,
     /// The membership they ask for, where it is one.
     pub membership: Option<Membership<'a>>,
 }
@@ -100,8 +109,11 @@ impl Authorizer {
         let scene = self.scene(identity, surroundings.client);
         let mut judgements = Vec::new();
         let Some((resource, kind, operations)) = petition.asked else { return (judgements, Some(denied())) };
-        for operation in operations {
-            let inquiry = inquiry(identity, petition, (resource, kind, operation), &scene);
+        let act = petition.act.map(|act| (act.as_str(), Facts::plain(METHOD, PATH)));
+        let asked = operations.iter().map(|operation| (operation.class.as_str(), &operation.facts));
+        let asked = asked.chain(act.as_ref().map(|(act, facts)| (*act, facts)));
+        for asked in asked {
+            let inquiry = inquiry(identity, petition, (resource, kind, asked), &scene);
             match inquiry.map(|(inquiry, judgement)| judge::with_ruling(set, &inquiry, judgement)) {
                 Ok(judgement) => judgements.push(judgement),
                 Err(fault) => {
@@ -123,12 +135,12 @@ impl Authorizer {
 fn inquiry(
     identity: &Identity,
     petition: &Petition<'_>,
-    (resource, kind, operation): (&ResourceName, &str, &Operation),
+    (resource, kind, asked): (&ResourceName, &str, (&str, &Facts)),
     scene: &facts::Scene,
 ) -> Result<(judge::Inquiry, Judgement), String> {
     let words = vocabulary()?;
     let cast = Cast::new(identity, resource, kind)?;
-    let (resources, mut others) = cast.place(&operation.facts.model);
+    let (resources, mut others) = cast.place(&asked.1.model);
     let requester = Person::of(petition.requester);
     let uid = words.caller(&requester.entity_id());
     if requester.entity_id() != identity.entity_id() {
@@ -136,7 +148,7 @@ fn inquiry(
         others.push(Other { uid: uid.clone(), attrs: requester.attributes(), parents });
     }
     let players = Players::new(words, identity, resources, others)?;
-    let context = facts::consent(identity, operation, (uid, petition.owner), scene);
+    let context = facts::consent_to(identity, asked, (uid, petition.owner), scene);
     cast.inquiry(words.act(Act::Approve), Arc::new(players), context)
 }
 

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use model::{Decision, ExchangeId, Operation, Refusal, Reveal, Ruling, Usable};
+use model::{Act, Decision, ExchangeId, Facts, Operation, Refusal, Reveal, Ruling, Usable};
 
 use crate::authorizer::Target;
 use crate::judge::{self, Cast};
+use crate::office::{self, Object};
 use crate::proof::{self, Grounds, Permit};
 use crate::recent::Slots;
 
@@ -75,6 +76,38 @@ impl Permit {
     /// as they are read now.
     pub fn renew(&self, target: &Target<'_>, operations: &[Operation], consents: u8) -> Renewed {
         renew(self.exchange(), self.grounds(), target, operations, consents)
+    }
+}
+
+impl Permit {
+    /// The same of an act on Portcullis itself. `facts` are as [`Authorizer::decide_act`] was given them.
+    ///
+    /// [`Authorizer::decide_act`]: crate::Authorizer::decide_act
+    pub fn renew_act(&self, act: Act, object: &Object, facts: &Facts, consents: u8) -> Renewed {
+        act_again(self.exchange(), self.grounds(), (act, object, facts), consents)
+    }
+}
+
+fn act_again(
+    exchange: ExchangeId,
+    before: &Grounds,
+    (act, object, facts): (Act, &Object, &Facts),
+    consents: u8,
+) -> Renewed {
+    let set = before.authorizer.current();
+    let with = (facts, before.surroundings, consents);
+    match before.authorizer.judge_act_with(&set, &before.identity, act, object, with) {
+        Ok((judgement, true)) => {
+            let (ruling, policy_set) = (judgement.ruling, set.hash());
+            let decision = Decision { ruling, judgements: vec![judgement], policy_set };
+            let grounds = Grounds { set, ..before.clone() };
+            Renewed::Permitted(Box::new(Renewal { exchange, consents, decision, grounds }))
+        }
+        Ok((judgement, false)) => match judgement.ruling {
+            Ruling::NeedsApprovals(needed) if needed > consents => Renewed::Needs(needed),
+            _ => Renewed::Denied(Box::new(office::refusal(&set, act, object, &judgement))),
+        },
+        Err(fault) => Renewed::Denied(Box::new(office::unjudged(fault))),
     }
 }
 
@@ -189,5 +222,25 @@ mod tests {
         let (authorizer, _) = authorizer("permit(principal, action, resource);");
         let renewed = renew(ExchangeId::from_bytes([1; 16]), &grounds(&authorizer), &target(), &[], 3);
         assert!(matches!(renewed, Renewed::Denied(_)));
+    }
+
+    #[test]
+    fn an_act_is_judged_with_the_consents_there_are_by_the_policies_of_now() {
+        let rotate = r#"permit(principal in Group::"ml", action == Action::"rotate", resource == Resource::"llama")
+            when { context.approvals >= 1 };"#;
+        let (authorizer, _) = authorizer(rotate);
+        let again = |consents| {
+            let object = Object::Resource { name: target().name, kind: "model".to_owned() };
+            let facts = Facts::plain("POST", "/api/v1/resources/llama/credential/rotate");
+            let before = grounds(&authorizer);
+            act_again(ExchangeId::from_bytes([1; 16]), &before, (Act::Rotate, &object, &facts), consents)
+        };
+        assert!(matches!(again(0), Renewed::Needs(1)));
+        let Renewed::Permitted(renewal) = again(1) else { panic!("one is enough") };
+        assert_eq!((renewal.consents(), renewal.decision().ruling), (1, Ruling::NeedsApprovals(1)));
+        authorizer.replace(set(&rotate.replace("1", "2")));
+        assert!(matches!(again(1), Renewed::Needs(2)));
+        authorizer.replace(set("permit(principal, action, resource);"));
+        assert!(matches!(again(3), Renewed::Denied(_)), "a permit for every action opens no act");
     }
 }

@@ -175,7 +175,10 @@ mod tests {
     fn overlapping_ones_are_both_overwritten_whole() {
         let needles = ["abcdefgh", "efghijkl"];
         for size in 1..=20 {
-            assert_eq!(through(echo(&needles), "-abcdefghijkl-abcdefgh-efghijkl-", size).replace('*', ""), "----");
+            assert_eq!(
+                through(echo(&needles), "-abcdefghijkl-abcdefgh-efghijkl-", size).replace('*', ""),
+                "----"
+            );
         }
     }
 

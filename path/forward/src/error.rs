@@ -89,8 +89,9 @@ impl ForwardError {
             Self::Credential { resource, .. } => {
                 refusal.because(format!("The credential for resource `{resource}` cannot be had."))
             }
-            Self::Parameter(name) => refusal
-                .because(format!("The query has the parameter `{name}`, which is the gateway's to set: leave it out.")),
+            Self::Parameter(name) => refusal.because(format!(
+                "The query has the parameter `{name}`, which is the gateway's to set: leave it out."
+            )),
             _ => refusal,
         }
     }

@@ -3,16 +3,16 @@
 use std::pin::pin;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use credential::{NotRotated, Shown};
 use http::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
-use bytes::Bytes;
 
 use crate::ForwardError;
 use crate::line::Outgoing;
-use crate::upstreams::{Upstream, Upstreams};
 use crate::pool::Unanswered;
 use crate::target::Target;
+use crate::upstreams::{Upstream, Upstreams};
 
 /// A credential that was replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +67,9 @@ impl Upstreams {
                     proved.push((url, status));
                 }
                 Told::Status(status) => {
-                    return Err(NotRotated::Unproved(format!("{url} answers {status} to the new secret; the old one is used on")));
+                    return Err(NotRotated::Unproved(format!(
+                        "{url} answers {status} to the new secret; the old one is used on"
+                    )));
                 }
                 Told::Nothing(error) => {
                     return Err(NotRotated::Unproved(format!(
@@ -81,8 +83,14 @@ impl Upstreams {
     }
 
     /// Asks one upstream for the probe's path.
-    async fn told(&self, upstream: &Upstream, probe: &str, shown: Option<&Arc<Shown>>) -> Result<Told, NotRotated> {
-        let unfit = |error: ForwardError| NotRotated::Unproved(format!("`{probe}` cannot be asked for: {error}"));
+    async fn told(
+        &self,
+        upstream: &Upstream,
+        probe: &str,
+        shown: Option<&Arc<Shown>>,
+    ) -> Result<Told, NotRotated> {
+        let unfit =
+            |error: ForwardError| NotRotated::Unproved(format!("`{probe}` cannot be asked for: {error}"));
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         let shown = shown.map(Arc::as_ref);
@@ -100,5 +108,8 @@ impl Upstreams {
 
 /// Whether it says that the credential is not good, or is none.
 fn is_refusal(status: StatusCode) -> bool {
-    matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::PROXY_AUTHENTICATION_REQUIRED)
+    matches!(
+        status,
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::PROXY_AUTHENTICATION_REQUIRED
+    )
 }

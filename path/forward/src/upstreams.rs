@@ -16,12 +16,12 @@ use model::{Clock, ExchangeId, Question, ResourceName, ServerKind};
 use rustls::ClientConfig;
 use tokio::time::sleep;
 
+use crate::ForwardError;
 use crate::answer::{Answer, Deadline};
 use crate::echo::Echo;
 use crate::headers::outgoing;
 use crate::health::{Health, UpstreamHealth};
 use crate::line::{Line, Outgoing};
-use crate::ForwardError;
 use crate::pool::{Pool, Unanswered};
 use crate::pools::{PROTOCOLS, Parts, Pools};
 use crate::target::Target;
@@ -115,13 +115,15 @@ impl Upstreams {
             return Err(ForwardError::NoUpstream);
         }
         let credential = resource.credential.as_ref();
-        let keeper = credential.map(|credential| Keeper::build(&resource.name, credential, Arc::clone(&clock)));
+        let keeper =
+            credential.map(|credential| Keeper::build(&resource.name, credential, Arc::clone(&clock)));
         let keeper = keeper.transpose().map_err(|error| ForwardError::Credential {
             resource: resource.name.clone(),
             why: error.to_string(),
         })?;
         let rotate = credential.and_then(|credential| credential.rotate.as_ref());
-        let probe = rotate.map(|rotate| rotate.probe.clone().unwrap_or_else(|| probe(resource.server).to_owned()));
+        let probe =
+            rotate.map(|rotate| rotate.probe.clone().unwrap_or_else(|| probe(resource.server).to_owned()));
         Ok(Arc::new(Self {
             resource: resource.name.clone(),
             all,

@@ -12,8 +12,8 @@ use crate::SecretRef;
 use crate::fault::shown;
 use crate::reader::{Item, Mapping};
 use crate::usable::{
-    Credential, CredentialScheme, OnTokenExpiry, Resource, ResourceKind, Route, ServerKind, Timeouts, UnknownStreams,
-    UpstreamTls,
+    Credential, CredentialScheme, OnTokenExpiry, Resource, ResourceKind, Route, ServerKind, Timeouts,
+    UnknownStreams, UpstreamTls,
 };
 use crate::value;
 

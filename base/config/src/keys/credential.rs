@@ -118,7 +118,10 @@ const VAULT: Section = Section {
         },
         Key {
             name: "engine",
-            shape: Shape::Choice(&[("kv-v1", "without versions"), ("kv-v2", "with versions; the newest is read")]),
+            shape: Shape::Choice(&[
+                ("kv-v1", "without versions"),
+                ("kv-v2", "with versions; the newest is read"),
+            ]),
             absent: Absent::Is("kv-v2"),
             doc: "Which key-value engine is mounted there.",
         },
@@ -177,12 +180,7 @@ const OAUTH2: Section = Section {
             absent: Absent::Fault,
             doc: "The token endpoint. `http` only on this machine.",
         },
-        Key {
-            name: "client_id",
-            shape: Shape::One(Kind::Text),
-            absent: Absent::Fault,
-            doc: "As whom.",
-        },
+        Key { name: "client_id", shape: Shape::One(Kind::Text), absent: Absent::Fault, doc: "As whom." },
         Key {
             name: "client_auth",
             shape: Shape::Choice(&[

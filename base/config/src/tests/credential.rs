@@ -80,10 +80,16 @@ fn a_secret_comes_from_one_place_and_is_shown_in_one_way() {
     for (credential, told) in [
         ("{header: x-key}", "nothing says where the secret comes from"),
         ("{value: env:A, command: [a]}", "`value` and `command` exclude each other"),
-        ("{command: [a], vault: {url: https://v.test, path: a, token: env:T}}", "`command` and `vault` exclude"),
+        (
+            "{command: [a], vault: {url: https://v.test, path: a, token: env:T}}",
+            "`command` and `vault` exclude",
+        ),
         ("{value: env:A, user: u, query: key}", "`user` and `query` exclude each other"),
         ("{value: env:A, query: key, header: x-key}", "`query` and `header` exclude each other"),
-        ("{value: env:A, client_certificate: true, scheme: Bearer}", "`client_certificate` and `scheme` exclude"),
+        (
+            "{value: env:A, client_certificate: true, scheme: Bearer}",
+            "`client_certificate` and `scheme` exclude",
+        ),
         ("{value: env:A, user: u, oauth2: {token_url: https://l.test, client_id: c}}", "`user` and `oauth2`"),
         ("{value: env:A, user: 'u:pass'}", "a user's name holds no colon"),
         ("{value: env:A, query: 'a b'}", "`a b` is no name"),
@@ -96,8 +102,14 @@ fn a_secret_comes_from_one_place_and_is_shown_in_one_way() {
         ("{vault: {url: https://v.test, path: a/../b, token: env:T}}", "`a/../b` is no path in a vault"),
         ("{vault: {url: https://v.test, path: 'a%2Fb', token: env:T}}", "is no path in a vault"),
         ("{vault: {url: https://v.test, path: a, token: hvs.abcdef}}", "a secret may not stand in this file"),
-        ("{value: env:A, oauth2: {token_url: 'http://l.test', client_id: c}}", "secrets would travel over plain"),
-        ("{value: env:A, oauth2: {token_url: https://l.test, client_id: c, scopes: ['a b']}}", "is not one scope"),
+        (
+            "{value: env:A, oauth2: {token_url: 'http://l.test', client_id: c}}",
+            "secrets would travel over plain",
+        ),
+        (
+            "{value: env:A, oauth2: {token_url: https://l.test, client_id: c, scopes: ['a b']}}",
+            "is not one scope",
+        ),
         ("{value: env:A, rotate: {probe: /v1}}", "`command` is missing"),
         ("{value: env:A, rotate: {command: [a], probe: v1}}", "`v1` is no path below an upstream"),
     ] {
@@ -131,5 +143,8 @@ fn a_rotation_must_be_provable_and_headers_stay_the_gateways() {
     assert!(faults.contains("`credential.rotate` has no `probe`"), "{faults}");
     assert_eq!(faults_of("{value: env:A, rotate: {command: [a], probe: /a}}", "https://a.test", routes), "");
     let forwarded = format!("{routes}\n    forward_headers: [x-key]");
-    assert!(faults_of("{value: env:A, header: x-key}", "https://a.test", &forwarded).contains("carries the credential"));
+    assert!(
+        faults_of("{value: env:A, header: x-key}", "https://a.test", &forwarded)
+            .contains("carries the credential")
+    );
 }

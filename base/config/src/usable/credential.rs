@@ -139,29 +139,23 @@ pub struct Rotation {
 impl Credential {
     /// A bearer token in `authorization`, everything else as by default.
     pub fn bearer(value: SecretRef) -> Self {
-        let scheme = CredentialScheme::Header {
-            name: http::header::AUTHORIZATION,
-            word: Some("Bearer".to_owned()),
-        };
+        let scheme =
+            CredentialScheme::Header { name: http::header::AUTHORIZATION, word: Some("Bearer".to_owned()) };
         Self::of(SecretSource::Place(value), scheme)
     }
 
     /// A secret of `source`, shown as `scheme` says, everything else as by default.
     pub fn of(source: SecretSource, scheme: CredentialScheme) -> Self {
-        Self {
-            source,
-            scheme,
-            cache: Duration::from_secs(10),
-            stale: Duration::from_secs(300),
-            rotate: None,
-        }
+        Self { source, scheme, cache: Duration::from_secs(10), stale: Duration::from_secs(300), rotate: None }
     }
 
     /// The header it is shown in, if it is.
     pub fn header(&self) -> Option<&HeaderName> {
         match &self.scheme {
             CredentialScheme::Header { name, .. } => Some(name),
-            CredentialScheme::Basic { .. } | CredentialScheme::OAuth2(_) => Some(&http::header::AUTHORIZATION),
+            CredentialScheme::Basic { .. } | CredentialScheme::OAuth2(_) => {
+                Some(&http::header::AUTHORIZATION)
+            }
             CredentialScheme::Query { .. } | CredentialScheme::Certificate => None,
         }
     }

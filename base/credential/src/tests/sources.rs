@@ -25,7 +25,15 @@ async fn a_programs_output_is_trimmed_and_bounded() {
     }
     let absent = SecretCommand { run: vec!["/not/there".to_owned()], ..stand.script("a", "") };
     let credential = Credential { source: SecretSource::Command(absent), ..stand.command("") };
-    assert!(stand.keeper(&credential).current().await.unwrap_err().to_string().contains("cannot run `/not/there`"));
+    assert!(
+        stand
+            .keeper(&credential)
+            .current()
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("cannot run `/not/there`")
+    );
 }
 
 #[tokio::test]
@@ -34,7 +42,10 @@ async fn a_program_gets_few_variables_and_no_shell() {
     let names = now(&stand.keeper(&stand.command("env | sed 's/=.*//' | sort | tr '\\n' ' '"))).await;
     for name in names.trim_start_matches("Bearer ").split_whitespace() {
         // The shell adds the last three.
-        assert!(["HOME", "LANG", "PATH", "PORTCULLIS_RESOURCE", "OLDPWD", "PWD", "SHLVL", "_"].contains(&name), "{names}");
+        assert!(
+            ["HOME", "LANG", "PATH", "PORTCULLIS_RESOURCE", "OLDPWD", "PWD", "SHLVL", "_"].contains(&name),
+            "{names}"
+        );
     }
     let run = ["/bin/echo", "$HOME;", "`id`"].map(str::to_owned).to_vec();
     let echo = SecretCommand { run, ..stand.script("a", "") };
@@ -115,8 +126,7 @@ async fn a_granted_token_is_kept_until_shortly_before_its_end() {
         assert_eq!(now(&keeper).await, "Bearer granted-token-1");
     }
     let form = asked.lock().unwrap().rsplit("\r\n").next().unwrap().to_owned();
-    let expected =
-        "grant_type=client_credentials&scope=a%20b&resource=urn%3Ax&client_id=gate&client_secret=client-secret";
+    let expected = "grant_type=client_credentials&scope=a%20b&resource=urn%3Ax&client_id=gate&client_secret=client-secret";
     assert_eq!(form, expected);
     stand.clock.advance(3569 * S);
     assert_eq!(now(&keeper).await, "Bearer granted-token-1");

@@ -52,7 +52,10 @@ fn each_engine_is_asked_where_it_is() {
     let headers = headers(&vault(VaultEngine::V2), &"sample-token".into()).unwrap();
     assert_eq!(headers["x-vault-token"], "sample-token");
     assert!(headers["x-vault-token"].is_sensitive());
-    assert_eq!((&headers["x-vault-namespace"], &headers["x-vault-request"]), (&"ml/team".parse().unwrap(), &"true".parse().unwrap()));
+    assert_eq!(
+        (&headers["x-vault-namespace"], &headers["x-vault-request"]),
+        (&"ml/team".parse().unwrap(), &"true".parse().unwrap())
+    );
 }
 
 #[test]

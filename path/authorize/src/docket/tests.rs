@@ -19,7 +19,7 @@ fn sees(who: &Identity, requester: &Identity) -> (bool, bool) {
     let set = authorizer.current();
     let (resource, train) = (llama(), operation(Class::Train, "tiny"));
     let asked = Some((&resource, "model", std::slice::from_ref::<Operation>(&train)));
-    let petition = Petition { requester, owner: None, asked, membership: None };
+    let petition = Petition { requester, owner: None, asked, act: None, membership: None };
     let concerns = |docket: &Docket<'_>| authorizer.concerns(&set, who, docket, surroundings()).is_some();
     (concerns(&Docket::One(petition)), concerns(&Docket::All))
 }
@@ -43,7 +43,7 @@ fn what_is_no_request_is_seen_by_who_asked_it() {
     let (ana, mut job) = (identity("ana", &["ml"]), identity("job", &[]));
     job.kind = CallerKind::Workload;
     let concerns = |who: &Identity, of: &Identity| {
-        let petition = Petition { requester: of, owner: None, asked: None, membership: None };
+        let petition = Petition { requester: of, owner: None, asked: None, act: None, membership: None };
         authorizer.concerns(&set, who, &Docket::One(petition), surroundings()).is_some()
     };
     assert!(concerns(&ana, &ana) && !concerns(&ana, &job));

@@ -68,7 +68,7 @@ fn who_consents_is_policy_and_never_who_asks() {
     let engineer = identity("ana", &["engineers"]);
     let judged = |who: Identity, minutes| {
         let membership = Some(wanted(minutes));
-        let petition = Petition { requester: &engineer, owner: None, asked: None, membership };
+        let petition = Petition { requester: &engineer, owner: None, asked: None, act: None, membership };
         let (judgements, refusal) =
             authorizer.judge_consent(&authorizer.current(), &who, &petition, surroundings());
         for judgement in &judgements {

@@ -45,6 +45,7 @@ fn fits(act: Act, object: &Object) -> bool {
         (Act::View, _)
             | (Act::Replay, Object::Session { .. })
             | (Act::Reload | Act::Rotate | Act::Invite | Act::Hold, Object::Area(_))
+            | (Act::Rotate, Object::Resource { .. })
             | (Act::Block | Act::Revoke, Object::Caller(_))
     )
 }

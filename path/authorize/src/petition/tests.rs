@@ -28,8 +28,13 @@ fn asked(
 ) -> Option<Refusal> {
     let resource = llama();
     let operations = std::slice::from_ref(operation);
-    let petition =
-        Petition { requester, owner: None, asked: Some((&resource, "model", operations)), membership: None };
+    let petition = Petition {
+        requester,
+        owner: None,
+        asked: Some((&resource, "model", operations)),
+        act: None,
+        membership: None,
+    };
     let set = authorizer.current();
     let (judgements, refusal) = authorizer.judge_consent(&set, who, &petition, surroundings());
     for judgement in &judgements {
@@ -110,4 +115,29 @@ fn a_program_without_an_owner_can_be_told() {
     let people = People::new([("ana".to_owned(), person)].into(), BTreeMap::new(), []);
     authorizer.introduce(Arc::new(people));
     assert_eq!(needs(&job), Ruling::NeedsApprovals(1));
+}
+
+#[test]
+fn an_act_is_consented_to_by_its_name_on_its_resource() {
+    let policies = r#"
+        permit(principal in Group::"security", action == Action::"approve", resource == Resource::"llama")
+        when { context.operation == "rotate" && context.requester in Group::"platform" };"#;
+    let (authorizer, _) = authorizer(policies);
+    let (sec, ops) = (identity("sec", &["security"]), identity("ops", &["platform"]));
+    let judged = |who: &Identity, requester: &Identity, resource: &str, act| {
+        let resource = ResourceName::new(resource).unwrap();
+        let asked = Some((&resource, "model", &[][..]));
+        let petition = Petition { requester, owner: None, asked, act: Some(act), membership: None };
+        let set = authorizer.current();
+        let (judgements, refusal) = authorizer.judge_consent(&set, who, &petition, surroundings());
+        for judgement in &judgements {
+            assert_eq!(judge::judge_again(&set, judgement).unwrap().ruling, judgement.ruling);
+        }
+        refusal.is_none()
+    };
+    assert!(judged(&sec, &ops, "llama", Act::Rotate));
+    assert!(!judged(&sec, &ops, "other", Act::Rotate), "not there");
+    assert!(!judged(&sec, &ops, "llama", Act::Reload), "not that");
+    assert!(!judged(&sec, &identity("eve", &["staff"]), "llama", Act::Rotate), "not hers");
+    assert!(!judged(&ops, &ops, "llama", Act::Rotate), "nobody approves their own");
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use config::{Credential, CredentialScheme, Resource, Rotation, SecretCommand, SecretRef};
 use http::{HeaderMap, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -33,7 +33,8 @@ impl Stand {
         let good = Arc::new(Mutex::new(vec!["Bearer first-secret".to_owned()]));
         let known = Arc::clone(&good);
         let server = Server::start(move |request: Request<Incoming>| {
-            let shown = request.headers().get("authorization").map(|value| value.to_str().unwrap().to_owned());
+            let shown =
+                request.headers().get("authorization").map(|value| value.to_str().unwrap().to_owned());
             let known = shown.is_some_and(|shown| known.lock().unwrap().contains(&shown));
             if known || request.uri().path() == "/open" {
                 return echo(request);
@@ -57,7 +58,8 @@ impl Stand {
     }
 
     fn takes(&self, secrets: &[&str]) {
-        *self.good.lock().unwrap() = secrets.iter().map(|secret| format!("Bearer {secret}")).collect();
+        *self.good.lock().unwrap() =
+            secrets.iter().map(|secret| format!("Bearer {secret}")).collect::<Vec<_>>();
     }
 
     fn resource(&self, credential: Credential) -> Resource {
@@ -111,17 +113,22 @@ async fn a_refused_request_is_sent_again_once_with_what_is_there_now() {
                 async move {
                     let shown = request.headers()["authorization"].to_str().unwrap().to_owned();
                     let path = request.uri().to_string();
-                    let body = request.into_body().collect().await.unwrap().to_bytes();
+                    let body = Limited::new(request.into_body(), 1 << 20).collect().await.unwrap().to_bytes();
                     heard.lock().unwrap().push((shown.clone(), path, body));
                     // Whoever replaces the key does so while the request with the old one is under way.
                     fs::write(&later, "second-secret").unwrap();
                     let status = if shown == "Bearer first-secret" { 401 } else { 200 };
                     Ok::<_, std::convert::Infallible>(
-                        Response::builder().status(status).body(Full::new(Bytes::from_static(b"done"))).unwrap(),
+                        Response::builder()
+                            .status(status)
+                            .body(Full::new(Bytes::from_static(b"done")))
+                            .unwrap(),
                     )
                 }
             });
-            tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+            tokio::spawn(
+                hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service),
+            );
         }
     });
     fs::write(&key, "first-secret").unwrap();
@@ -136,7 +143,10 @@ async fn a_refused_request_is_sent_again_once_with_what_is_there_now() {
     let sent: Vec<_> = heard.iter().map(|(shown, ..)| shown.as_str()).collect();
     assert_eq!(sent, ["Bearer first-secret", "Bearer second-secret"]);
     assert_eq!(heard[0].1, heard[1].1);
-    assert_eq!((&heard[0].2[..], &heard[1].2[..]), (&b"{\"the\":\"same bytes\"}"[..], &b"{\"the\":\"same bytes\"}"[..]));
+    assert_eq!(
+        (&heard[0].2[..], &heard[1].2[..]),
+        (&b"{\"the\":\"same bytes\"}"[..], &b"{\"the\":\"same bytes\"}"[..])
+    );
 }
 
 #[tokio::test]
@@ -240,7 +250,11 @@ async fn a_client_certificate_is_changed_with_its_file() {
                 let seen = stream.get_ref().1.peer_certificates().unwrap()[0].to_vec();
                 let service = service_fn(move |_| {
                     let seen = seen.clone();
-                    async move { Ok::<_, std::convert::Infallible>(Response::new(Full::from(format!("{seen:?}")))) }
+                    async move {
+                        Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::from(format!(
+                            "{seen:?}"
+                        ))))
+                    }
                 });
                 let http = hyper::server::conn::http1::Builder::new();
                 let _ = http.serve_connection(TokioIo::new(stream), service).await;
@@ -259,7 +273,8 @@ async fn a_client_certificate_is_changed_with_its_file() {
     let mut resource = resource(&[format!("https://localhost:{}", address.port())]);
     resource.upstream_tls.ca_file = Some(files.path("ca.pem"));
     let scheme = CredentialScheme::Certificate;
-    resource.credential = Some(Credential { scheme, ..Credential::bearer(SecretRef::File(together.clone())) });
+    resource.credential =
+        Some(Credential { scheme, ..Credential::bearer(SecretRef::File(together.clone())) });
     let upstreams = Upstreams::build(&resource, clock()).unwrap();
     for name in ["client", "next", "client"] {
         fs::write(&together, whole(name)).unwrap();
@@ -269,7 +284,8 @@ async fn a_client_certificate_is_changed_with_its_file() {
         }
     }
     // A certificate with another's key is no credential.
-    let mixed = fs::read_to_string(files.path("client.pem")).unwrap() + &fs::read_to_string(files.path("next.key")).unwrap();
+    let mixed = fs::read_to_string(files.path("client.pem")).unwrap()
+        + &fs::read_to_string(files.path("next.key")).unwrap();
     fs::write(&together, mixed).unwrap();
     let error = ask(&upstreams, "/").await.unwrap_err();
     assert_eq!(error.outcome(), Outcome::Refused);
