@@ -13,6 +13,8 @@
     reason = "a measuring tool: it reads clocks, and stops where something is not as it should be"
 )]
 
+mod agent;
+mod door;
 mod figures;
 mod held;
 mod load;
@@ -35,7 +37,7 @@ const SCENARIOS: [Scenario; 3] = [
 /// Each target gets its time in so many slices.
 const SLICES: u32 = 3;
 const SECONDS: u32 = 6;
-const USAGE: &str = "usage: cargo xtask bench [held [SECONDS]] [--json] [--seconds N] [--targets direct,nginx,plain,portcullis]";
+const USAGE: &str = "usage: cargo xtask bench [held [SECONDS]|agent [SECONDS]] [--json] [--seconds N] [--targets direct,nginx,plain,portcullis]";
 
 struct Wanted {
     json: bool,
@@ -51,6 +53,11 @@ fn main() {
     if words.first().is_some_and(|word| word == "held") {
         let seconds = words.get(1).and_then(|text| text.parse().ok()).unwrap_or(SECONDS);
         let _ = std::io::stdout().lock().write_all(held::measure(seconds).as_bytes());
+        return;
+    }
+    if words.first().is_some_and(|word| word == "agent") {
+        let seconds = words.get(1).and_then(|text| text.parse().ok()).unwrap_or(SECONDS);
+        let _ = std::io::stdout().lock().write_all(agent::measure(seconds).as_bytes());
         return;
     }
     let wanted = wanted().unwrap_or_else(|| panic!("{USAGE}"));

@@ -14,6 +14,7 @@ use crate::client;
 use crate::parts::portcullis;
 use crate::plan::Plan;
 use crate::process::{PATIENCE, Part, eventually, free_address};
+use crate::through;
 
 /// How often a start is tried: between finding a free port and taking it, another test may be faster.
 const TRIES: usize = 3;
@@ -30,6 +31,8 @@ pub struct Gateway {
     folder: TempDir,
     plan: Plan,
     part: Part,
+    /// The agent it reaches its upstreams through, in that mode of the tests.
+    agent: Option<Part>,
 }
 
 impl Gateway {
@@ -42,16 +45,23 @@ impl Gateway {
     }
 
     /// The same, but waits until `page` of the operator's listener answers 200.
-    pub(crate) async fn start_until(plan: Plan, page: &str) -> Self {
+    pub(crate) async fn start_until(mut plan: Plan, page: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let ledger = plan.ledger.clone().unwrap_or_else(|| folder.path().join("ledger"));
+        let beside = if plan.through_agent { through::split(&mut plan) } else { None };
         write(folder.path(), &plan);
+        if let Some(beside) = &beside {
+            through::invite(folder.path(), &plan, beside).await;
+        }
         for rest in (0..TRIES).rev() {
             let (address, observe) = (free_address(), free_address());
             configure(folder.path(), &plan, &ledger, address, observe);
             let mut part = Part::start("the gateway", &mut serve(folder.path(), &plan));
             if came_up(&mut part, &format!("http://{observe}{page}"), rest == 0).await {
-                return Self { address, observe, ledger, folder, plan, part };
+                let agent = beside.as_ref().map(|beside| through::start(folder.path(), beside));
+                let gateway = Self { address, observe, ledger, folder, plan, part, agent };
+                gateway.has_its_agent().await;
+                return gateway;
             }
         }
         panic!("the gateway found no free port in {TRIES} tries");
@@ -61,6 +71,13 @@ impl Gateway {
     pub async fn restart(&mut self) {
         self.part = Part::start("the gateway", &mut serve(self.folder.path(), &self.plan));
         self.part.answers(&format!("http://{}/readyz", self.observe)).await;
+        self.has_its_agent().await;
+    }
+
+    async fn has_its_agent(&self) {
+        if let Some(agent) = &self.agent {
+            through::connected(&self.observe_url("/metrics"), agent).await;
+        }
     }
 
     /// The URL of a path.
@@ -93,6 +110,24 @@ impl Gateway {
         let status = fs::read_to_string(file).expect("a running process");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
         line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") << 10
+    }
+
+    /// The processor time it has used, in steps of a hundredth of a second.
+    ///
+    /// # Panics
+    /// When the system does not tell.
+    pub fn cpu(&self) -> Duration {
+        let file = format!("/proc/{}/stat", self.pid());
+        let stat = fs::read_to_string(file).expect("a running process");
+        // Behind the name, which may hold spaces: the 14th and 15th of proc_pid_stat(5), in hundredths.
+        let (_, rest) = stat.rsplit_once(')').expect("a name in brackets");
+        let ticks = rest.split_whitespace().skip(11).take(2).map(|text| text.parse::<u64>().expect("ticks"));
+        Duration::from_millis(10 * ticks.sum::<u64>())
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> i32 {
+        self.part.pid().as_raw_nonzero().get()
     }
 
     /// Kills it as `kill -9` does.

@@ -13,16 +13,20 @@
 )]
 
 pub mod admin;
+pub mod agent;
+pub mod apart;
 pub mod approvals;
 pub mod ask;
 pub mod client;
 pub mod gateway;
 pub mod llama;
+pub mod memory;
 pub mod parts;
 pub mod person;
 pub mod plan;
 pub mod process;
 pub mod provider;
 pub mod script;
+pub mod through;
 pub mod upstream;
 pub mod vault;

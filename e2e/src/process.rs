@@ -1,6 +1,6 @@
 //! One running part: a process in a group of its own, that is gone when its handle is.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -59,6 +59,16 @@ impl Part {
             Ok(None) => panic!("{} ended before it was ready:\n{}", self.name, self.log()),
             Err(_) => panic!("{} was not ready within {PATIENCE:?}:\n{}", self.name, self.log()),
         }
+    }
+
+    /// Hands the script a line of JSON and waits for its answer.
+    ///
+    /// # Panics
+    /// When it does not listen or does not answer.
+    pub async fn tell(&mut self, line: &Value) -> Value {
+        let stdin = self.child.stdin.as_mut().expect("piped");
+        writeln!(stdin, "{line}").expect("it listens");
+        self.ready().await
     }
 
     /// Waits until `url` answers 200.

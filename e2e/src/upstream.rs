@@ -148,7 +148,20 @@ impl FakeUpstream {
     /// # Panics
     /// When it cannot listen.
     pub async fn start(script: impl Fn(&Received) -> Reply + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        Self::on(listener, script).await
+    }
+
+    /// The same on a listener that is open already, in whichever network.
+    ///
+    /// # Panics
+    /// When it cannot be used.
+    pub async fn on(
+        listener: std::net::TcpListener,
+        script: impl Fn(&Received) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        listener.set_nonblocking(true).expect("a listener");
+        let listener = TcpListener::from_std(listener).expect("a listener");
         let address = listener.local_addr().expect("a bound listener has an address");
         let seen = Arc::new(Seen::default());
         let script = Arc::new(script);

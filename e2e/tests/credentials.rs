@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use e2e::agent::Agent;
 use e2e::admin::{ADMINS_ADMINISTER, call, copies};
 use e2e::ask::{chat, chat_body, code};
 use e2e::client;
@@ -51,11 +52,12 @@ async fn a_key_in_a_real_vault_is_read_renewed_and_outlives_a_sealed_vault_for_a
         "url": vault.url, "engine": "kv-v1", "mount": "secret", "path": "models/llama", "field": "api_key",
         "token": "file:vault.token",
     });
-    let credential = json!({ "vault": place, "cache": "1h", "stale": "3s" });
-    let mut resource = e2e::plan::model_at(&upstream.url());
-    resource["credential"] = credential;
-    let plan = Plan::before(&provider, &upstream.url()).file("vault.token", &token);
-    let mut gateway = plan.resource("llama", resource).start().await;
+    let plan = |cache: &str| {
+        let mut resource = e2e::plan::model_at(&upstream.url());
+        resource["credential"] = json!({ "vault": place, "cache": cache, "stale": "3s" });
+        Plan::before(&provider, &upstream.url()).file("vault.token", &token).resource("llama", resource)
+    };
+    let gateway = plan("1h").start().await;
     let alice = provider.login("alice").await;
     for _ in 0..3 {
         assert_eq!(chat(&gateway, &alice).await.status, StatusCode::OK, "{}", gateway.log());
@@ -69,13 +71,8 @@ async fn a_key_in_a_real_vault_is_read_renewed_and_outlives_a_sealed_vault_for_a
     assert_eq!(sent(&upstream), [first, first, first, first, second]);
 
     // Without a cache each request asks: a sealed vault is outlived for three seconds, and named then.
-    vault.seal().await;
-    gateway.stop().await;
-    let file = gateway.file("portcullis.yaml");
-    let text = fs::read_to_string(&file).unwrap();
-    fs::write(&file, text.replace("\"1h\"", "\"0s\"")).unwrap();
-    vault.unseal().await;
-    gateway.restart().await;
+    let cached = gateway;
+    let gateway = plan("0s").start().await;
     assert_eq!(chat(&gateway, &alice).await.status, StatusCode::OK);
     vault.seal().await;
     assert_eq!(chat(&gateway, &alice).await.status, StatusCode::OK, "the last value is used on");
@@ -102,8 +99,10 @@ async fn a_key_in_a_real_vault_is_read_renewed_and_outlives_a_sealed_vault_for_a
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     for secret in ["the-first-vault-key", "the-second-vault-key", &token] {
-        assert!(!gateway.log().contains(secret));
-        assert_eq!(copies(&gateway, secret), 0);
+        for gateway in [&cached, &gateway] {
+            assert!(!gateway.log().contains(secret));
+            assert_eq!(copies(gateway, secret), 0);
+        }
     }
 }
 
@@ -287,4 +286,50 @@ async fn policy_can_make_a_rotation_wait_for_consent() {
     // Once is once.
     assert_eq!(rotate(&gateway, &bob).await.json()["code"], "approval_pending");
     assert_eq!(chat(&gateway, &alice).await.status, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_replaces_what_only_it_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = folder.path().join("taken");
+    fs::write(&taken, "the-old-key\n").unwrap();
+    let (provider, upstream) = tokio::join!(Provider::start(), FakeUpstream::start(guarded(taken)));
+    let at = e2e::process::free_address().to_string();
+    let plan = Plan::default()
+        .provider(&provider)
+        .resource("llama", json!({ "server": "llama-cpp", "agent": "any" }))
+        .policy("engineers.cedar", e2e::plan::ENGINEERS_MAY_USE)
+        .policy("admin.cedar", ADMINS_ADMINISTER)
+        .administered()
+        .with(json!({ "agents": at }));
+    let gateway = plan.start_unready().await;
+    let alice = provider.login("alice").await;
+    let none = rotate(&gateway, &alice).await;
+    assert_eq!(none.json()["code"], "rotation_failed", "{}", none.text());
+    assert!(none.text().contains("no agent that serves it is connected"), "{}", none.text());
+
+    let command = json!({ "command": ["/bin/sh", "rotate.sh", folder.path()], "probe": "/v1/models" });
+    let credential = json!({ "value": "file:llama.key", "rotate": command });
+    let beside = json!({ "llama": { "upstreams": upstream.url(), "credential": credential } });
+    let agent = Agent::start(&gateway, &at, &alice, "beside", beside).await;
+    fs::write(agent.file("llama.key"), "the-old-key").unwrap();
+    fs::write(agent.file("rotate.sh"), "exit 5").unwrap();
+    assert_eq!(chat(&gateway, &alice).await.status, StatusCode::OK);
+    let failed = rotate(&gateway, &alice).await;
+    assert_eq!(failed.json()["code"], "rotation_failed", "{}", failed.text());
+    assert!(failed.text().contains("agent `beside`: the rotation command failed"), "{}", failed.text());
+
+    let script = "printf the-new-key > next && mv next llama.key && echo the-new-key > $1/t && mv $1/t $1/taken";
+    fs::write(agent.file("rotate.sh"), script).unwrap();
+    let done = gateway.cli_as(Some(&alice), &["credentials", "rotate", "llama"]);
+    assert!(done.status.success(), "{}\n{}", String::from_utf8_lossy(&done.stderr), agent.log());
+    let told = String::from_utf8_lossy(&done.stdout).into_owned();
+    assert!(told.contains("The credential of llama was replaced."), "{told}");
+    assert!(told.contains(&format!("{}/ took the new one (/v1/models: 200)", upstream.url())), "{told}");
+    assert_eq!(chat(&gateway, &alice).await.status, StatusCode::OK);
+    assert_eq!(sent(&upstream).last().unwrap(), "Bearer the-new-key");
+    for secret in ["the-old-key", "the-new-key"] {
+        assert!(!gateway.log().contains(secret) && !agent.log().contains(secret) && !told.contains(secret));
+        assert_eq!(copies(&gateway, secret), 0, "{secret}");
+    }
 }

@@ -14,6 +14,8 @@
 mod admin;
 mod admin_cli;
 mod admin_masking;
+mod agents;
+mod agents_apart;
 mod ailing;
 mod approvals_desk;
 mod approvals_meanwhile;

@@ -1,6 +1,7 @@
 //! From what is written to what is used: every section is checked and becomes its struct.
 
 mod admin;
+mod agents;
 mod approvals;
 mod asked;
 mod checkpoints;
@@ -27,6 +28,8 @@ use crate::usable::{
     Config, DenyList, Durability, Finding, Ledger, Limits, Listener, Policies, Resource, Tls,
 };
 use crate::{value, yaml};
+
+pub(crate) use agents::agent_file;
 
 pub use age::x25519::Recipient as AgeRecipient;
 pub use seal::recipient as age_recipient;
@@ -83,8 +86,12 @@ pub(crate) fn config(text: &str, base: Base, faults: &Gathered) -> Option<Config
     let observe = observe(&file, &listeners);
     let public_url = file.parse("public_url", public_url);
     let admin = admin::admin(&file, &base, &listeners, observe);
+    let of_admin = admin.as_ref().and_then(|admin| admin.listener.as_ref()).map(|listener| listener.address);
+    let taken = listeners.iter().map(|listener| listener.address).chain(observe).chain(of_admin);
+    let agents = agents::agents(&file, &base, taken);
     let issuers = identity::issuers(&file, &base);
     let resources = resource::resources(&file, &base);
+    agents::have_a_door(&file, &resources, agents.as_ref());
     let policies = policies(&file, &base);
     let ledger = ledger(&file, &base);
     let state = state::state(&file, &base, ledger.as_ref());
@@ -105,6 +112,7 @@ pub(crate) fn config(text: &str, base: Base, faults: &Gathered) -> Option<Config
         public_url,
         observe,
         admin,
+        agents,
         issuers,
         resources,
         policies: policies?,

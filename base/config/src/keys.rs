@@ -1,6 +1,7 @@
 //! Every key of the file. What stands here is what can be written.
 
 mod admin;
+mod agents;
 mod approvals;
 mod asked;
 mod checkpoints;
@@ -17,6 +18,8 @@ mod state;
 mod tell;
 
 use admin::ADMIN;
+pub(crate) use agents::AGENT_FILE;
+use agents::AGENTS;
 use approvals::{APPROVALS, PERSON};
 use checkpoints::CHECKPOINTS;
 use console::CONSOLE;
@@ -58,6 +61,12 @@ pub(crate) const FILE: Section = Section {
             shape: Shape::Short("address", &ADMIN),
             absent: Absent::Nothing("no administration over the network or a socket"),
             doc: "Where Portcullis itself is administered: `docs/admin-api.md`.",
+        },
+        Key {
+            name: "agents",
+            shape: Shape::Short("address", &AGENTS),
+            absent: Absent::Nothing("no agents"),
+            doc: "Where agents come in.",
         },
         Key {
             name: "issuers",

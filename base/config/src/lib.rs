@@ -34,7 +34,8 @@ pub use schema::json_schema;
 pub use secret::{MAX_SECRET_BYTES, SecretError, SecretRef, variable};
 pub use starter::{StarterAnswers, StarterFiles, starter};
 pub use usable::{
-    Admin, Approvals, BackchannelLogout, Checkpoints, ClientAuth, Finding, Introspection, Userinfo,
+    Admin, AgentConfig, Agents, Approvals, BackchannelLogout, Checkpoints, ClientAuth, Finding,
+    Introspection, Userinfo,
 };
 pub use usable::{
     ClaimRule, ClaimTest, Config, Credential, DenyList, Disclose, Durability, FieldPlace, FieldRule,
@@ -59,13 +60,26 @@ pub const MAX_FILE_BYTES: u64 = 1 << 20;
 /// # Errors
 /// Every fault of it, or the one that keeps it from being read.
 pub fn load(path: &Path) -> Result<Config, Faults> {
+    parse(&text_of(path)?, path)
+}
+
+/// Reads and checks an agent's file at `path`.
+///
+/// # Errors
+/// Every fault of it, or the one that keeps it from being read.
+pub fn load_agent(path: &Path) -> Result<AgentConfig, Faults> {
+    parse_agent(&text_of(path)?, path)
+}
+
+fn text_of(path: &Path) -> Result<String, Faults> {
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes));
     if let Err(cause) = read {
         return Err(Faults::of_file(path, format!("the file cannot be read: {cause}"), "a readable file"));
     }
     match std::str::from_utf8(&bytes) {
-        Ok(text) => parse(text, path),
+        Ok(text) if bytes.len() as u64 <= MAX_FILE_BYTES => Ok(text.to_owned()),
+        Ok(_) => Err(too_large(path)),
         // A cut inside a character is no fault of the encoding.
         Err(_) if bytes.len() as u64 > MAX_FILE_BYTES => Err(too_large(path)),
         Err(fault) => {
@@ -87,7 +101,25 @@ pub fn parse(text: &str, file: &Path) -> Result<Config, Faults> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let faults = fault::Gathered::default();
     let config = check::config(text, check::Base::of(file), &faults);
-    match (faults.into_faults(file, text), config) {
+    judged(faults, config, file, text)
+}
+
+/// The same of an agent's file.
+///
+/// # Errors
+/// Every fault of it.
+pub fn parse_agent(text: &str, file: &Path) -> Result<AgentConfig, Faults> {
+    if text.len() as u64 > MAX_FILE_BYTES {
+        return Err(too_large(file));
+    }
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let faults = fault::Gathered::default();
+    let config = check::agent_file(text, &check::Base::of(file), &faults);
+    judged(faults, config, file, text)
+}
+
+fn judged<T>(faults: fault::Gathered, read: Option<T>, file: &Path, text: &str) -> Result<T, Faults> {
+    match (faults.into_faults(file, text), read) {
         (Some(faults), _) => Err(faults),
         (None, Some(config)) => Ok(config),
         (None, None) => {

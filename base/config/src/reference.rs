@@ -3,10 +3,12 @@
 use std::fmt::Write;
 
 use crate::keys::FILE;
-use crate::table::{Absent, Key, Shape, sections};
+use crate::table::{Absent, Key, Shape, agent_sections, sections};
 
 /// The smallest file that is of use.
 pub(crate) const SMALL: &str = include_str!("../examples/small.yaml");
+/// An agent's file.
+pub(crate) const AGENT: &str = include_str!("../examples/agent.yaml");
 /// A file with every key.
 pub(crate) const WHOLE: &str = include_str!("../examples/whole.yaml");
 
@@ -32,10 +34,13 @@ pub fn reference_markdown() -> String {
     let mut out = String::from("# Configuration\n\n");
     out.push_str("<!-- Written by `cargo run -p config --example write-reference`; change the tables in base/config/src/keys instead. -->\n\n");
     out.push_str(HOW_IT_IS_READ);
-    for (title, text) in [("A small file", SMALL), ("A file with every key", WHOLE)] {
+    for (title, text) in
+        [("A small file", SMALL), ("A file with every key", WHOLE), ("An agent's file", AGENT)]
+    {
         let _ = write!(out, "\n## {title}\n\n```yaml\n{text}```\n");
     }
-    let sections = sections();
+    let mut sections = sections();
+    sections.extend(agent_sections());
     for (place, section) in &sections {
         let title = if section.name == FILE.name { "Every key".to_owned() } else { format!("`{place}`") };
         let _ = write!(out, "\n## {title}\n\n{}\n\n", section.doc);

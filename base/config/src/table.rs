@@ -197,6 +197,14 @@ pub(crate) fn sections() -> Vec<(String, &'static Section)> {
     found
 }
 
+/// The sections that only an agent's file has.
+pub(crate) fn agent_sections() -> Vec<(String, &'static Section)> {
+    let mut found = sections();
+    let known = found.len();
+    gather(&crate::keys::AGENT_FILE, "agent.yaml".to_owned(), &mut found);
+    found.split_off(known)
+}
+
 fn gather(section: &'static Section, place: String, found: &mut Vec<(String, &'static Section)>) {
     if found.iter().any(|(_, known)| known.name == section.name) {
         return;

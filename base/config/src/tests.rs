@@ -1,6 +1,7 @@
 //! The crate as a whole: what files become, and what is said of bad ones.
 
 mod admin;
+mod agents;
 mod approvals;
 mod asked;
 mod checkpoints;

@@ -2,6 +2,7 @@
 //! here is usable as it stands: paths are resolved, URLs parsed, durations within their bounds.
 
 mod admin;
+mod agents;
 mod approvals;
 mod asked;
 mod checkpoints;
@@ -23,6 +24,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use admin::Admin;
+pub use agents::{AgentConfig, Agents};
 pub use approvals::Approvals;
 pub use asked::{BackchannelLogout, ClientAuth, Introspection, Userinfo};
 pub use checkpoints::Checkpoints;
@@ -54,6 +56,8 @@ pub struct Config {
     pub observe: Option<SocketAddr>,
     /// Where Portcullis itself is administered, if anywhere.
     pub admin: Option<Admin>,
+    /// Where agents come in, if anywhere.
+    pub agents: Option<Agents>,
     /// Whose tokens are accepted, by name. Never empty, no two with one issuer URL and audience.
     pub issuers: Vec<Issuer>,
     /// What is protected, by name. Never empty.

@@ -16,7 +16,7 @@ pub enum Act {
     Reload,
     /// Change a key or a credential for a new one.
     Rotate,
-    /// Let a new part of Portcullis join.
+    /// Let a new part of Portcullis join, and put one out.
     Invite,
     /// End what a caller holds now: its tokens, sessions and streams.
     Revoke,

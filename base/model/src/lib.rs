@@ -6,6 +6,7 @@
 
 mod act;
 mod adapter;
+mod agent;
 mod bytes;
 mod class;
 mod clock;
@@ -24,6 +25,7 @@ mod understood;
 
 pub use act::{Act, Area};
 pub use adapter::{Adapter, MaySee, Reveal, Usable};
+pub use agent::AgentName;
 pub use bytes::{from_hex, hex, same};
 pub use class::{DataClass, DataClassError};
 pub use clock::{Clock, FixedClock, SystemClock};

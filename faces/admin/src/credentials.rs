@@ -1,5 +1,6 @@
 //! Credentials: replacing one. What it is, nobody is told here.
 
+use approve::Cleared;
 use gateway::NotRotated;
 use http::Method;
 use model::{Act, Area, Code, Refusal, ResourceName};
@@ -37,11 +38,11 @@ pub(crate) fn look(admin: &Admin, asked: &Asked) -> Ready {
     resources::one(admin, asked)
 }
 
-pub(crate) async fn act(admin: &Admin, asked: &Asked) -> Result<Answer, Refusal> {
+pub(crate) async fn act(admin: &Admin, asked: &Asked, cleared: &Cleared) -> Result<Answer, Refusal> {
     let missing = || Refusal::new(Code::NotFound).because("No resource has this name.");
     let name = ResourceName::new(asked.segment()).map_err(|_| missing())?;
     admin.gateway.place(&name).ok_or_else(missing)?;
-    match admin.gateway.rotate(&name).await {
+    match admin.gateway.rotate(cleared, &name).await {
         Ok(rotated) => {
             let proved: Vec<Value> = rotated
                 .proved

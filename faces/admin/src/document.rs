@@ -11,7 +11,9 @@ use model::{Encoding, Layout, LayoutFault, Piece};
 /// somebody is: never what was asked or answered.
 const OURS: &[&str] = &[
     "act",
+    "address",
     "advice",
+    "agent",
     "arrived",
     "asked_at",
     "at",
@@ -49,6 +51,9 @@ const OURS: &[&str] = &[
     "issued_at",
     "issuer",
     "issuer_name",
+    // A join token, which its one reader must get whole.
+    "join",
+    "joined",
     "key",
     "kind",
     "last",
@@ -69,6 +74,7 @@ const OURS: &[&str] = &[
     "server",
     "session",
     "since",
+    "software",
     "state",
     "subject",
     "text",

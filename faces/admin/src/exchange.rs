@@ -36,7 +36,7 @@ use crate::recall::Recall;
 use crate::refuse::{self, Turned};
 use crate::table::{self, Call, Found, Route};
 use crate::{
-    Admin, SMALL, approvals, callers, consent, credentials, grants, holds, input, me, openapi, policies,
+    Admin, SMALL, agents, approvals, callers, consent, credentials, grants, holds, input, me, openapi, policies,
     resources, sessions,
 };
 
@@ -384,6 +384,7 @@ async fn look(admin: &Admin, asked: &Asked, identity: &Identity) -> Result<Ready
         Call::Holds(_) => Ok(holds::look()),
         Call::Grants(call) => grants::look(admin, call, asked, identity).await,
         Call::Approvals(call) => approvals::look(admin, call, asked).await,
+        Call::Agents(_) => Ok(agents::look()),
     }
 }
 
@@ -401,12 +402,13 @@ async fn act_on(
         Call::Document => Ok(Answer::Json(openapi::document())),
         Call::Sessions(call) => sessions::act(admin, call, asked, ready, sight).await,
         Call::Resources(call) => resources::act(admin, call, asked),
-        Call::RotateCredential => credentials::act(admin, asked).await,
+        Call::RotateCredential => credentials::act(admin, asked, &cleared).await,
         Call::Policies(call) => policies::act(admin, call, asked, sight).await,
         Call::Callers(call) => callers::act(admin, call, asked, sight).await,
         Call::Holds(call) => holds::act(admin, call, asked, sight).await,
         Call::Grants(call) => grants::act(admin, call, asked, ready.recalled, sight).await,
         Call::Approvals(call) => approvals::act(admin, call, asked, (ready, sight), &cleared).await,
+        Call::Agents(call) => agents::act(admin, call, asked, sight).await,
     }
 }
 

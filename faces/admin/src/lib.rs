@@ -5,6 +5,7 @@
 //! document is made from it, so neither can differ from the other. `exchange` tells the story of one
 //! call. What is not below `/api` goes to a [`Console`], if there is one.
 
+mod agents;
 mod approvals;
 mod callers;
 mod consent;

@@ -4,7 +4,7 @@ use http::Method;
 use model::{Act, Area, Code};
 use serde_json::Value;
 
-use crate::{approvals, callers, credentials, grants, holds, me, openapi, policies, resources, sessions};
+use crate::{agents, approvals, callers, credentials, grants, holds, me, openapi, policies, resources, sessions};
 
 /// Below this everything lies.
 pub const ROOT: &str = "/api/v1";
@@ -62,6 +62,8 @@ pub(crate) enum Call {
     Grants(grants::Grants),
     /// Of approvals.
     Approvals(approvals::Approvals),
+    /// Of agents.
+    Agents(agents::Agents),
 }
 
 /// One parameter of a query.
@@ -113,6 +115,7 @@ pub(crate) enum Kind {
 pub(crate) const SEGMENTS: &[(&str, &str)] = &[
     ("grant", "The membership's `id`, as `GET /grants` tells it."),
     ("approval", "The approval's `id`."),
+    ("agent", "The agent's name."),
     ("hold", "The hold's `id`, as `GET /holds` tells it."),
     ("session", "The request id, as `x-request-id` told it, or enough of its beginning."),
     ("resource", "The resource's name, as configured."),
@@ -145,6 +148,7 @@ pub(crate) fn routes() -> impl Iterator<Item = &'static Route> {
         holds::ROUTES,
         grants::ROUTES,
         approvals::ROUTES,
+        agents::ROUTES,
     ]
     .into_iter()
     .flatten()
@@ -162,6 +166,7 @@ pub(crate) fn schemas() -> Vec<(&'static str, Value)> {
         holds::schemas(),
         grants::schemas(),
         approvals::schemas(),
+        agents::schemas(),
         vec![("Problem", crate::problem::schema())],
     ]
     .into_iter()

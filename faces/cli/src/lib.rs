@@ -4,6 +4,8 @@
 //! is no (a fault found, nothing matched), 2 it could not be asked.
 
 mod access;
+mod agent_verb;
+mod agents;
 mod approvals;
 mod audit;
 mod bar;
@@ -99,6 +101,11 @@ enum Verb {
     /// List who was seen, and how they stand
     #[command(subcommand)]
     Callers(callers::CallersVerb),
+    /// Stand beside the models, hold their credentials, and dial out to the gateway
+    Agent(agent_verb::Agent),
+    /// Let agents in, see how they do, put them out
+    #[command(subcommand)]
+    Agents(agents::AgentsVerb),
     /// Say why a request was allowed or refused, and what would allow it
     Why(why::Why),
     /// Print completions for a shell
@@ -136,6 +143,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Approvals(verb) => verb.run(&mut out),
         Verb::Access(verb) => verb.run(&mut out),
         Verb::Callers(verb) => verb.run(&mut out),
+        Verb::Agent(verb) => verb.run(&mut out),
+        Verb::Agents(verb) => verb.run(&mut out),
         Verb::Why(verb) => verb.run(&mut out),
         Verb::Completions(verb) => verb.run(&mut out),
     };

@@ -64,6 +64,9 @@ fn announce(running: &Running) {
     if let Some(address) = running.observe() {
         tracing::info!(%address, "health at /healthz and /readyz, metrics at /metrics");
     }
+    if let Some(address) = running.agents() {
+        tracing::info!(%address, "open to agents");
+    }
     if let Some(ca) = running.local_ca() {
         let ca = ca.display();
         tracing::info!(

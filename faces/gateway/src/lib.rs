@@ -4,6 +4,7 @@
 //! (who asks, and for which resource), `stream` its inner loop, `refuse` every way to say no, `reply`
 //! the only way back to a caller. [`Gateway::serve`] runs it all until it is told to stop.
 
+mod agents;
 mod came;
 mod consent;
 mod deliver;
@@ -60,6 +61,8 @@ pub struct Gateway {
     state: state::State,
     /// Cancelled when no new requests are taken: what waits for consent need not wait longer.
     drain: CancellationToken,
+    /// The agents that are connected, where any can be.
+    agents: Option<Arc<tunnel::Agents>>,
     /// Requests in flight.
     room: Arc<Semaphore>,
     /// Request bytes held, in units of [`session::MEMORY_UNIT`].

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use approve::Cleared;
 use authenticate::Authenticator;
 use authorize::Authorizer;
 use forward::{NotRotated, Rotated, UpstreamHealth};
@@ -74,9 +75,9 @@ impl Gateway {
     ///
     /// # Errors
     /// Why the old one is used on. Names hosts: it is for operators.
-    pub async fn rotate(&self, name: &ResourceName) -> Result<Rotated, NotRotated> {
+    pub async fn rotate(&self, cleared: &Cleared, name: &ResourceName) -> Result<Rotated, NotRotated> {
         let place = self.setup().find(name).ok_or(NotRotated::NoCredential)?;
-        let rotated = place.upstreams.rotate().await;
+        let rotated = Box::pin(place.upstreams.rotate(cleared)).await;
         let outcome = if rotated.is_ok() { "rotated" } else { "failed" };
         metrics::counter!("portcullis_credential_rotations_total", "resource" => name.to_string(), "outcome" => outcome)
             .increment(1);

@@ -102,7 +102,7 @@ async fn replace(gateway: &Gateway, file: &Path, by: &str) -> Result<(), ReloadE
     let policies = PolicySet::load(&config.policies.dir).map_err(SetupError::from)?;
     let before = gateway.setup();
     warn_of_fixed_parts(&before.config, &config);
-    let setup = Setup::build(config, Some(&before), &gateway.clock, gateway.standing())?;
+    let setup = Setup::build(config, Some(&before), &gateway.clock, gateway.standing(), gateway.agents())?;
     if policies.hash() != gateway.authorizer.current().hash() {
         // A set that decides is in the ledger before it decides.
         gateway.ledger.policy_set(policies.hash(), policies.text(), by).await.map_err(SetupError::from)?;
@@ -120,6 +120,7 @@ fn warn_of_fixed_parts(before: &config::Config, after: &config::Config) {
         ("listeners", before.listeners == after.listeners),
         ("observe", before.observe == after.observe),
         ("admin", before.admin == after.admin),
+        ("agents", before.agents == after.agents),
         ("ledger", before.ledger == after.ledger),
         ("state", before.state == after.state),
         ("limits", before.limits == after.limits),

@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::agents::Entrance;
 use crate::reply::{self, ReplyBody};
 use crate::ride::Ride;
 use crate::session::Arrival;
@@ -21,6 +22,8 @@ pub struct Running {
     addresses: Vec<SocketAddr>,
     observe: Option<SocketAddr>,
     local_ca: Option<PathBuf>,
+    /// Where agents come in. Closed when nothing needs them any more.
+    entrance: Option<Entrance>,
     tasks: JoinSet<()>,
     /// They take checkpoints outside, until the ledger is closed.
     deliveries: JoinSet<()>,
@@ -47,6 +50,7 @@ impl Gateway {
             .collect();
         let watch = observe::open(setup.config.observe).await?;
         let observe = watch.as_ref().and_then(|listener| listener.local_addr().ok());
+        let entrance = self.open_entrance().await?;
         for door in doors? {
             addresses.push(door.address());
             local_ca = local_ca.or_else(|| door.ca_path().map(PathBuf::from));
@@ -65,7 +69,8 @@ impl Gateway {
         let authenticator = Arc::clone(&setup.authenticator);
         tokio::spawn(async move { authenticator.warm().await });
         let deliveries = deliver::begin(&setup.config.ledger.checkpoints, &self.ledger);
-        Ok(Running { gateway: Arc::clone(self), addresses, observe, local_ca, tasks, deliveries, drain })
+        let gateway = Arc::clone(self);
+        Ok(Running { gateway, addresses, observe, local_ca, entrance, tasks, deliveries, drain })
     }
 }
 
@@ -78,6 +83,11 @@ impl Running {
     /// Where health and metrics are served.
     pub fn observe(&self) -> Option<SocketAddr> {
         self.observe
+    }
+
+    /// Where agents come in.
+    pub fn agents(&self) -> Option<SocketAddr> {
+        self.entrance.as_ref().map(|entrance| entrance.address)
     }
 
     /// The local certificate authority, where a listener says `tls: local`.
@@ -102,6 +112,9 @@ impl Running {
             tracing::warn!(
                 "some exchanges were not sealed in time; the next start closes them as interrupted"
             );
+        }
+        if let Some(entrance) = self.entrance.take() {
+            entrance.close().await;
         }
         self.gateway.standing().flush().await;
         if let Err(fault) = self.gateway.ledger.clone().close().await {

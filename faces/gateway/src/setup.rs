@@ -16,10 +16,11 @@ use resolve::Table;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
+use tunnel::Agents;
 
 use crate::metadata::Logins;
 use crate::state::State;
-use crate::{Gateway, session};
+use crate::{Gateway, agents, session};
 
 /// What a reload replaces, all at once.
 pub(crate) struct Setup {
@@ -80,6 +81,9 @@ pub enum SetupError {
     /// What waits for consent.
     #[error("the approvals cannot be read: {0}")]
     Approvals(#[from] approve::ApproveError),
+    /// The agents' listener, or their authority.
+    #[error("agents cannot come in: {0}")]
+    Agents(#[from] tunnel::TunnelError),
     /// A listener.
     #[error("a listener cannot be opened: {0}")]
     Accept(#[from] accept::AcceptError),
@@ -119,7 +123,8 @@ impl Gateway {
         let memory = Arc::new(Semaphore::new(limits.body_bytes_in_flight / session::MEMORY_UNIT));
         let authorizer = Authorizer::new(policies, &config.policies.timezone, Arc::clone(&clock))?;
         authorizer.introduce(Arc::new(config.people.clone()));
-        let setup = Setup::build(config, None, &clock, &state.standing)?;
+        let agents = agents::ready(&config, state.store(), &clock)?;
+        let setup = Setup::build(config, None, &clock, &state.standing, agents.as_ref())?;
         Ok(Arc::new(Self {
             setup: arc_swap::ArcSwap::from_pointee(setup),
             authorizer,
@@ -128,6 +133,7 @@ impl Gateway {
             source: crate::reload::Source::default(),
             state,
             drain: CancellationToken::new(),
+            agents,
             room,
             memory,
         }))
@@ -142,6 +148,7 @@ impl Setup {
         before: Option<&Self>,
         clock: &Arc<dyn Clock>,
         standing: &Arc<Standing>,
+        agents: Option<&Arc<Agents>>,
     ) -> Result<Self, SetupError> {
         let (authenticator, freshening) = match before {
             Some(before) if before.config.issuers == config.issuers => {
@@ -164,7 +171,7 @@ impl Setup {
                 let made_from = (resource.clone(), config.deny_lists.clone());
                 let place = match old.get(&resource.name) {
                     Some(place) if place.made_from == made_from => Arc::clone(place),
-                    _ => Arc::new(Place::build(resource, made_from, &patterns, clock)?),
+                    _ => Arc::new(Place::build(resource, made_from, &patterns, clock, agents)?),
                 };
                 Ok((resource.name.clone(), resource.hosts.clone(), place))
             })
@@ -205,13 +212,14 @@ impl Place {
         made_from: (config::Resource, Vec<config::DenyList>),
         patterns: &Arc<Patterns>,
         clock: &Arc<dyn Clock>,
+        agents: Option<&Arc<Agents>>,
     ) -> Result<Self, SetupError> {
         let wrong = |why: &dyn std::fmt::Display| SetupError::Resource {
             name: resource.name.clone(),
             why: why.to_string(),
         };
         let adapter = HttpAdapter::build(adapter_spec(resource, patterns)).map_err(|fault| wrong(&fault))?;
-        let upstreams = Upstreams::build(resource, Arc::clone(clock)).map_err(|fault| wrong(&fault))?;
+        let upstreams = agents::upstreams(resource, agents, clock).map_err(|fault| wrong(&fault))?;
         Ok(Self {
             target: Target { name: resource.name.clone(), kind: resource.kind.as_str() },
             adapter: Arc::new(adapter),

@@ -59,6 +59,13 @@ pub(crate) fn settings(config: &Config) -> Settings {
     }
 }
 
+impl State {
+    /// The store itself.
+    pub(crate) fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+}
+
 impl Gateway {
     /// Who is shut out, and who was seen.
     pub fn standing(&self) -> &Arc<Standing> {

@@ -12,10 +12,10 @@ use model::{AnswerHead, ExchangeId, Unmasked};
 use tokio::time::{Sleep, timeout};
 
 use crate::ForwardError;
+use crate::beyond::Carrier;
 use crate::decode::Decoder;
 use crate::echo::Echo;
 use crate::headers::strip;
-use crate::line::Line;
 use crate::upstreams::Busy;
 
 /// What an upstream answers. Dropped before its end, it ends the upstream's work at once: the connection
@@ -72,7 +72,7 @@ struct Open {
     trailers: Option<HeaderMap>,
     /// Nothing more comes from upstream.
     ended: bool,
-    line: Line,
+    line: Carrier,
     busy: Busy,
 }
 
@@ -87,7 +87,7 @@ impl Answer {
     pub(crate) fn begin(
         exchange: ExchangeId,
         response: Response<Incoming>,
-        line: Line,
+        line: Carrier,
         busy: Busy,
         deadline: Deadline,
         echo: Option<Echo>,

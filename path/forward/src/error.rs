@@ -72,6 +72,11 @@ pub enum ForwardError {
 }
 
 impl ForwardError {
+    /// What an agent tells the gateway in the place of an answer.
+    pub fn fault(&self) -> tunnel::Fault {
+        crate::beyond::fault(self)
+    }
+
     /// The refusal for the caller. What names hosts or files stays in its detail.
     pub fn refusal(&self) -> Refusal {
         let code = match self {

@@ -2,9 +2,11 @@
 //!
 //! [`Upstreams`] are the servers behind one resource. A request goes to the least busy one that can be
 //! reached, and to another only when it provably never left. The answer comes back piece by piece, as its
-//! reader pulls; dropping it ends the upstream's work at once.
+//! reader pulls; dropping it ends the upstream's work at once. An upstream may stand beyond an agent's
+//! tunnel; the agent then does the same by [`Upstreams::send_delegated`].
 
 mod answer;
+mod beyond;
 mod decode;
 mod echo;
 mod error;
@@ -20,7 +22,7 @@ mod upstreams;
 pub use answer::{Answer, AnswerBody, Arrived};
 pub use error::ForwardError;
 pub use health::UpstreamHealth;
-pub use rotate::Rotated;
+pub use rotate::{Rotated, rotation_told};
 pub use upstreams::Upstreams;
 
 pub use credential::NotRotated;

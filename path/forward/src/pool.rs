@@ -66,6 +66,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(crate) enum Unanswered {
     /// Nothing was sent.
     NotSent(ForwardError),
+    /// Nothing was sent, and no upstream is to blame.
+    Unready(ForwardError),
     /// Something may have been sent.
     Sent(ForwardError),
 }

@@ -3,6 +3,7 @@
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use approve::Cleared;
 use config::{Resource, Timeouts};
@@ -15,14 +16,16 @@ use hyper::body::Incoming;
 use model::{Clock, ExchangeId, Question, ResourceName, ServerKind};
 use rustls::ClientConfig;
 use tokio::time::sleep;
+use tunnel::{Agents, Delegated};
 
 use crate::ForwardError;
 use crate::answer::{Answer, Deadline};
+use crate::beyond::{self, Beyond, Carrier};
 use crate::echo::Echo;
 use crate::headers::outgoing;
 use crate::health::{Health, UpstreamHealth};
-use crate::line::{Line, Outgoing};
-use crate::pool::{Pool, Unanswered};
+use crate::line::Outgoing;
+use crate::pool::Unanswered;
 use crate::pools::{PROTOCOLS, Parts, Pools};
 use crate::target::Target;
 
@@ -52,39 +55,69 @@ impl std::fmt::Debug for ClockHandle {
 /// One server.
 #[derive(Debug)]
 pub(crate) struct Upstream {
+    /// As operators know it.
+    shown: String,
     url: Uri,
     /// The base URL's path without its last slash.
     base: String,
-    pools: Pools,
+    way: Way,
     health: Health,
+}
+
+/// How a server is reached.
+#[derive(Debug)]
+pub(crate) enum Way {
+    /// By connections of this process.
+    Direct(Box<Pools>),
+    /// Through an agent.
+    Beyond(Beyond),
+}
+
+impl Way {
+    async fn send(
+        &self,
+        exchange: ExchangeId,
+        outgoing: &Outgoing,
+        shown: Option<&Shown>,
+    ) -> Result<(Response<Incoming>, Carrier), Unanswered> {
+        match self {
+            Self::Direct(pools) => {
+                let pool = pools.of(shown).map_err(Unanswered::Unready)?;
+                let (response, line) = pool.send(outgoing).await?;
+                Ok((response, Carrier::Line(line, pool)))
+            }
+            Self::Beyond(beyond) => beyond.send(exchange, outgoing).await,
+        }
+    }
 }
 
 /// A request under way at an upstream. Dropped, it is no longer.
 #[derive(Debug)]
 pub(crate) struct Busy {
     upstream: Arc<Upstream>,
-    pool: Arc<Pool>,
     tries: bool,
 }
 
 /// A request that was answered.
 struct Asked {
     response: Response<Incoming>,
-    line: Line,
+    line: Carrier,
     busy: Busy,
     /// Looks for the credential that went with it.
     echo: Option<Echo>,
 }
 
 impl Busy {
-    fn begin(upstream: &Arc<Upstream>, pool: Arc<Pool>) -> Self {
+    fn begin(upstream: &Arc<Upstream>) -> Self {
         upstream.health.in_flight().fetch_add(1, Ordering::Relaxed);
-        Self { upstream: Arc::clone(upstream), pool, tries: upstream.health.chosen() }
+        Self { upstream: Arc::clone(upstream), tries: upstream.health.chosen() }
     }
 
     /// Keeps a line whose answer was read whole.
-    pub(crate) fn give_back(self, line: Line) {
-        self.pool.give_back(line);
+    pub(crate) fn give_back(self, line: Carrier) {
+        if let Carrier::Line(line, pool) = line {
+            pool.give_back(line);
+        }
     }
 }
 
@@ -115,16 +148,31 @@ impl Upstreams {
             return Err(ForwardError::NoUpstream);
         }
         let credential = resource.credential.as_ref();
-        let keeper =
-            credential.map(|credential| Keeper::build(&resource.name, credential, Arc::clone(&clock)));
+        let keeper = credential.map(|credential| Keeper::build(&resource.name, credential, Arc::clone(&clock)));
         let keeper = keeper.transpose().map_err(|error| ForwardError::Credential {
             resource: resource.name.clone(),
             why: error.to_string(),
         })?;
-        let rotate = credential.and_then(|credential| credential.rotate.as_ref());
-        let probe =
-            rotate.map(|rotate| rotate.probe.clone().unwrap_or_else(|| probe(resource.server).to_owned()));
-        Ok(Arc::new(Self {
+        Ok(Self::of(resource, all, keeper, clock))
+    }
+
+    /// Makes ready to reach a resource through agents, as its configuration says. The credential is
+    /// theirs, whatever the configuration holds.
+    pub fn beyond(resource: &Resource, agents: &Arc<Agents>, clock: Arc<dyn Clock>) -> Arc<Self> {
+        let names = resource.agent.as_deref().unwrap_or_default();
+        let upstream = Upstream::beyond(Beyond::new(Arc::clone(agents), resource, names));
+        Self::of(resource, vec![Arc::new(upstream)], None, clock)
+    }
+
+    fn of(
+        resource: &Resource,
+        all: Vec<Arc<Upstream>>,
+        keeper: Option<Arc<Keeper>>,
+        clock: Arc<dyn Clock>,
+    ) -> Arc<Self> {
+        let rotate = resource.credential.as_ref().and_then(|credential| credential.rotate.as_ref());
+        let probe = rotate.map(|rotate| rotate.probe.clone().unwrap_or_else(|| probe(resource.server).to_owned()));
+        Arc::new(Self {
             resource: resource.name.clone(),
             all,
             keeper,
@@ -132,7 +180,7 @@ impl Upstreams {
             timeouts: resource.timeouts.clone(),
             clock: ClockHandle(clock),
             turn: AtomicUsize::new(0),
-        }))
+        })
     }
 
     /// Sends a cleared request to the least busy upstream and waits for the head of its answer. Another
@@ -142,6 +190,22 @@ impl Upstreams {
     /// [`ForwardError`]; [`ForwardError::outcome`] tells whether anything was sent.
     pub async fn send(&self, cleared: Cleared, question: &Question) -> Result<Answer, ForwardError> {
         self.send_cleared(cleared.exchange(), question).await
+    }
+
+    /// The same in an agent's process: what was cleared at the gateway came out of its tunnel. The
+    /// question is what the gateway sent.
+    ///
+    /// # Errors
+    /// [`ForwardError`], and [`ForwardError::Mismatch`] when the request is for another exchange.
+    pub async fn send_delegated(
+        &self,
+        delegated: &Delegated,
+        question: &Question,
+    ) -> Result<Answer, ForwardError> {
+        if *delegated.resource() != self.resource {
+            return Err(ForwardError::NoUpstream);
+        }
+        self.send_cleared(delegated.exchange(), question).await
     }
 
     pub(crate) async fn send_cleared(
@@ -174,7 +238,7 @@ impl Upstreams {
     /// How each upstream does.
     pub fn health(&self) -> Vec<UpstreamHealth> {
         let now = self.clock.0.elapsed();
-        self.all.iter().map(|upstream| upstream.health.report(upstream.url.to_string(), now)).collect()
+        self.all.iter().map(|upstream| upstream.report(now)).collect()
     }
 
     /// Asks with the credential of now; once more with another, if the upstream refuses it and there is
@@ -206,8 +270,7 @@ impl Upstreams {
         let mut tried = Vec::new();
         let mut last = ForwardError::NoUpstream;
         while let Some((place, upstream)) = self.choose(&tried) {
-            let pool = upstream.pools.of(shown)?;
-            let busy = Busy::begin(upstream, Arc::clone(&pool));
+            let busy = Busy::begin(upstream);
             let Target { target, url } = upstream.target(&question.target(), shown)?;
             let outgoing = Outgoing {
                 method: question.method().clone(),
@@ -216,7 +279,7 @@ impl Upstreams {
                 headers: headers.clone(),
                 body: question.body().clone(),
             };
-            let sent = pin!(pool.send(&outgoing));
+            let sent = pin!(upstream.way.send(question.exchange(), &outgoing, shown));
             match sent.await {
                 Ok((response, line)) => {
                     upstream.health.reached();
@@ -228,6 +291,7 @@ impl Upstreams {
                     upstream.health.reached();
                     return Err(error);
                 }
+                Err(Unanswered::Unready(error)) => return Err(error),
                 Err(Unanswered::NotSent(error)) => {
                     self.unreached(upstream, &error);
                     tried.push(place);
@@ -236,6 +300,10 @@ impl Upstreams {
             }
         }
         Err(last)
+    }
+
+    pub(crate) fn is_of(&self, resource: &ResourceName) -> bool {
+        self.resource == *resource
     }
 
     pub(crate) fn keeper(&self) -> Option<&Keeper> {
@@ -253,13 +321,13 @@ impl Upstreams {
     /// Whether an upstream keeps a line that is not closed.
     #[cfg(test)]
     pub(crate) fn keeps_open(&self) -> bool {
-        self.all.iter().any(|upstream| upstream.pools.keeps_open())
+        self.all.iter().any(|upstream| matches!(&upstream.way, Way::Direct(pools) if pools.keeps_open()))
     }
 
     fn unreached(&self, upstream: &Upstream, error: &ForwardError) {
         metrics::counter!("portcullis_upstream_connect_failures_total").increment(1);
         if upstream.health.failed(self.clock.0.elapsed(), &error.to_string()) {
-            tracing::warn!(resource = %self.resource, upstream = %upstream.url, %error,
+            tracing::warn!(resource = %self.resource, upstream = %upstream.shown, %error,
                 "the upstream is out until it can be reached again");
         }
     }
@@ -301,12 +369,33 @@ impl Upstream {
         let host = HeaderValue::from_str(authority.as_str()).map_err(|_| refuse("its host is no text"))?;
         let trust = Trust::of(resource.upstream_tls.ca_file.as_deref());
         let timeouts = resource.timeouts.clone();
+        let pools = Pools::new(Parts { url: url.clone(), host, tls, trust, timeouts, clock });
         Ok(Self {
+            shown: url.to_string(),
             url: url.clone(),
             base: url.path().trim_end_matches('/').to_owned(),
-            pools: Pools::new(Parts { url: url.clone(), host, tls, trust, timeouts, clock }),
+            way: Way::Direct(Box::new(pools)),
             health: Health::default(),
         })
+    }
+
+    fn beyond(beyond: Beyond) -> Self {
+        Self {
+            shown: beyond.shown(),
+            url: beyond::base(),
+            base: String::new(),
+            way: Way::Beyond(beyond),
+            health: Health::default(),
+        }
+    }
+
+    /// How it does. One that agents reach is usable while one of them is connected.
+    fn report(&self, now: Duration) -> UpstreamHealth {
+        let report = self.health.report(self.shown.clone(), now);
+        match &self.way {
+            Way::Direct(_) => report,
+            Way::Beyond(beyond) => UpstreamHealth { usable: beyond.is_there(), ..report },
+        }
     }
 
     /// The judged path and query below the base URL's path, with the credential where it goes there.
@@ -314,13 +403,13 @@ impl Upstream {
         Target::of((&self.url, &self.base), judged, shown)
     }
 
-    pub(crate) fn pools(&self) -> &Pools {
-        &self.pools
+    pub(crate) fn way(&self) -> &Way {
+        &self.way
     }
 
     /// As operators know it.
-    pub(crate) fn shown(&self) -> String {
-        self.url.to_string()
+    pub(crate) fn shown(&self) -> &str {
+        &self.shown
     }
 }
 

@@ -7,7 +7,7 @@ use http::{HeaderName, Uri};
 use model::{Class, ResourceName};
 
 use super::credential::credential;
-use super::{Base, fields, login, retention};
+use super::{Base, agents, fields, login, retention};
 use crate::SecretRef;
 use crate::fault::shown;
 use crate::reader::{Item, Mapping};
@@ -57,6 +57,7 @@ fn resource(name: ResourceName, section: &Mapping<'_>, base: &Base) -> Option<Re
     let good = credential.as_ref().and_then(Option::as_ref);
     identity(section, good, &upstreams);
     provable(section, good, kind);
+    let agent = agents::choice(section);
     let forward_headers = forward_headers(section, good);
     let on_token_expiry = match section.choice("on_token_expiry") {
         Some("cut") => OnTokenExpiry::Cut,
@@ -67,12 +68,7 @@ fn resource(name: ResourceName, section: &Mapping<'_>, base: &Base) -> Option<Re
         _ => UnknownStreams::Hold,
     };
     let upstream_tls = section.section("upstream_tls").map(|tls| upstream_tls(&tls, base));
-    let timeouts = section.section("timeouts").map(|timeouts| Timeouts {
-        connect: timeouts.duration("connect"),
-        first_byte: timeouts.duration("first_byte"),
-        idle: timeouts.duration("idle"),
-        exchange: timeouts.duration("exchange"),
-    });
+    let timeouts = section.section("timeouts").map(|timeouts| self::timeouts(&timeouts));
     let mut hosts = section.list("hosts", value::host);
     hosts.sort();
     hosts.dedup();
@@ -86,6 +82,7 @@ fn resource(name: ResourceName, section: &Mapping<'_>, base: &Base) -> Option<Re
     Some(Resource {
         hosts,
         upstreams,
+        agent,
         forward_headers,
         return_headers: section.list("return_headers", value::header),
         max_request_bytes: section.number("max_request_bytes"),
@@ -111,6 +108,15 @@ fn resource(name: ResourceName, section: &Mapping<'_>, base: &Base) -> Option<Re
     })
 }
 
+pub(super) fn timeouts(section: &Mapping<'_>) -> Timeouts {
+    Timeouts {
+        connect: section.duration("connect"),
+        first_byte: section.duration("first_byte"),
+        idle: section.duration("idle"),
+        exchange: section.duration("exchange"),
+    }
+}
+
 fn server(section: &Mapping<'_>, kind: Option<ResourceKind>) -> Option<ServerKind> {
     let named = section.choice("server");
     match (kind?, section.has("server")) {
@@ -130,7 +136,7 @@ fn server(section: &Mapping<'_>, kind: Option<ResourceKind>) -> Option<ServerKin
     }
 }
 
-fn upstreams(section: &Mapping<'_>, with_credential: bool) -> Vec<Uri> {
+pub(super) fn upstreams(section: &Mapping<'_>, with_credential: bool) -> Vec<Uri> {
     let allowed = section.choice("upstream_plain").is_some();
     let mut upstreams: Vec<Uri> = Vec::new();
     for item in section.many("upstreams") {
@@ -200,7 +206,7 @@ fn forward_headers(section: &Mapping<'_>, credential: Option<&Credential>) -> Ve
 }
 
 /// Notes a client certificate that could not be shown, and a second one.
-fn identity(section: &Mapping<'_>, credential: Option<&Credential>, upstreams: &[Uri]) {
+pub(super) fn identity(section: &Mapping<'_>, credential: Option<&Credential>, upstreams: &[Uri]) {
     if !credential.is_some_and(|credential| credential.scheme == CredentialScheme::Certificate) {
         return;
     }
@@ -226,7 +232,7 @@ fn provable(section: &Mapping<'_>, credential: Option<&Credential>, kind: Option
     }
 }
 
-fn upstream_tls(section: &Mapping<'_>, base: &Base) -> UpstreamTls {
+pub(super) fn upstream_tls(section: &Mapping<'_>, base: &Base) -> UpstreamTls {
     if section.has("client_certificate") != section.has("client_key") {
         section.fault("`client_certificate` and `client_key` go together", "both, or neither");
     }

@@ -1,6 +1,7 @@
 //! The keys of resources.
 
 use super::ALLOWED;
+use super::agents::AGENT;
 use super::credential::CREDENTIAL;
 use super::fields::{DISCLOSE, FIELD};
 use super::retention::KEEP;
@@ -37,9 +38,10 @@ pub(super) const RESOURCE: Section = Section {
         Key {
             name: "upstreams",
             shape: Shape::Many(1, &Shape::One(Kind::Url)),
-            absent: Absent::Fault,
-            doc: "Where it stands. Several are taken in turn.",
+            absent: Absent::Nothing("an agent reaches it"),
+            doc: "Where it stands. Several are taken in turn. Either this or `agent`.",
         },
+        AGENT,
         Key {
             name: "hosts",
             shape: Shape::Many(0, &Shape::One(Kind::Host)),
@@ -151,7 +153,7 @@ pub(super) const RESOURCE: Section = Section {
     ],
 };
 
-const UPSTREAM_TLS: Section = Section {
+pub(super) const UPSTREAM_TLS: Section = Section {
     name: "upstream_tls",
     doc: "How upstreams prove themselves, and the gateway to them. The files must be there.",
     keys: &[
@@ -176,7 +178,7 @@ const UPSTREAM_TLS: Section = Section {
     ],
 };
 
-const TIMEOUTS: Section = Section {
+pub(super) const TIMEOUTS: Section = Section {
     name: "timeouts",
     doc: "How long each part of an exchange may take.",
     keys: &[

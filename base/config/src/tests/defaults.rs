@@ -18,6 +18,7 @@ fn a_small_file_is_the_default_of_every_struct() {
         public_url: None,
         observe: None,
         admin: None,
+        agents: None,
         issuers: vec![Issuer::new("corp", "https://login.example.test", "portcullis")],
         resources: vec![Resource::model(ResourceName::new("llama").unwrap(), ServerKind::LlamaCpp, upstream)],
         policies: Policies { dir: folder.path("policies"), timezone: "UTC".to_owned() },
@@ -141,6 +142,8 @@ fn resources_arrive_whole() {
     let folder = Folder::new();
     let config = folder.parse(WHOLE).unwrap();
     let [llama, orders, ..] = config.resources.as_slice() else { panic!("these and more") };
+    let beside = config.resources.iter().find_map(|resource| resource.agent.as_ref());
+    assert_eq!(beside.map(Vec::len), Some(2));
     assert_eq!(llama.upstreams.len(), 2);
     assert_eq!(llama.hosts, ["llama.example.test"]);
     assert_eq!(llama.credential, Some(Credential::bearer(SecretRef::Env("LLAMA_KEY".to_owned()))));

@@ -33,8 +33,9 @@ fn every_example_in_the_reference_is_read() {
     let reference = crate::reference_markdown();
     let examples: Vec<&str> =
         reference.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    assert_eq!(examples.len(), 2);
-    for example in examples {
+    assert_eq!(examples.len(), 3);
+    // The last is an agent's.
+    for example in &examples[..2] {
         if let Err(faults) = folder.parse(example) {
             panic!("{faults}");
         }

@@ -28,7 +28,7 @@ policies: no-such-folder
     portcullis.yaml:1:29 listeners[1]: plain HTTP on 0.0.0.0:8443 would show callers' tokens to the network; expected `tls: local`, `tls` with a certificate and its key, or `plain: allowed`
       1 | listeners: [127.0.0.1:8080, 0.0.0.0:8443]
         |                             ^^^^^^^^^^^^
-    portcullis.yaml:2:1 issuer: `issuer` is no key here; did you mean `issuers`?; expected one of listeners, public_url, observe, admin, issuers, resources, policies, ledger, state, limits, approvals, people, deny_lists, masking, console
+    portcullis.yaml:2:1 issuer: `issuer` is no key here; did you mean `issuers`?; expected one of listeners, public_url, observe, admin, agents, issuers, resources, policies, ledger, state, limits, approvals, people, deny_lists, masking, console
       2 | issuer:
         | ^^^^^^
     portcullis.yaml:6:13 issuers.corp.issuer: this URL is plain HTTP: who controls the network could put in keys of their own; use `https`; expected a URL, as `https://login.example.test`

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use http::{HeaderName, Method, Uri};
-use model::{Class, FieldRule, ResourceName, ServerKind, UnknownStreams};
+use model::{AgentName, Class, FieldRule, ResourceName, ServerKind, UnknownStreams};
 
 use super::credential::Credential;
 use super::fields::Disclose;
@@ -21,8 +21,10 @@ pub struct Resource {
     pub server: ServerKind,
     /// Host names that address it, lower case, without port.
     pub hosts: Vec<String>,
-    /// Where it stands. Never empty; `http` or `https`, with a host, without query.
+    /// Where it stands, `http` or `https`, with a host, without query. Empty where agents reach it.
     pub upstreams: Vec<Uri>,
+    /// Which agents reach it; empty: any that is enrolled for it. None: the gateway itself does.
+    pub agent: Option<Vec<AgentName>>,
     /// What opens it.
     pub credential: Option<Credential>,
     /// How its upstreams prove themselves, and this gateway to them.
@@ -64,6 +66,7 @@ impl Resource {
             server,
             hosts: Vec::new(),
             upstreams: vec![upstream],
+            agent: None,
             credential: None,
             upstream_tls: UpstreamTls::default(),
             routes: Vec::new(),

@@ -321,7 +321,7 @@ async fn a_replacement_under_load_fails_no_request() {
         .collect();
     let rotating = {
         let upstreams = Arc::clone(&upstreams);
-        tokio::spawn(async move { upstreams.rotate().await })
+        tokio::spawn(async move { upstreams.rotate_here().await })
     };
     while !written.exists() {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -349,7 +349,7 @@ async fn a_new_secret_that_is_not_taken_is_not_used() {
     let stand = Stand::start().await;
     let upstreams = stand.upstreams(stand.rotating("printf bad-secret > key", "/v1/models"));
     assert_eq!(ask(&upstreams, "/").await.unwrap().head.status, StatusCode::OK);
-    let failed = soon(upstreams.rotate()).await.unwrap_err();
+    let failed = soon(upstreams.rotate_here()).await.unwrap_err();
     let told = failed.to_string();
     assert!(told.contains("answers 401 Unauthorized to the new secret; the old one is used on"), "{told}");
     assert!(!told.contains("secret\""), "{told}");
@@ -367,18 +367,18 @@ async fn a_new_secret_that_is_not_taken_is_not_used() {
 async fn what_could_not_be_proved_is_not_begun() {
     let stand = Stand::start().await;
     let upstreams = stand.upstreams(stand.rotating("printf new-secret > key", "/open"));
-    let failed = soon(upstreams.rotate()).await.unwrap_err();
+    let failed = soon(upstreams.rotate_here()).await.unwrap_err();
     assert!(failed.to_string().contains("`/open` of http://"), "{failed}");
     assert!(failed.to_string().contains("without any credential"), "{failed}");
     assert_eq!(fs::read_to_string(stand.key()).unwrap(), "first-secret", "the command did not run");
     let plain = stand.upstreams(stand.file());
-    assert!(matches!(soon(plain.rotate()).await, Err(NotRotated::NoCommand)));
+    assert!(matches!(soon(plain.rotate_here()).await, Err(NotRotated::NoCommand)));
     let none = Upstreams::build(&resource(&["http://127.0.0.1:9".to_owned()]), clock()).unwrap();
-    assert!(matches!(soon(none.rotate()).await, Err(NotRotated::NoCredential)));
+    assert!(matches!(soon(none.rotate_here()).await, Err(NotRotated::NoCredential)));
     let mut away = stand.resource(stand.rotating("printf new-secret > key", "/v1/models"));
     away.upstreams.push("http://127.0.0.1:9/".parse().unwrap());
     let away = Upstreams::build(&away, clock()).unwrap();
-    let failed = soon(away.rotate()).await.unwrap_err();
+    let failed = soon(away.rotate_here()).await.unwrap_err();
     assert!(failed.to_string().contains("http://127.0.0.1:9/ cannot be asked"), "{failed}");
     assert_eq!(fs::read_to_string(stand.key()).unwrap(), "first-secret");
 }

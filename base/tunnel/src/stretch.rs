@@ -1,0 +1,129 @@
+//! Stretches of bytes for protocols that are not HTTP: extended CONNECT (RFC 8441) names the resource and
+//! the protocol, and the agent's first words are a typed prologue: what came of the protocol's opening.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use http_body_util::Empty;
+use hyper::body::Incoming;
+use hyper::ext::Protocol;
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use prost::Message;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::lease::{Failed, Lease};
+use crate::serve::Under;
+use crate::wire;
+
+/// What came of a protocol's opening at the upstream: it is over, and bytes follow.
+#[derive(Clone, PartialEq, Message)]
+pub struct Prologue {
+    /// What the upstream said of itself, as `server_version` in PostgreSQL.
+    #[prost(btree_map = "string, string", tag = "1")]
+    pub parameters: BTreeMap<String, String>,
+    /// What a key of the opening was, where the protocol gives one out, as PostgreSQL's cancel key.
+    #[prost(bytes = "vec", tag = "2")]
+    pub key: Vec<u8>,
+    /// Why the upstream does not go on, in its own words. Then no bytes follow.
+    #[prost(string, optional, tag = "3")]
+    pub refused: Option<String>,
+}
+
+/// Bytes both ways. Dropped, it ends at once.
+pub struct Stretch {
+    stream: TokioIo<Upgraded>,
+    /// What counts it, for as long as it runs.
+    _held: Held,
+}
+
+enum Held {
+    /// At the gateway.
+    Lease { _lease: Lease },
+    /// At the agent.
+    Under { _under: Option<Arc<Under>> },
+}
+
+impl std::fmt::Debug for Stretch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Stretch")
+    }
+}
+
+impl Stretch {
+    /// The gateway's end, once the agent has said yes.
+    pub(crate) async fn begun(
+        response: Response<Incoming>,
+        lease: Lease,
+    ) -> Result<(Prologue, Self), Failed> {
+        let lost = |cause: &dyn std::fmt::Display| Failed::Lost(cause.to_string());
+        let upgraded = hyper::upgrade::on(response).await.map_err(|cause| lost(&cause))?;
+        let mut stream = TokioIo::new(upgraded);
+        let prologue = wire::hear::<Prologue>(&mut stream).await.map_err(|cause| lost(&cause))?;
+        Ok((prologue, Self { stream, _held: Held::Lease { _lease: lease } }))
+    }
+}
+
+/// A stretch that the gateway asks an agent for.
+pub struct Asked {
+    protocol: String,
+    on: OnUpgrade,
+    under: Option<Arc<Under>>,
+}
+
+impl Asked {
+    /// Takes the stretch out of a request that asks for one.
+    pub fn of(request: &mut Request<Incoming>) -> Option<Self> {
+        if request.method() != Method::CONNECT {
+            return None;
+        }
+        let protocol = request.extensions_mut().remove::<Protocol>()?;
+        let under = request.extensions_mut().remove::<Arc<Under>>();
+        Some(Self { protocol: protocol.as_str().to_owned(), on: hyper::upgrade::on(request), under })
+    }
+
+    /// Which protocol it is to carry.
+    pub fn protocol(&self) -> &str {
+        &self.protocol
+    }
+
+    /// The yes, which has to be answered before the future beside it gives the stretch.
+    pub fn begin(
+        self,
+        prologue: Prologue,
+    ) -> (Response<Empty<Bytes>>, impl Future<Output = io::Result<Stretch>> + Send) {
+        let Self { on, under, .. } = self;
+        let begun = async move {
+            let upgraded = on.await.map_err(io::Error::other)?;
+            let mut stream = TokioIo::new(upgraded);
+            wire::say(&mut stream, &prologue).await?;
+            Ok(Stretch { stream, _held: Held::Under { _under: under } })
+        };
+        (Response::new(Empty::new()), begun)
+    }
+}
+
+impl AsyncRead for Stretch {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Stretch {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}
