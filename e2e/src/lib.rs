@@ -29,3 +29,4 @@ pub mod provider;
 pub mod script;
 pub mod through;
 pub mod upstream;
+pub mod vault;

@@ -42,6 +42,16 @@ impl Parts {
         self.testbed.join("tiny.gguf")
     }
 
+    /// The server that speaks the interface of HashiCorp Vault.
+    ///
+    /// # Panics
+    /// When it is missing, with the command that brings it.
+    pub fn vault(&self) -> PathBuf {
+        let program = self.testbed.join("vault/bin/rvault");
+        assert!(program.exists(), "{} is missing: run `cargo xtask setup`", program.display());
+        program
+    }
+
     /// The folder from which Node finds its packages.
     pub fn node_folder(&self) -> PathBuf {
         self.testbed.join("node")

@@ -14,7 +14,7 @@ use e2e::gateway::Gateway;
 use e2e::parts::require;
 use e2e::plan::Plan;
 use e2e::provider::Provider;
-use e2e::upstream::{FakeUpstream, Reply};
+use e2e::upstream::{FakeUpstream, Received, Reply};
 use http::{Method, Request, StatusCode};
 use serde_json::{Value, json};
 
@@ -23,9 +23,13 @@ async fn stand(policies: &str) -> (Provider, FakeUpstream, Gateway) {
 }
 
 async fn stand_with(policies: &str, change: Value) -> (Provider, FakeUpstream, Gateway) {
-    let (provider, upstream) =
-        tokio::join!(Provider::start(), FakeUpstream::start(|_| Reply::chat(["one ", "two"])));
-    let plan = Plan::before(&provider, &upstream.url()).policy("admin.cedar", policies).administered();
+    let answer = |asked: &Received| match asked.headers.contains_key("authorization") {
+        true => Reply::chat(["one ", "two"]),
+        false => Reply::json(&json!({})).status(401),
+    };
+    let (provider, upstream) = tokio::join!(Provider::start(), FakeUpstream::start(answer));
+    let plan = Plan::before(&provider, &upstream.url()).file("llama.key", "the-first-key");
+    let plan = plan.policy("admin.cedar", policies).administered();
     let gateway = plan.with(change).start().await;
     (provider, upstream, gateway)
 }
@@ -147,7 +151,11 @@ async fn pending(gateway: &Gateway, token: &str, input: &str) -> (String, String
 async fn every_call_is_closed_to_strangers_and_other_groups_and_leaves_one_sealed_record() {
     let policies = [ADMINS_ADMINISTER, AGENTS_WITH_APPROVAL, ADMINS_APPROVE].concat();
     // Every call can be answered, also the one that looks for words.
-    let words = json!({ "ledger": { "full_text": true } });
+    let rotate = json!({ "command": ["/bin/sh", "-c", "echo $$-is-the-newest-key > llama.key"], "probe": "/v1/models" });
+    let words = json!({
+        "ledger": { "full_text": true },
+        "resources": { "llama": { "credential": { "value": "file:llama.key", "rotate": rotate } } },
+    });
     let (provider, _upstream, gateway) = stand_with(&policies, words).await;
     let (alice, bob) = (provider.login("alice").await, provider.login("bob").await);
     let agent = provider.machine("agent-runner").await;

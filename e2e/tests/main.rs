@@ -25,6 +25,7 @@ mod audit;
 mod catalogue;
 mod cli;
 mod console;
+mod credentials;
 mod defects;
 mod demo;
 mod disclose;

@@ -24,7 +24,7 @@ async fn a_credential_rotates_between_two_requests() {
     let plan = Plan::before(&provider, &upstream.url());
     let gateway = plan
         .file("upstream.key", "the-first-key\n")
-        .with(json!({ "resources": { "llama": { "credential": "file:upstream.key" } } }))
+        .with(json!({ "resources": { "llama": { "credential": { "value": "file:upstream.key", "stale": "0s" } } } }))
         .start()
         .await;
     let token = provider.login("alice").await;

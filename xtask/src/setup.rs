@@ -25,10 +25,12 @@ const PACKAGES: &[(&str, &str, &str)] = &[
     ("chromium", "chromium", "the browser that people sign in with"),
 ];
 const NODE_AT_LEAST: u32 = 20;
+/// The crate that brings `rvault`, and its version.
+const SECRET_STORE: [&str; 2] = ["rusty_vault", "0.2.1"];
 
 /// Does every step in turn, with a line of progress for each.
 pub(crate) fn setup(project: &Project) -> Result<(), Failure> {
-    let mut steps = Steps::new(7);
+    let mut steps = Steps::new(8);
     fs::create_dir_all(&project.testbed).met(project.testbed.display())?;
     steps.step("programs that must be there", programs)?;
     steps.step("system packages", || system_packages(project))?;
@@ -36,6 +38,7 @@ pub(crate) fn setup(project: &Project) -> Result<(), Failure> {
     steps.step("Python environment", || python_environment(project))?;
     steps.step("Python packages", || python_packages(project))?;
     steps.step("tiny model", || tiny_model(project))?;
+    steps.step("secret store", || secret_store(project))?;
     steps.step("everything answers", || everything_answers(project))
 }
 
@@ -159,6 +162,28 @@ fn tiny_model(project: &Project) -> Result<&'static str, Failure> {
     // Remembered under the script alone, now that the model is there.
     remember(project, "tiny-model", &read(&script)?)?;
     Ok("ok")
+}
+
+/// A server that speaks the interface of HashiCorp Vault, for credentials that lie in one. It is no part of
+/// Portcullis, and links OpenSSL, which Portcullis does not.
+fn secret_store(project: &Project) -> Result<&'static str, Failure> {
+    let found = Command::new("pkg-config").args(["--exists", "openssl"]).status();
+    if !found.is_ok_and(|status| status.success()) {
+        return Err(Failure::new(
+            "the headers of OpenSSL are missing, which the secret store of the tests is built with.\n\
+             On Debian or Ubuntu: sudo apt-get install --no-install-recommends libssl-dev pkg-config\n\
+             Then run `cargo xtask setup` again.",
+        ));
+    }
+    let folder = project.testbed.join("vault");
+    let inputs = format!("{SECRET_STORE:?}");
+    once(project, "vault", &inputs, || {
+        let mut command = Command::new("cargo");
+        let [name, version] = SECRET_STORE;
+        command.args(["install", name, "--version", version, "--locked", "--debug", "--root"]).arg(&folder);
+        // What it is built with is thrown away: a folder of the workspace's own would keep half a GiB.
+        quietly(command.env("CARGO_PROFILE_DEV_DEBUG", "0"), &log(project, "vault"))
+    })
 }
 
 /// A step is done when its parts can be loaded, not when an installer says so.

@@ -6,6 +6,7 @@ mod approvals;
 mod asked;
 mod checkpoints;
 mod console;
+mod credential;
 mod fields;
 mod identity;
 mod login;

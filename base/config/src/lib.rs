@@ -31,7 +31,7 @@ pub use fault::{Fault, Faults};
 pub use person::person_folder;
 pub use reference::reference_markdown;
 pub use schema::json_schema;
-pub use secret::{MAX_SECRET_BYTES, SecretError, SecretRef};
+pub use secret::{MAX_SECRET_BYTES, SecretError, SecretRef, variable};
 pub use starter::{StarterAnswers, StarterFiles, starter};
 pub use usable::{
     Admin, AgentConfig, Agents, Approvals, BackchannelLogout, Checkpoints, ClientAuth, Finding,
@@ -44,6 +44,9 @@ pub use usable::{
     UpstreamTls,
 };
 pub use usable::{Console, Session, SignIn};
+pub use usable::{
+    CredentialScheme, Rotation, SecretCommand, SecretSource, TokenGrant, VaultEngine, VaultSecret,
+};
 pub use usable::{Keep, Retention};
 pub use usable::{Masking, MaskingRule, MaskingWords, Placeholder};
 pub use usable::{Slack, Tell, TellEvent, Webhook};

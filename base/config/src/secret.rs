@@ -43,6 +43,9 @@ pub enum SecretError {
     /// It is no text that a header could carry.
     #[error("the secret in {0} is not one line of UTF-8 text without control characters")]
     NotText(SecretRef),
+    /// It is no text at all.
+    #[error("the secret in {0} is not UTF-8 text")]
+    NotLines(SecretRef),
 }
 
 impl SecretRef {
@@ -52,8 +55,40 @@ impl SecretRef {
     /// [`SecretError`] when it is not set, not readable, empty, larger than [`MAX_SECRET_BYTES`], or not
     /// one line of text. A secret with a line break inside would split a header.
     pub fn read(&self) -> Result<SecretString, SecretError> {
-        let text = match self {
-            Self::Env(name) => from_env(name).ok_or_else(|| SecretError::Unset(name.clone()))?,
+        let text = self.text()?;
+        let line = text.strip_suffix('\n').unwrap_or(&text);
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        if line.chars().any(char::is_control) {
+            return Err(SecretError::NotText(self.clone()));
+        }
+        self.bounded(line)
+    }
+
+    /// Reads a secret of several lines, as a private key in PEM is.
+    ///
+    /// # Errors
+    /// [`SecretError`] when it is not set, not readable, empty, larger than [`MAX_SECRET_BYTES`], or no text.
+    pub fn read_lines(&self) -> Result<SecretString, SecretError> {
+        let text = self.text()?;
+        if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+            return Err(SecretError::NotLines(self.clone()));
+        }
+        self.bounded(text.trim())
+    }
+
+    fn bounded(&self, text: &str) -> Result<SecretString, SecretError> {
+        if text.is_empty() {
+            Err(SecretError::Empty(self.clone()))
+        } else if text.len() as u64 > MAX_SECRET_BYTES {
+            Err(SecretError::TooLarge(self.clone()))
+        } else {
+            Ok(SecretString::from(text))
+        }
+    }
+
+    fn text(&self) -> Result<Zeroizing<String>, SecretError> {
+        match self {
+            Self::Env(name) => from_env(name).ok_or_else(|| SecretError::Unset(name.clone())),
             Self::File(path) => {
                 let bytes =
                     from_file(path).map_err(|cause| SecretError::Unreadable { path: path.clone(), cause })?;
@@ -61,19 +96,8 @@ impl SecretRef {
                     return Err(SecretError::TooLarge(self.clone()));
                 }
                 let text = std::str::from_utf8(&bytes).map_err(|_| SecretError::NotText(self.clone()))?;
-                Zeroizing::new(text.to_owned())
+                Ok(Zeroizing::new(text.to_owned()))
             }
-        };
-        let line = text.strip_suffix('\n').unwrap_or(&text);
-        let line = line.strip_suffix('\r').unwrap_or(line);
-        if line.is_empty() {
-            Err(SecretError::Empty(self.clone()))
-        } else if line.len() as u64 > MAX_SECRET_BYTES {
-            Err(SecretError::TooLarge(self.clone()))
-        } else if line.chars().any(char::is_control) {
-            Err(SecretError::NotText(self.clone()))
-        } else {
-            Ok(SecretString::from(line))
         }
     }
 }
@@ -86,6 +110,12 @@ impl std::fmt::Display for SecretRef {
             Self::File(path) => write!(f, "file:{}", path.display()),
         }
     }
+}
+
+/// A variable of this process, for a program that is run with a few of them: none when it is not set, or
+/// no text.
+pub fn variable(name: &str) -> Option<Zeroizing<String>> {
+    from_env(name)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]

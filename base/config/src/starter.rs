@@ -147,7 +147,7 @@ mod tests {
             assert_eq!(config.resources[0].server, server);
             assert_eq!(config.resources[0].upstreams[0].to_string(), "http://127.0.0.1:8081/");
             let credential = config.resources[0].credential.as_ref().unwrap();
-            assert_eq!(credential.value, SecretRef::Env("KEY".to_owned()));
+            assert_eq!(*credential, crate::Credential::bearer(SecretRef::Env("KEY".to_owned())));
             assert!(files.policy.starts_with("// Everybody"));
         }
     }

@@ -7,6 +7,7 @@ mod approvals;
 mod asked;
 mod checkpoints;
 mod console;
+mod credential;
 mod fields;
 mod finding;
 mod identity;
@@ -28,13 +29,16 @@ pub use approvals::Approvals;
 pub use asked::{BackchannelLogout, ClientAuth, Introspection, Userinfo};
 pub use checkpoints::Checkpoints;
 pub use console::{Console, Session, SignIn};
+pub use credential::{
+    Credential, CredentialScheme, Rotation, SecretCommand, SecretSource, TokenGrant, VaultEngine, VaultSecret,
+};
 pub use fields::Disclose;
 pub use finding::Finding;
 pub use identity::{ClaimRule, ClaimTest, GroupRule, Groups, Issuer, IssuerKind, Mfa};
 pub use login::{IssuerLogin, LOGIN_METADATA_PATH};
 pub use masking::{Masking, MaskingRule, MaskingWords, Placeholder};
 pub use model::{Durability, FieldPlace, FieldRule, ServerKind, UnknownStreams};
-pub use resource::{Credential, OnTokenExpiry, Resource, ResourceKind, Route, Timeouts, UpstreamTls};
+pub use resource::{OnTokenExpiry, Resource, ResourceKind, Route, Timeouts, UpstreamTls};
 pub use retention::{Keep, Retention};
 pub use state::State;
 pub use tell::{Slack, Tell, TellEvent, Webhook};

@@ -15,7 +15,7 @@ pub use connect::{Connection, connect, is_loopback};
 pub use credentials::{basic, form_encoded};
 pub use error::DialError;
 pub use fetch::{Fetched, Fetcher};
-pub use tls::{Trust, client_tls};
+pub use tls::{Identity, Trust, client_tls, client_tls_as};
 
 #[cfg(test)]
 mod tests;

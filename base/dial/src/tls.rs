@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::client::WantsClientCert;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
+use zeroize::Zeroize;
 
 use crate::DialError;
 
@@ -38,11 +40,7 @@ pub fn client_tls(
     identity: Option<(&Path, &Path)>,
     alpn: &[&[u8]],
 ) -> Result<Arc<ClientConfig>, DialError> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let settings = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(DialError::Settings)?
-        .with_root_certificates(roots(trust)?);
+    let settings = settings(trust)?;
     let mut tls = match identity {
         None => settings.with_no_client_auth(),
         Some((chain, key)) => settings
@@ -51,6 +49,58 @@ pub fn client_tls(
     };
     tls.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
     Ok(Arc::new(tls))
+}
+
+/// A certificate chain with its private key, in memory. `Debug` tells nothing of the key.
+pub struct Identity {
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+}
+
+impl std::fmt::Debug for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Identity({} certificates)", self.chain.len())
+    }
+}
+
+impl Drop for Identity {
+    fn drop(&mut self) {
+        self.key.zeroize();
+    }
+}
+
+impl Identity {
+    /// Reads the chain, leaf first, and the key out of one PEM text, in any order. None when either is not
+    /// there.
+    pub fn from_pem(pem: &[u8]) -> Option<Self> {
+        let chain = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().ok()?;
+        let key = PrivateKeyDer::from_pem_slice(pem).ok()?;
+        (!chain.is_empty()).then_some(Self { chain, key })
+    }
+}
+
+/// As [`client_tls`], with an identity that is in memory.
+///
+/// # Errors
+/// As [`client_tls`].
+pub fn client_tls_as(
+    trust: &Trust,
+    identity: &Identity,
+    alpn: &[&[u8]],
+) -> Result<Arc<ClientConfig>, DialError> {
+    let mut tls = settings(trust)?
+        .with_client_auth_cert(identity.chain.clone(), identity.key.clone_key())
+        .map_err(DialError::Settings)?;
+    tls.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
+    Ok(Arc::new(tls))
+}
+
+fn settings(trust: &Trust) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, DialError> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    Ok(ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(DialError::Settings)?
+        .with_root_certificates(roots(trust)?))
 }
 
 fn roots(trust: &Trust) -> Result<RootCertStore, DialError> {

@@ -110,6 +110,9 @@ codes! {
     ReloadRefused "reload_refused" 409 Operator
         "The configuration or the policies have faults, so everything stays as it was."
         "Mend the faults that the reason names, then reload again.";
+    RotationFailed "rotation_failed" 409 Operator
+        "The credential was not replaced, so the old one is used on."
+        "Mend what the reason names, then rotate again.";
     RequestMalformed "request_malformed" 400 Caller
         "The request cannot be read in exactly one way."
         "Send strict JSON in UTF-8: no duplicate keys, nothing after the end.";
@@ -156,8 +159,8 @@ codes! {
         "No server behind the gateway can be reached."
         "Try again later; the operator sees the cause at `/readyz`.";
     CredentialUnavailable "credential_unavailable" 503 Operator
-        "The credential for this resource cannot be read."
-        "Tell the operator: the file or variable that holds it is missing or unreadable.";
+        "The credential for this resource cannot be had."
+        "Tell the operator: where it comes from gives none; the log says why.";
     Draining "draining" 503 Operator
         "The gateway is shutting down."
         "Try again; another instance will answer.";

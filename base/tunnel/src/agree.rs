@@ -11,8 +11,10 @@ pub(crate) const NEWEST: u32 = 1;
 pub(crate) const HTTP: &str = "http";
 /// Stretches of bytes, by extended CONNECT (RFC 8441).
 pub(crate) const STRETCH: &str = "stretch";
+/// Orders to the agent itself.
+pub(crate) const ORDER: &str = "order";
 /// What is spoken here.
-const FEATURES: &[&str] = &[HTTP, STRETCH];
+const FEATURES: &[&str] = &[HTTP, STRETCH, ORDER];
 /// The most features one side may tell of.
 const MOST: usize = 64;
 /// The longest name of a program that is kept.
@@ -34,6 +36,7 @@ pub(crate) fn hello() -> Hello {
 pub(crate) struct Spoken {
     pub(crate) version: u32,
     pub(crate) stretches: bool,
+    pub(crate) orders: bool,
     pub(crate) software: String,
 }
 
@@ -54,14 +57,15 @@ pub(crate) fn agree(theirs: &Hello) -> Result<Spoken, Refused> {
         return Err(Refused::new(Why::Feature, sentence));
     }
     let shown = theirs.software.chars().filter(|letter| !letter.is_control());
-    Ok(Spoken { version, stretches: has(STRETCH), software: shown.take(LONGEST_NAME).collect() })
+    let software = shown.take(LONGEST_NAME).collect();
+    Ok(Spoken { version, stretches: has(STRETCH), orders: has(ORDER), software })
 }
 
 impl Spoken {
     /// How the agent is told.
     pub(crate) fn welcome(&self) -> Welcome {
-        let features = if self.stretches { vec![HTTP, STRETCH] } else { vec![HTTP] };
-        let features = features.into_iter().map(str::to_owned).collect();
+        let both = [(HTTP, true), (STRETCH, self.stretches), (ORDER, self.orders)];
+        let features = both.into_iter().filter(|(_, both)| *both).map(|(name, _)| name.to_owned()).collect();
         let accepted = Accepted { version: self.version, features, software: software() };
         Welcome { accepted: Some(accepted), refused: None }
     }
@@ -125,7 +129,10 @@ mod tests {
         let without = Hello { features: vec![STRETCH.to_owned()], ..hello() };
         assert_eq!(agree(&without).unwrap_err().why, Why::Feature);
         let more = Hello { features: vec![HTTP.to_owned(), "dreams".to_owned()], ..hello() };
-        assert_eq!(agree(&more), Ok(Spoken { version: 1, stretches: false, software: software() }));
+        assert_eq!(
+            agree(&more),
+            Ok(Spoken { version: 1, stretches: false, orders: false, software: software() })
+        );
     }
 
     #[test]

@@ -15,6 +15,7 @@ use model::{AgentName, ExchangeId, ResourceName};
 
 use crate::agents::Connected;
 use crate::fault::{EXCHANGE, Fault};
+use crate::order::Order;
 use crate::stretch::{Prologue, Stretch};
 
 /// A place for one request in one connection. Dropped, the place is free: keep it until the answer ends.
@@ -123,6 +124,30 @@ impl Lease {
         match Fault::of(response.headers()) {
             Some((fault, detail)) => Err(Failed::Fault(fault, detail)),
             None => Ok(response),
+        }
+    }
+
+    /// Asks something of the agent itself, for `resource`. The answer's body is the agent's own.
+    ///
+    /// # Errors
+    /// [`Failed`], also when the agent takes no orders.
+    pub async fn order(
+        &self,
+        exchange: ExchangeId,
+        resource: &ResourceName,
+        order: Order,
+    ) -> Result<Response<Incoming>, Failed> {
+        if !self.0.spoken.orders {
+            return Err(Failed::NotSent("the agent takes no orders: update it".to_owned()));
+        }
+        let mut request = Request::new(Full::new(Bytes::new()));
+        *request.method_mut() = Method::POST;
+        order.write(request.headers_mut());
+        let response = self.send(exchange, resource, request).await?;
+        // What does not say so itself may be an upstream's.
+        match Order::of(response.headers()) {
+            Ok(Some(answered)) if answered == order => Ok(response),
+            _ => Err(Failed::Lost("the agent's answer is not one to what was asked of it".to_owned())),
         }
     }
 

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::fault::{EXCHANGE, Fault, drop_ours};
 use crate::identity::AgentIdentity;
+use crate::order::Order;
 use crate::window::{CONNECTION_WINDOW, HEAD, MOST_RESETS, MOST_STREAMS, PING, SEND_BUFFER, STREAM_WINDOW};
 
 /// The proof that a gateway this agent trusts asks for a resource it is enrolled for: policy, approval and
@@ -29,12 +30,18 @@ use crate::window::{CONNECTION_WINDOW, HEAD, MOST_RESETS, MOST_STREAMS, PING, SE
 pub struct Delegated {
     exchange: ExchangeId,
     resource: ResourceName,
+    order: Option<Order>,
 }
 
 impl Delegated {
     /// The exchange it belongs to, as the gateway's record names it.
     pub fn exchange(&self) -> ExchangeId {
         self.exchange
+    }
+
+    /// What is asked of the agent itself, in place of a request to the resource.
+    pub fn order(&self) -> Option<Order> {
+        self.order
     }
 
     /// What is asked for.
@@ -159,12 +166,15 @@ fn delegated(
 ) -> Result<Delegated, (Fault, &'static str)> {
     let exchange = request.headers().get(EXCHANGE).and_then(|id| id.to_str().ok());
     let exchange = exchange.and_then(ExchangeId::parse);
+    let order = Order::of(request.headers());
     drop_ours(request.headers_mut());
+    let order =
+        order.map_err(|()| (Fault::Unfit, "the agent does not know what is asked of it: update it"))?;
     let exchange = exchange.ok_or((Fault::Unfit, "the request names no exchange"))?;
     let host = request.uri().authority().filter(|authority| authority.port().is_none());
     let resource = host.and_then(|host| ResourceName::new(host.as_str()).ok());
     match resource.filter(|resource| identity.resources.contains(resource)) {
-        Some(resource) => Ok(Delegated { exchange, resource }),
+        Some(resource) => Ok(Delegated { exchange, resource, order }),
         None => Err((Fault::NotServed, "the agent is not enrolled for this resource")),
     }
 }

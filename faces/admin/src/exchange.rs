@@ -37,8 +37,8 @@ use crate::recall::Recall;
 use crate::refuse::{self, Turned};
 use crate::table::{self, Call, Found, Route};
 use crate::{
-    Admin, SMALL, agents, approvals, callers, grants, holds, input, me, openapi, policies, resources,
-    sessions,
+    Admin, SMALL, agents, approvals, callers, credentials, grants, holds, input, me, openapi, policies,
+    resources, sessions,
 };
 
 /// How long a caller may read nothing of an answer that waits for it.
@@ -379,6 +379,7 @@ async fn look(admin: &Admin, asked: &Asked, identity: &Identity) -> Result<Ready
         Call::Document => Ok(openapi::look()),
         Call::Sessions(call) => sessions::look(admin, call, asked, identity).await,
         Call::Resources(call) => Ok(resources::look(admin, call, asked)),
+        Call::RotateCredential => Ok(credentials::look(admin, asked)),
         Call::Policies(_) => Ok(policies::look()),
         Call::Callers(call) => callers::look(admin, call, asked, identity).await,
         Call::Holds(_) => Ok(holds::look()),
@@ -402,6 +403,7 @@ async fn act_on(
         Call::Document => Ok(Answer::Json(openapi::document())),
         Call::Sessions(call) => sessions::act(admin, call, asked, ready, sight).await,
         Call::Resources(call) => resources::act(admin, call, asked),
+        Call::RotateCredential => credentials::act(admin, asked, &cleared).await,
         Call::Policies(call) => policies::act(admin, call, asked, sight).await,
         Call::Callers(call) => callers::act(admin, call, asked, sight).await,
         Call::Holds(call) => holds::act(admin, call, asked, sight).await,

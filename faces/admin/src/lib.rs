@@ -9,6 +9,7 @@ mod agents;
 mod approvals;
 mod callers;
 mod consent;
+mod credentials;
 mod document;
 mod exchange;
 mod grants;

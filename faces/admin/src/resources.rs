@@ -55,9 +55,17 @@ pub(crate) fn look(admin: &Admin, call: Resources, asked: &Asked) -> Ready {
     if call == Resources::List {
         return whole;
     }
-    // What is not there is judged like all resources: who may see none learns no names.
+    one(admin, asked)
+}
+
+/// What a call on one resource is on. What is not there is judged like all resources: who may see none learns
+/// no names.
+pub(crate) fn one(admin: &Admin, asked: &Asked) -> Ready {
     let place = ResourceName::new(asked.segment()).ok().and_then(|name| admin.gateway.place(&name));
-    place.map_or(whole, |place| Ready::on(Object::Resource { name: place.name, kind: place.kind.to_owned() }))
+    Ready::on(match place {
+        Some(place) => Object::Resource { name: place.name, kind: place.kind.to_owned() },
+        None => Object::Area(Area::Resources),
+    })
 }
 
 pub(crate) fn act(admin: &Admin, call: Resources, asked: &Asked) -> Result<Answer, Refusal> {

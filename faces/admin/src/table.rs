@@ -4,7 +4,9 @@ use http::Method;
 use model::{Act, Area, Code};
 use serde_json::Value;
 
-use crate::{agents, approvals, callers, grants, holds, me, openapi, policies, resources, sessions};
+use crate::{
+    agents, approvals, callers, credentials, grants, holds, me, openapi, policies, resources, sessions,
+};
 
 /// Below this everything lies.
 pub const ROOT: &str = "/api/v1";
@@ -50,6 +52,8 @@ pub(crate) enum Call {
     Sessions(sessions::Sessions),
     /// Of resources.
     Resources(resources::Resources),
+    /// Of a resource's credential: replacing it.
+    RotateCredential,
     /// Of policies.
     Policies(policies::Policies),
     /// Of callers.
@@ -140,6 +144,7 @@ pub(crate) fn routes() -> impl Iterator<Item = &'static Route> {
         openapi::ROUTES,
         sessions::ROUTES,
         resources::ROUTES,
+        credentials::ROUTES,
         policies::ROUTES,
         callers::ROUTES,
         holds::ROUTES,
@@ -157,6 +162,7 @@ pub(crate) fn schemas() -> Vec<(&'static str, Value)> {
         me::schemas(),
         sessions::schemas(),
         resources::schemas(),
+        credentials::schemas(),
         policies::schemas(),
         callers::schemas(),
         holds::schemas(),

@@ -5,18 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use forward::{AnswerBody, Arrived, ForwardError};
+use forward::{AnswerBody, Arrived, ForwardError, rotation_told};
 use futures_util::stream;
 use http::header::CONTENT_LENGTH;
 use http::{Request, Response, StatusCode};
 use http_body::{Body as _, Frame};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, LengthLimitError, Limited, StreamBody};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited, StreamBody};
 use hyper::body::Incoming;
 use model::{Question, QuestionParts};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
-use tunnel::{Asked, Delegated, Fault, drop_ours};
+use tunnel::{Asked, Delegated, Fault, Order, drop_ours};
 
 use crate::desk::{Desk, Place};
 
@@ -36,10 +36,13 @@ pub(crate) async fn answer(
     mut request: Request<Incoming>,
 ) -> Response<Body> {
     let (exchange, resource) = (delegated.exchange(), delegated.resource().clone());
-    let answered = match Asked::of(&mut request) {
+    let answered = match (delegated.order(), Asked::of(&mut request)) {
+        (Some(Order::Rotate), _) => Box::pin(rotated(&desk, &delegated)).await,
         // No protocol of bytes is served yet.
-        Some(asked) => Err((Fault::NotServed, format!("the agent does not speak `{}`", asked.protocol()))),
-        None => Box::pin(upstreams_answer(&desk, delegated, request)).await,
+        (None, Some(asked)) => {
+            Err((Fault::NotServed, format!("the agent does not speak `{}`", asked.protocol())))
+        }
+        (None, None) => Box::pin(upstreams_answer(&desk, delegated, request)).await,
     };
     let outcome = if answered.is_ok() { "answered" } else { "failed" };
     metrics::counter!("portcullis_agent_requests_total", "resource" => resource.to_string(), "outcome" => outcome)
@@ -48,6 +51,25 @@ pub(crate) async fn answer(
         tracing::warn!(request = %exchange, %resource, ?fault, detail, "no answer");
         fault.answer(&detail).map(|empty| empty.map_err(|never| match never {}).boxed_unsync())
     })
+}
+
+/// Replaces the credential of a resource, and says what came of it.
+async fn rotated(desk: &Desk, delegated: &Delegated) -> Result<Response<Body>, Refused> {
+    let place = desk.place(delegated.resource()).ok_or_else(|| {
+        (Fault::NotServed, "the agent's file does not say where the resource stands".to_owned())
+    })?;
+    let rotated = place.upstreams.rotate_delegated(delegated).await;
+    let resource = delegated.resource();
+    match &rotated {
+        Ok(_) => tracing::info!(request = %delegated.exchange(), %resource, "the credential was replaced"),
+        Err(why) => {
+            tracing::warn!(request = %delegated.exchange(), %resource, %why, "the credential was not replaced")
+        }
+    }
+    let whole = Full::new(rotation_told(&rotated)).map_err(|never| match never {});
+    let mut response = Response::new(whole.boxed_unsync());
+    Order::Rotate.write(response.headers_mut());
+    Ok(response)
 }
 
 async fn upstreams_answer(

@@ -12,6 +12,7 @@ mod bar;
 mod callers;
 mod completions;
 mod config_verb;
+mod credentials;
 mod demo_verb;
 mod failure;
 mod init;
@@ -88,6 +89,9 @@ enum Verb {
     /// See what is protected, and how it stands
     #[command(subcommand)]
     Resources(resources::ResourcesVerb),
+    /// Replace what opens a resource
+    #[command(subcommand)]
+    Credentials(credentials::CredentialsVerb),
     /// Decide what waits for consent
     #[command(subcommand)]
     Approvals(approvals::ApprovalsVerb),
@@ -135,6 +139,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Audit(verb) => verb.run(&mut out),
         Verb::Ledger(verb) => verb.run(&mut out),
         Verb::Resources(verb) => verb.run(&mut out),
+        Verb::Credentials(verb) => verb.run(&mut out),
         Verb::Approvals(verb) => verb.run(&mut out),
         Verb::Access(verb) => verb.run(&mut out),
         Verb::Callers(verb) => verb.run(&mut out),

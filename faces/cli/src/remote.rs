@@ -90,9 +90,9 @@ impl std::fmt::Display for Refused {
         if text("code").is_empty() {
             return write!(f, "the gateway answered {}", self.status);
         }
-        let approval = self.problem.pointer("/approval/id").and_then(Value::as_str);
-        let approval = approval.map(|id| format!("approval {id}, ")).unwrap_or_default();
-        write!(f, "{} {} ({}, {approval}request {request})", text("detail"), text("advice"), text("code"))
+        let approval = self.problem.get("approval").and_then(|approval| approval.get("id")?.as_str());
+        let approval = approval.map(|id| format!(", approval {id}")).unwrap_or_default();
+        write!(f, "{} {} ({}, request {request}{approval})", text("detail"), text("advice"), text("code"))
     }
 }
 
@@ -106,6 +106,8 @@ enum At {
 pub(crate) struct Client {
     at: At,
     token: SecretString,
+    /// How long an answer's head, and all of an answer that is no stream, may take.
+    patience: Duration,
 }
 
 impl Remote {
@@ -114,7 +116,7 @@ impl Remote {
         let at = self.at(config)?;
         let wanted = Wanted { profile: self.profile.clone(), gateway: self.gateway.clone() };
         let token = Login::choose(&wanted, Arc::new(SystemClock::default()))?.token().await?;
-        Ok(Client { at, token })
+        Ok(Client { at, token, patience: ANSWER })
     }
 
     fn at(&self, config: &Path) -> Result<At, RemoteError> {
@@ -149,7 +151,19 @@ impl Remote {
     }
 }
 
+impl Refused {
+    /// The stable name of why.
+    pub(crate) fn code(&self) -> &str {
+        self.problem.get("code").and_then(Value::as_str).unwrap_or_default()
+    }
+}
+
 impl Client {
+    /// The same for calls that may take so long.
+    pub(crate) fn patient(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
     /// Gets a document.
     pub(crate) async fn get(&self, path: &str) -> Result<Value, RemoteError> {
         self.send(Method::GET, path, None).await
@@ -175,7 +189,7 @@ impl Client {
 
     async fn whole(&self, body: Incoming) -> Result<Bytes, RemoteError> {
         #[expect(clippy::disallowed_methods, reason = "it is limited")]
-        let read = tokio::time::timeout(ANSWER, Limited::new(body, LARGEST).collect()).await;
+        let read = tokio::time::timeout(self.patience, Limited::new(body, LARGEST).collect()).await;
         let read = read.map_err(|_| RemoteError::Odd("it did not end in time".to_owned()))?;
         Ok(read.map_err(|fault| RemoteError::Odd(fault.to_string()))?.to_bytes())
     }
@@ -211,7 +225,7 @@ impl Client {
             At::Socket(path) => {
                 let stream = tokio::time::timeout(CONNECT, UnixStream::connect(path)).await;
                 let stream = stream.map_err(|_| unreachable(&"it took too long"))?;
-                ask(stream.map_err(|fault| unreachable(&fault))?, request).await
+                ask(stream.map_err(|fault| unreachable(&fault))?, request, self.patience).await
             }
             At::Url(url, trust) => {
                 let tls = match url.scheme_str() {
@@ -222,7 +236,7 @@ impl Client {
                     _ => None,
                 };
                 let stream = dial::connect(url, tls.as_ref(), CONNECT).await;
-                ask(stream.map_err(|fault| unreachable(&fault))?, request).await
+                ask(stream.map_err(|fault| unreachable(&fault))?, request, self.patience).await
             }
         };
         let response = sent.map_err(|fault| unreachable(&fault))?;
@@ -237,7 +251,11 @@ impl Client {
 }
 
 /// Sends one request over a connection of its own.
-async fn ask<S>(stream: S, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, String>
+async fn ask<S>(
+    stream: S,
+    request: Request<Full<Bytes>>,
+    patience: Duration,
+) -> Result<Response<Incoming>, String>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -247,7 +265,7 @@ where
         // What goes wrong with the connection is told to whoever reads from it.
         let _ = connection.await;
     });
-    let answered = tokio::time::timeout(ANSWER, sender.send_request(request)).await;
+    let answered = tokio::time::timeout(patience, sender.send_request(request)).await;
     answered.map_err(|_| "it does not answer".to_owned())?.map_err(|fault| fault.to_string())
 }
 

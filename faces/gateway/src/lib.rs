@@ -37,6 +37,7 @@ use record::Ledger;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+pub use forward::{NotRotated, Rotated};
 pub use grants::{MOST_MINUTES, Wish, Wished};
 pub use office::{Place, ResourceState};
 pub use own_rules::{marks, own_rules};

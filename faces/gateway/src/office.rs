@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
+use approve::Cleared;
 use authenticate::Authenticator;
 use authorize::Authorizer;
-use forward::UpstreamHealth;
+use forward::{NotRotated, Rotated, UpstreamHealth};
 use model::{Adapter, Clock, ResourceName};
 use record::Ledger;
 
@@ -67,6 +68,24 @@ impl Gateway {
         let setup = self.setup();
         let (name, place) = setup.table.iter().find(|(known, _)| *known == name)?;
         Some(Place { name: name.clone(), kind: place.target.kind, adapter: Arc::clone(&place.adapter) })
+    }
+
+    /// Replaces the credential of a resource: makes a new one, proves it at the upstreams, and only then lets go
+    /// of the old.
+    ///
+    /// # Errors
+    /// Why the old one is used on. Names hosts: it is for operators.
+    pub async fn rotate(&self, cleared: &Cleared, name: &ResourceName) -> Result<Rotated, NotRotated> {
+        let place = self.setup().find(name).ok_or(NotRotated::NoCredential)?;
+        let rotated = Box::pin(place.upstreams.rotate(cleared)).await;
+        let outcome = if rotated.is_ok() { "rotated" } else { "failed" };
+        metrics::counter!("portcullis_credential_rotations_total", "resource" => name.to_string(), "outcome" => outcome)
+            .increment(1);
+        match &rotated {
+            Ok(_) => tracing::info!(resource = %name, "the credential was replaced"),
+            Err(why) => tracing::warn!(resource = %name, %why, "the credential was not replaced"),
+        }
+        rotated
     }
 
     /// Every resource, by name.

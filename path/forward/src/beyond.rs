@@ -1,20 +1,28 @@
 //! The second kind of line: through an agent's tunnel, to an upstream that only the agent can reach.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use credential::NotRotated;
 use http::{HeaderMap, Request, Response, Uri};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use model::{AgentName, ExchangeId, ResourceName};
 use tokio::time::timeout;
-use tunnel::{Agents, Failed, Fault, Lease, NoAgent};
+use tunnel::{Agents, Failed, Fault, Lease, NoAgent, Order};
 
 use crate::ForwardError;
 use crate::line::{Line, Outgoing};
-use crate::pool::Unanswered;
+use crate::pool::{Pool, Unanswered};
+use crate::rotate::{Rotated, rotation_heard};
 
 /// How many connections of agents may turn out closed, or full, before a request gives up.
 const MOST_TRIES: usize = 8;
+
+/// How long an agent may take to replace a credential: the longest command there may be, and its proof.
+const ORDER: Duration = Duration::from_secs(10 * 60);
+/// The largest answer to that, in bytes.
+const MOST_TOLD: usize = 64 << 10;
 
 /// The agents that reach one resource.
 #[derive(Debug)]
@@ -29,8 +37,8 @@ pub(crate) struct Beyond {
 /// What brings an answer: kept until the answer ends.
 #[derive(Debug)]
 pub(crate) enum Carrier {
-    /// A connection of the gateway's own.
-    Line(Line),
+    /// A connection of this process, and where it is kept.
+    Line(Line, Arc<Pool>),
     /// A place in an agent's.
     Lease {
         /// Dropped with it.
@@ -42,7 +50,7 @@ impl Carrier {
     /// Waits for something that it brings.
     pub(crate) async fn during<T>(&mut self, wait: impl Future<Output = T>) -> T {
         match self {
-            Self::Line(line) => line.during(wait).await,
+            Self::Line(line, _) => line.during(wait).await,
             Self::Lease { .. } => wait.await,
         }
     }
@@ -93,6 +101,44 @@ impl Beyond {
         Err(Unanswered::NotSent(last.unwrap_or(ForwardError::NoUpstream)))
     }
 
+    /// Has one agent replace the credential that it holds.
+    pub(crate) async fn rotate(&self, exchange: ExchangeId) -> Result<Rotated, NotRotated> {
+        let failed = |why: String| NotRotated::Unproved(why);
+        let mut tried = Vec::new();
+        let mut last = None;
+        for _ in 0..MOST_TRIES {
+            let lease = match self.agents.choose(&self.resource, &self.names, &tried) {
+                Ok(lease) => lease,
+                Err(none) => return Err(failed(last.unwrap_or_else(|| self.nobody(none).to_string()))),
+            };
+            tried.push(lease.connection());
+            let by = |why: &str| format!("agent `{}`: {why}", lease.agent());
+            let lost =
+                |why: &str| failed(by(&format!("{why}. Whether the credential was replaced is not known")));
+            let ordered = timeout(ORDER, lease.order(exchange, &self.resource, Order::Rotate));
+            let response = match ordered.await {
+                Ok(Ok(response)) => response,
+                Ok(Err(refused)) if refused.may_have_run() => {
+                    return Err(lost(&self.told(lease.agent(), refused).to_string()));
+                }
+                Ok(Err(refused)) => {
+                    last = Some(self.told(lease.agent(), refused).to_string());
+                    continue;
+                }
+                Err(_) => return Err(lost("it does not answer")),
+            };
+            #[expect(clippy::disallowed_methods, reason = "it is limited")]
+            let body = Limited::new(response.into_body(), MOST_TOLD).collect().await;
+            let body = body.map_err(|_| lost("its answer broke off"))?.to_bytes();
+            return match rotation_heard(&body) {
+                Some(Ok(rotated)) => Ok(rotated),
+                Some(Err(why)) => Err(failed(by(&why))),
+                None => Err(lost("its answer cannot be read")),
+            };
+        }
+        Err(failed(last.unwrap_or_else(|| "no agent takes the order".to_owned())))
+    }
+
     fn nobody(&self, none: NoAgent) -> ForwardError {
         ForwardError::Unreachable(match none {
             NoAgent::NoneConnected => format!("no agent that serves it is connected ({})", self.shown()),
@@ -110,7 +156,9 @@ impl Beyond {
                     ForwardError::Unreachable(by(&why))
                 }
                 Fault::ConnectTimeout => ForwardError::ConnectTimeout(by(&why)),
-                Fault::Credential => ForwardError::Credential(by(&why)),
+                Fault::Credential => {
+                    ForwardError::Credential { resource: self.resource.clone(), why: by(&why) }
+                }
                 Fault::FirstByteTimeout => ForwardError::FirstByteTimeout(self.timeouts.first_byte),
                 Fault::ExchangeTimeout => ForwardError::ExchangeTimeout(self.timeouts.exchange),
                 Fault::Unreadable => ForwardError::Unreadable(by(&why)),
@@ -140,10 +188,10 @@ fn request(outgoing: &Outgoing) -> Request<Full<bytes::Bytes>> {
 pub(crate) fn fault(error: &ForwardError) -> Fault {
     match error {
         ForwardError::NoUpstream | ForwardError::Mismatch { .. } => Fault::NotServed,
-        ForwardError::Target => Fault::Unfit,
+        ForwardError::Target | ForwardError::Parameter(_) => Fault::Unfit,
         ForwardError::Url { .. } | ForwardError::Tls(_) | ForwardError::Unreachable(_) => Fault::Unreachable,
         ForwardError::ConnectTimeout(_) => Fault::ConnectTimeout,
-        ForwardError::Credential(_) => Fault::Credential,
+        ForwardError::Credential { .. } => Fault::Credential,
         ForwardError::FirstByteTimeout(_) | ForwardError::IdleTimeout(_) => Fault::FirstByteTimeout,
         ForwardError::ExchangeTimeout(_) => Fault::ExchangeTimeout,
         ForwardError::Lost(_) => Fault::Lost,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::Uri;
-use model::{Code, ExchangeId, Outcome, Refusal};
+use model::{Code, ExchangeId, Outcome, Refusal, ResourceName};
 
 /// Why a request did not go upstream, or its answer did not come back whole. Never holds any part of a
 /// credential, a request or an answer.
@@ -34,9 +34,17 @@ pub enum ForwardError {
     /// The judged path can't be written as HTTP without changing it.
     #[error("the request's path cannot be sent as it was judged")]
     Target,
-    /// The credential can't be read.
-    #[error("the credential cannot be had: {0}")]
-    Credential(String),
+    /// The credential can't be had.
+    #[error("the credential of resource `{resource}` cannot be had: {why}")]
+    Credential {
+        /// Whose.
+        resource: ResourceName,
+        /// Why not. Names hosts and files.
+        why: String,
+    },
+    /// The request brings the parameter that the credential goes in.
+    #[error("the request's query has the parameter `{0}`, which carries the credential")]
+    Parameter(String),
     /// No upstream could be reached. Nothing was sent.
     #[error("no upstream could be reached: {0}")]
     Unreachable(String),
@@ -74,13 +82,23 @@ impl ForwardError {
         let code = match self {
             Self::NoUpstream | Self::Url { .. } | Self::Mismatch { .. } | Self::Target => Code::Internal,
             Self::Tls(_) | Self::Unreachable(_) | Self::ConnectTimeout(_) => Code::UpstreamUnavailable,
-            Self::Credential(_) => Code::CredentialUnavailable,
+            Self::Credential { .. } => Code::CredentialUnavailable,
+            Self::Parameter(_) => Code::RequestMalformed,
             Self::FirstByteTimeout(_) | Self::IdleTimeout(_) | Self::ExchangeTimeout(_) => {
                 Code::UpstreamTimeout
             }
             Self::Lost(_) | Self::Unreadable(_) | Self::Bomb(_) => Code::UpstreamFailed,
         };
-        Refusal::new(code).detail(self)
+        let refusal = Refusal::new(code).detail(self);
+        match self {
+            Self::Credential { resource, .. } => {
+                refusal.because(format!("The credential for resource `{resource}` cannot be had."))
+            }
+            Self::Parameter(name) => refusal.because(format!(
+                "The query has the parameter `{name}`, which is the gateway's to set: leave it out."
+            )),
+            _ => refusal,
+        }
     }
 
     /// How the exchange ended by it. [`Outcome::Refused`] says that nothing was sent upstream.
@@ -91,7 +109,8 @@ impl ForwardError {
             | Self::Tls(_)
             | Self::Mismatch { .. }
             | Self::Target
-            | Self::Credential(_)
+            | Self::Credential { .. }
+            | Self::Parameter(_)
             | Self::Unreachable(_)
             | Self::ConnectTimeout(_) => Outcome::Refused,
             Self::FirstByteTimeout(_) | Self::IdleTimeout(_) | Self::Lost(_) => Outcome::UpstreamLost,

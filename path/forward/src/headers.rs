@@ -1,5 +1,6 @@
 //! Headers as they go out and come back.
 
+use credential::{Shown, Way};
 use http::header::{self, HeaderName};
 use http::{HeaderMap, HeaderValue};
 use model::Question;
@@ -19,7 +20,7 @@ const HOP_BY_HOP: [HeaderName; 9] = [
 
 /// The headers an upstream gets: the judged ones without framing, no compression asked for, and the
 /// credential in place of whatever the caller sent under its name.
-pub(crate) fn outgoing(question: &Question, credential: Option<(&HeaderName, HeaderValue)>) -> HeaderMap {
+pub(crate) fn outgoing(question: &Question, shown: Option<&Shown>) -> HeaderMap {
     let mut headers = question.headers().clone();
     strip(&mut headers);
     // Said anew for the connection that is chosen and the body that is sent.
@@ -27,10 +28,15 @@ pub(crate) fn outgoing(question: &Question, credential: Option<(&HeaderName, Hea
     headers.remove(header::CONTENT_LENGTH);
     headers.remove(header::EXPECT);
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    if let Some((name, value)) = credential {
-        headers.insert(name, value);
-    }
+    show(&mut headers, shown);
     headers
+}
+
+/// Puts a credential in that goes in a header.
+pub(crate) fn show(headers: &mut HeaderMap, shown: Option<&Shown>) {
+    if let Some(Way::Header(name, value)) = shown.map(Shown::way) {
+        headers.insert(name, value.clone());
+    }
 }
 
 /// Drops what belongs to one connection, and what `connection` names.

@@ -7,7 +7,6 @@
 
 mod answer;
 mod beyond;
-mod credential;
 mod decode;
 mod echo;
 mod error;
@@ -15,12 +14,18 @@ mod headers;
 mod health;
 mod line;
 mod pool;
+mod pools;
+mod rotate;
+mod target;
 mod upstreams;
 
 pub use answer::{Answer, AnswerBody, Arrived};
 pub use error::ForwardError;
 pub use health::UpstreamHealth;
+pub use rotate::{Rotated, rotation_told};
 pub use upstreams::Upstreams;
+
+pub use credential::NotRotated;
 
 #[cfg(test)]
 mod tests;

@@ -29,8 +29,7 @@ const PING: Duration = Duration::from_secs(20);
 /// How long a line just used may take to be ready again.
 const BREATH: Duration = Duration::from_millis(20);
 
-/// What is sent, still without the parts that depend on the line.
-#[derive(Debug)]
+/// What is sent, still without the parts that depend on the line. Its target may hold the credential.
 pub(crate) struct Outgoing {
     pub(crate) method: Method,
     /// The request line's target, for HTTP/1.
@@ -39,6 +38,12 @@ pub(crate) struct Outgoing {
     pub(crate) url: Uri,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+}
+
+impl std::fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Outgoing({} {})", self.method, self.target.path())
+    }
 }
 
 /// A connection that takes requests.

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use crate::ForwardError;
 use crate::line::{Failed, Line, Outgoing};
+use crate::pools::Parts;
 
 /// How long an unused HTTP/1 connection is kept. Under the 5 s after which uvicorn (vLLM) and cpp-httplib
 /// (llama.cpp) close theirs: a request that meets a closing connection is lost and must not be repeated.
@@ -65,18 +66,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(crate) enum Unanswered {
     /// Nothing was sent.
     NotSent(ForwardError),
+    /// Nothing was sent, and no upstream is to blame.
+    Unready(ForwardError),
     /// Something may have been sent.
     Sent(ForwardError),
 }
 
 impl Pool {
-    pub(crate) fn new(
-        url: Uri,
-        host: HeaderValue,
-        tls: Option<Arc<ClientConfig>>,
-        timeouts: config::Timeouts,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { url, host, tls, timeouts, clock, .. } = parts;
         Self {
             url,
             host,

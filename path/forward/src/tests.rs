@@ -2,6 +2,7 @@
 
 mod answers;
 mod choice;
+mod credentials;
 mod requests;
 mod secure;
 mod server;

@@ -6,32 +6,37 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use approve::Cleared;
-use config::{Credential, Resource, Timeouts};
+use config::{Resource, Timeouts};
+use credential::{Keeper, Shown};
 use dial::Trust;
 use http::header::HeaderValue;
-use http::uri::{PathAndQuery, Scheme};
-use http::{Response, Uri};
+use http::uri::Scheme;
+use http::{Response, StatusCode, Uri};
 use hyper::body::Incoming;
-use model::{Clock, ExchangeId, Question, ResourceName};
+use model::{Clock, ExchangeId, Question, ResourceName, ServerKind};
 use rustls::ClientConfig;
 use tokio::time::sleep;
 use tunnel::{Agents, Delegated};
 
+use crate::ForwardError;
 use crate::answer::{Answer, Deadline};
 use crate::beyond::{self, Beyond, Carrier};
 use crate::echo::Echo;
 use crate::headers::outgoing;
 use crate::health::{Health, UpstreamHealth};
 use crate::line::Outgoing;
-use crate::pool::{Pool, Unanswered};
-use crate::{ForwardError, credential};
+use crate::pool::Unanswered;
+use crate::pools::{PROTOCOLS, Parts, Pools};
+use crate::target::Target;
 
 /// The servers behind one resource.
 #[derive(Debug)]
 pub struct Upstreams {
     resource: ResourceName,
     all: Vec<Arc<Upstream>>,
-    credential: Option<Credential>,
+    keeper: Option<Arc<Keeper>>,
+    /// The path that shows whether a credential is taken.
+    probe: Option<String>,
     timeouts: Timeouts,
     clock: ClockHandle,
     /// Where the search for the least busy begins, so that equals take turns.
@@ -49,7 +54,7 @@ impl std::fmt::Debug for ClockHandle {
 
 /// One server.
 #[derive(Debug)]
-struct Upstream {
+pub(crate) struct Upstream {
     /// As operators know it.
     shown: String,
     url: Uri,
@@ -61,9 +66,9 @@ struct Upstream {
 
 /// How a server is reached.
 #[derive(Debug)]
-enum Way {
+pub(crate) enum Way {
     /// By connections of this process.
-    Direct(Box<Pool>),
+    Direct(Box<Pools>),
     /// Through an agent.
     Beyond(Beyond),
 }
@@ -73,10 +78,13 @@ impl Way {
         &self,
         exchange: ExchangeId,
         outgoing: &Outgoing,
+        shown: Option<&Shown>,
     ) -> Result<(Response<Incoming>, Carrier), Unanswered> {
         match self {
-            Self::Direct(pool) => {
-                pool.send(outgoing).await.map(|(response, line)| (response, Carrier::Line(line)))
+            Self::Direct(pools) => {
+                let pool = pools.of(shown).map_err(Unanswered::Unready)?;
+                let (response, line) = pool.send(outgoing).await?;
+                Ok((response, Carrier::Line(line, pool)))
             }
             Self::Beyond(beyond) => beyond.send(exchange, outgoing).await,
         }
@@ -107,7 +115,7 @@ impl Busy {
 
     /// Keeps a line whose answer was read whole.
     pub(crate) fn give_back(self, line: Carrier) {
-        if let (Way::Direct(pool), Carrier::Line(line)) = (&self.upstream.way, line) {
+        if let Carrier::Line(line, pool) = line {
             pool.give_back(line);
         }
     }
@@ -134,12 +142,19 @@ impl Upstreams {
         let all = resource
             .upstreams
             .iter()
-            .map(|url| Upstream::new(url, tls.clone(), &resource.timeouts, Arc::clone(&clock)).map(Arc::new))
+            .map(|url| Upstream::new(url, tls.clone(), resource, Arc::clone(&clock)).map(Arc::new))
             .collect::<Result<Vec<_>, _>>()?;
         if all.is_empty() {
             return Err(ForwardError::NoUpstream);
         }
-        Ok(Self::of(resource, all, resource.credential.clone(), clock))
+        let credential = resource.credential.as_ref();
+        let keeper =
+            credential.map(|credential| Keeper::build(&resource.name, credential, Arc::clone(&clock)));
+        let keeper = keeper.transpose().map_err(|error| ForwardError::Credential {
+            resource: resource.name.clone(),
+            why: error.to_string(),
+        })?;
+        Ok(Self::of(resource, all, keeper, clock))
     }
 
     /// Makes ready to reach a resource through agents, as its configuration says. The credential is
@@ -153,13 +168,17 @@ impl Upstreams {
     fn of(
         resource: &Resource,
         all: Vec<Arc<Upstream>>,
-        credential: Option<Credential>,
+        keeper: Option<Arc<Keeper>>,
         clock: Arc<dyn Clock>,
     ) -> Arc<Self> {
+        let rotate = resource.credential.as_ref().and_then(|credential| credential.rotate.as_ref());
+        let probe =
+            rotate.map(|rotate| rotate.probe.clone().unwrap_or_else(|| probe(resource.server).to_owned()));
         Arc::new(Self {
             resource: resource.name.clone(),
             all,
-            credential,
+            keeper,
+            probe,
             timeouts: resource.timeouts.clone(),
             clock: ClockHandle(clock),
             turn: AtomicUsize::new(0),
@@ -224,19 +243,37 @@ impl Upstreams {
         self.all.iter().map(|upstream| upstream.report(now)).collect()
     }
 
-    /// Asks one upstream after another until one takes the request.
+    /// Asks with the credential of now; once more with another, if the upstream refuses it and there is
+    /// another: a request that was refused for its credential has not run (RFC 9110, section 15.5.2).
     async fn answered(&self, question: &Question) -> Result<Asked, ForwardError> {
-        let credential = match &self.credential {
-            Some(credential) => Some((&credential.header, credential::read(credential).await?)),
-            None => None,
-        };
-        let mut echo = credential.as_ref().and_then(|(_, value)| Echo::of(value));
-        let headers = outgoing(question, credential);
+        let Some(keeper) = &self.keeper else { return self.ask(question, None).await };
+        let unhad = |why: String| ForwardError::Credential { resource: self.resource.clone(), why };
+        let shown = keeper.current().await.map_err(|error| unhad(error.to_string()))?;
+        let asked = Box::pin(self.ask(question, Some(&shown))).await?;
+        if asked.response.status() != StatusCode::UNAUTHORIZED {
+            return Ok(asked);
+        }
+        let Some(other) = Box::pin(keeper.anew(&shown)).await else { return Ok(asked) };
+        // Closes its line: what it says is not wanted any more.
+        drop(asked);
+        metrics::counter!("portcullis_upstream_asked_again_total", "resource" => self.resource.to_string())
+            .increment(1);
+        let asked = Box::pin(self.ask(question, Some(&other))).await?;
+        if asked.response.status() != StatusCode::UNAUTHORIZED {
+            keeper.taken(&other);
+        }
+        Ok(asked)
+    }
+
+    /// Asks one upstream after another until one takes the request.
+    async fn ask(&self, question: &Question, shown: Option<&Arc<Shown>>) -> Result<Asked, ForwardError> {
+        let shown = shown.map(Arc::as_ref);
+        let headers = outgoing(question, shown);
         let mut tried = Vec::new();
         let mut last = ForwardError::NoUpstream;
         while let Some((place, upstream)) = self.choose(&tried) {
             let busy = Busy::begin(upstream);
-            let (target, url) = upstream.target(question)?;
+            let Target { target, url } = upstream.target(&question.target(), shown)?;
             let outgoing = Outgoing {
                 method: question.method().clone(),
                 target,
@@ -244,16 +281,19 @@ impl Upstreams {
                 headers: headers.clone(),
                 body: question.body().clone(),
             };
-            let sent = pin!(upstream.way.send(question.exchange(), &outgoing));
+            let sent = pin!(upstream.way.send(question.exchange(), &outgoing, shown));
             match sent.await {
                 Ok((response, line)) => {
                     upstream.health.reached();
-                    return Ok(Asked { response, line, busy, echo: echo.take() });
+                    // After it was sent, so that a credential that came meanwhile is looked for, too.
+                    let echo = self.keeper.as_ref().and_then(|keeper| Echo::of(keeper.needles()));
+                    return Ok(Asked { response, line, busy, echo });
                 }
                 Err(Unanswered::Sent(error)) => {
                     upstream.health.reached();
                     return Err(error);
                 }
+                Err(Unanswered::Unready(error)) => return Err(error),
                 Err(Unanswered::NotSent(error)) => {
                     self.unreached(upstream, &error);
                     tried.push(place);
@@ -264,10 +304,26 @@ impl Upstreams {
         Err(last)
     }
 
+    pub(crate) fn is_of(&self, resource: &ResourceName) -> bool {
+        self.resource == *resource
+    }
+
+    pub(crate) fn keeper(&self) -> Option<&Keeper> {
+        self.keeper.as_deref()
+    }
+
+    pub(crate) fn probe(&self) -> Option<&str> {
+        self.probe.as_deref()
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Upstream> {
+        self.all.iter().map(Arc::as_ref)
+    }
+
     /// Whether an upstream keeps a line that is not closed.
     #[cfg(test)]
     pub(crate) fn keeps_open(&self) -> bool {
-        self.all.iter().any(|upstream| matches!(&upstream.way, Way::Direct(pool) if pool.keeps_open()))
+        self.all.iter().any(|upstream| matches!(&upstream.way, Way::Direct(pools) if pools.keeps_open()))
     }
 
     fn unreached(&self, upstream: &Upstream, error: &ForwardError) {
@@ -296,7 +352,7 @@ impl Upstream {
     fn new(
         url: &Uri,
         tls: Option<Arc<ClientConfig>>,
-        timeouts: &Timeouts,
+        resource: &Resource,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ForwardError> {
         let refuse = |why| ForwardError::Url { url: url.clone(), why };
@@ -313,12 +369,14 @@ impl Upstream {
             return Err(refuse("it has a query"));
         }
         let host = HeaderValue::from_str(authority.as_str()).map_err(|_| refuse("its host is no text"))?;
-        let pool = Pool::new(url.clone(), host, tls, timeouts.clone(), clock);
+        let trust = Trust::of(resource.upstream_tls.ca_file.as_deref());
+        let timeouts = resource.timeouts.clone();
+        let pools = Pools::new(Parts { url: url.clone(), host, tls, trust, timeouts, clock });
         Ok(Self {
             shown: url.to_string(),
             url: url.clone(),
             base: url.path().trim_end_matches('/').to_owned(),
-            way: Way::Direct(Box::new(pool)),
+            way: Way::Direct(Box::new(pools)),
             health: Health::default(),
         })
     }
@@ -342,19 +400,28 @@ impl Upstream {
         }
     }
 
-    /// The judged path and query below the base URL's path, and the whole URL with them. What can't be
-    /// written exactly as it was judged is not sent: a `#` would silently end the path.
-    fn target(&self, question: &Question) -> Result<(PathAndQuery, Uri), ForwardError> {
-        let judged = question.target();
-        let wanted = format!("{}{judged}", self.base);
-        let target: PathAndQuery = wanted.parse().map_err(|_| ForwardError::Target)?;
-        if !judged.starts_with('/') || target.as_str() != wanted {
-            return Err(ForwardError::Target);
-        }
-        let mut parts = self.url.clone().into_parts();
-        parts.path_and_query = Some(target.clone());
-        let url = Uri::from_parts(parts).map_err(|_| ForwardError::Target)?;
-        Ok((target, url))
+    /// The judged path and query below the base URL's path, with the credential where it goes there.
+    pub(crate) fn target(&self, judged: &str, shown: Option<&Shown>) -> Result<Target, ForwardError> {
+        Target::of((&self.url, &self.base), judged, shown)
+    }
+
+    pub(crate) fn way(&self) -> &Way {
+        &self.way
+    }
+
+    /// As operators know it.
+    pub(crate) fn shown(&self) -> &str {
+        &self.shown
+    }
+}
+
+/// What only who has the credential is answered, by each kind of server.
+fn probe(server: ServerKind) -> &'static str {
+    match server {
+        // Its list of models is open to all.
+        ServerKind::LlamaCpp => "/props",
+        ServerKind::Kserve | ServerKind::Triton => "/v2",
+        _ => "/v1/models",
     }
 }
 
@@ -362,5 +429,5 @@ fn tls(resource: &Resource) -> Result<Arc<ClientConfig>, ForwardError> {
     let settings = &resource.upstream_tls;
     let trust = Trust::of(settings.ca_file.as_deref());
     let identity = settings.client_certificate.as_deref().zip(settings.client_key.as_deref());
-    Ok(dial::client_tls(&trust, identity, &[b"h2", b"http/1.1"])?)
+    Ok(dial::client_tls(&trust, identity, PROTOCOLS)?)
 }

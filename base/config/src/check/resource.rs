@@ -6,13 +6,14 @@ use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderName, Uri};
 use model::{Class, ResourceName};
 
+use super::credential::credential;
 use super::{Base, agents, fields, login, retention};
 use crate::SecretRef;
 use crate::fault::shown;
 use crate::reader::{Item, Mapping};
 use crate::usable::{
-    Credential, OnTokenExpiry, Resource, ResourceKind, Route, ServerKind, Timeouts, UnknownStreams,
-    UpstreamTls,
+    Credential, CredentialScheme, OnTokenExpiry, Resource, ResourceKind, Route, ServerKind, Timeouts,
+    UnknownStreams, UpstreamTls,
 };
 use crate::value;
 
@@ -53,8 +54,11 @@ fn resource(name: ResourceName, section: &Mapping<'_>, base: &Base) -> Option<Re
     let routes = routes(section, kind);
     let credential = section.section("credential").map(|credential| self::credential(&credential, base));
     let upstreams = upstreams(section, credential.is_some());
+    let good = credential.as_ref().and_then(Option::as_ref);
+    identity(section, good, &upstreams);
+    provable(section, good, kind);
     let agent = agents::choice(section);
-    let forward_headers = forward_headers(section, credential.as_ref().and_then(Option::as_ref));
+    let forward_headers = forward_headers(section, good);
     let on_token_expiry = match section.choice("on_token_expiry") {
         Some("cut") => OnTokenExpiry::Cut,
         _ => OnTokenExpiry::Finish,
@@ -152,33 +156,6 @@ pub(super) fn upstreams(section: &Mapping<'_>, with_credential: bool) -> Vec<Uri
     upstreams
 }
 
-pub(super) fn credential(section: &Mapping<'_>, base: &Base) -> Option<Credential> {
-    let value = secret(section, "value", base);
-    let header = section.parse("header", value::header);
-    let scheme = section.parse("scheme", scheme);
-    if let Some(item) = section.item("scheme")
-        && scheme.is_none()
-    {
-        item.hide();
-    }
-    let header = header?;
-    let scheme = match scheme {
-        Some(scheme) if scheme == "none" => None,
-        Some(scheme) => Some(scheme),
-        None if header == AUTHORIZATION => Some("Bearer".to_owned()),
-        None => None,
-    };
-    Some(Credential { header, scheme, value: value? })
-}
-
-fn scheme(text: &str) -> Result<String, String> {
-    match (1..=32).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
-        true => Ok(text.to_owned()),
-        // A long one may be the secret itself: it is not repeated.
-        false => Err("this is no word that could stand before a secret".to_owned()),
-    }
-}
-
 /// Where the secret at `key` lies. What stands there instead is never shown: it may be the secret.
 pub(super) fn secret(section: &Mapping<'_>, key: &'static str, base: &Base) -> Option<SecretRef> {
     secret_at(&section.item(key)?, base)
@@ -220,12 +197,39 @@ fn forward_headers(section: &Mapping<'_>, credential: Option<&Credential>) -> Ve
         if OF_CALLERS.contains(&header) {
             item.fault(format!("{} carries callers' tokens", shown(header.as_str())), "another header");
         }
-        if credential.is_some_and(|credential| credential.header == header) {
+        if credential.is_some_and(|credential| credential.header() == Some(&header)) {
             item.fault(format!("{} carries the credential", shown(header.as_str())), "another header");
         }
         headers.push(header);
     }
     headers
+}
+
+/// Notes a client certificate that could not be shown, and a second one.
+pub(super) fn identity(section: &Mapping<'_>, credential: Option<&Credential>, upstreams: &[Uri]) {
+    if !credential.is_some_and(|credential| credential.scheme == CredentialScheme::Certificate) {
+        return;
+    }
+    if upstreams.iter().any(|upstream| upstream.scheme_str() == Some("http")) {
+        section.fault("a client certificate is shown in TLS, and an upstream has none", "`https` upstreams");
+    }
+    if section.section("upstream_tls").is_some_and(|tls| tls.has("client_certificate")) {
+        section.fault(
+            "the client certificate is written twice, under `credential` and under `upstream_tls`",
+            "one of the two",
+        );
+    }
+}
+
+/// Notes a rotation of which nobody knows how to show that it worked.
+fn provable(section: &Mapping<'_>, credential: Option<&Credential>, kind: Option<ResourceKind>) {
+    let rotate = credential.and_then(|credential| credential.rotate.as_ref());
+    if kind == Some(ResourceKind::Http) && rotate.is_some_and(|rotate| rotate.probe.is_none()) {
+        section.fault(
+            "`credential.rotate` has no `probe`, and of an `http` resource nobody knows what shows that a secret is taken",
+            "a `probe`: a path that answers a GET only to who has the credential",
+        );
+    }
 }
 
 pub(super) fn upstream_tls(section: &Mapping<'_>, base: &Base) -> UpstreamTls {

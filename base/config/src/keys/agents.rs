@@ -1,7 +1,8 @@
 //! The keys of agents: the gateway's side of them, and the agent's own file.
 
 use super::ALLOWED;
-use super::resource::{CREDENTIAL, TIMEOUTS, UPSTREAM_TLS};
+use super::credential::CREDENTIAL;
+use super::resource::{TIMEOUTS, UPSTREAM_TLS};
 use crate::table::{Absent, Key, Kind, Section, Shape};
 
 pub(super) const AGENTS: Section = Section {

@@ -2,6 +2,7 @@
 
 use super::ALLOWED;
 use super::agents::AGENT;
+use super::credential::CREDENTIAL;
 use super::fields::{DISCLOSE, FIELD};
 use super::retention::KEEP;
 use crate::table::{Absent, Key, Kind, Section, Shape};
@@ -148,31 +149,6 @@ pub(super) const RESOURCE: Section = Section {
             shape: Shape::Section(&KEEP),
             absent: Absent::Nothing("as `ledger.retention` says"),
             doc: "How long its bodies are kept. A change holds from the next start.",
-        },
-    ],
-};
-
-pub(super) const CREDENTIAL: Section = Section {
-    name: "credential",
-    doc: "What opens an upstream. May be written as the secret's place alone.",
-    keys: &[
-        Key {
-            name: "value",
-            shape: Shape::One(Kind::Secret),
-            absent: Absent::Fault,
-            doc: "Where the secret lies: `env:NAME` or `file:PATH`. Read at each use, so it may rotate.",
-        },
-        Key {
-            name: "header",
-            shape: Shape::One(Kind::Header),
-            absent: Absent::Is("authorization"),
-            doc: "The header it is sent in.",
-        },
-        Key {
-            name: "scheme",
-            shape: Shape::One(Kind::Text),
-            absent: Absent::Nothing("`Bearer` in `authorization`, none elsewhere"),
-            doc: "The word before it. `none` sends the secret alone.",
         },
     ],
 };

@@ -6,9 +6,9 @@ use std::time::Duration;
 use http::{HeaderName, Method, Uri};
 use model::{AgentName, Class, FieldRule, ResourceName, ServerKind, UnknownStreams};
 
+use super::credential::Credential;
 use super::fields::Disclose;
 use super::retention::Keep;
-use crate::SecretRef;
 
 /// One protected endpoint.
 #[derive(Clone, Debug, PartialEq)]
@@ -110,24 +110,6 @@ impl ResourceKind {
             Self::Model => "model",
             Self::Http => "http",
         }
-    }
-}
-
-/// What opens an upstream. Callers never see it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Credential {
-    /// The header it is sent in.
-    pub header: HeaderName,
-    /// The word before it, as `Bearer`, if any.
-    pub scheme: Option<String>,
-    /// Where it is read, at each use.
-    pub value: SecretRef,
-}
-
-impl Credential {
-    /// A bearer token in `authorization`.
-    pub fn bearer(value: SecretRef) -> Self {
-        Self { header: http::header::AUTHORIZATION, scheme: Some("Bearer".to_owned()), value }
     }
 }
 

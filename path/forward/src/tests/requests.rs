@@ -1,9 +1,10 @@
 //! What an upstream gets to read.
 
 use std::fs;
+use std::time::Duration;
 
 use bytes::Bytes;
-use config::{Credential, SecretRef};
+use config::{Credential, CredentialScheme, SecretRef};
 use http::{HeaderMap, HeaderName, Method};
 use jiff::Timestamp;
 use model::{Code, ExchangeId, Outcome, Question, QuestionParts};
@@ -56,7 +57,8 @@ async fn the_credential_is_read_for_each_request_and_replaces_the_callers() {
     let file = dir.path().join("key");
     let server = Server::start(echo).await;
     let mut resource = resource(&[format!("http://{}", server.address)]);
-    resource.credential = Some(Credential::bearer(SecretRef::File(file.clone())));
+    let strict = Credential { stale: Duration::ZERO, ..Credential::bearer(SecretRef::File(file.clone())) };
+    resource.credential = Some(strict);
     let upstreams = Upstreams::build(&resource, clock()).unwrap();
 
     let mut headers = HeaderMap::new();
@@ -74,7 +76,10 @@ async fn the_credential_is_read_for_each_request_and_replaces_the_callers() {
 
     fs::remove_file(&file).unwrap();
     let error = ask(&upstreams, "/").await.unwrap_err();
-    assert_eq!(error.refusal().code, Code::CredentialUnavailable);
+    let refusal = error.refusal();
+    assert_eq!(refusal.code, Code::CredentialUnavailable);
+    assert_eq!(refusal.reason, "The credential for resource `test` cannot be had.");
+    assert!(refusal.detail.unwrap().contains(&*file.to_string_lossy()), "the operator is told more");
     assert_eq!(error.outcome(), Outcome::Refused);
     assert_eq!(server.requests(), 3);
 }
@@ -98,7 +103,8 @@ async fn no_error_shows_the_credential() {
     });
     let mut resource = resource(&[format!("http://{address}")]);
     let header = HeaderName::from_static("x-api-key");
-    resource.credential = Some(Credential { header, scheme: None, value: SecretRef::File(file) });
+    let scheme = CredentialScheme::Header { name: header, word: None };
+    resource.credential = Some(Credential { scheme, ..Credential::bearer(SecretRef::File(file)) });
     let upstreams = Upstreams::build(&resource, clock()).unwrap();
     let error = ask(&upstreams, "/").await.unwrap_err();
     let shown = format!("{error} {error:?} {:?} {upstreams:?}", error.refusal());

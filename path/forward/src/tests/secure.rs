@@ -33,10 +33,10 @@ use super::server::{ask, clock, next, read, resource, soon};
 use crate::{ForwardError, Upstreams};
 
 /// An authority with what it issued, in files.
-struct Files(tempfile::TempDir);
+pub(super) struct Files(tempfile::TempDir);
 
 impl Files {
-    fn write() -> Self {
+    pub(super) fn write() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let write = |name: &str, text: String| fs::write(dir.path().join(name), text).unwrap();
         let key = KeyPair::generate().unwrap();
@@ -44,7 +44,7 @@ impl Files {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         write("ca.pem", params.self_signed(&key).unwrap().pem());
         let issuer = Issuer::new(params, key);
-        for name in ["server", "client"] {
+        for name in ["server", "client", "next"] {
             let key = KeyPair::generate().unwrap();
             let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
             let issued: Certificate = params.signed_by(&key, &issuer).unwrap();
@@ -54,7 +54,7 @@ impl Files {
         Self(dir)
     }
 
-    fn path(&self, name: &str) -> std::path::PathBuf {
+    pub(super) fn path(&self, name: &str) -> std::path::PathBuf {
         self.0.path().join(name)
     }
 
@@ -72,7 +72,7 @@ fn certificate(path: &Path) -> CertificateDer<'static> {
 }
 
 /// A server that asks for a client certificate and speaks these protocols.
-fn server_tls(files: &Files, alpn: &[&[u8]]) -> TlsAcceptor {
+pub(super) fn server_tls(files: &Files, alpn: &[&[u8]]) -> TlsAcceptor {
     let mut roots = RootCertStore::empty();
     roots.add(certificate(&files.path("ca.pem"))).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
