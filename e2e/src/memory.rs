@@ -45,9 +45,7 @@ fn mappings(pid: i32) -> Vec<u8> {
 
 /// Whether bytes are somewhere in others.
 pub fn holds(image: &[u8], needle: &[u8]) -> bool {
-    let Some(first) = needle.first() else { return true };
-    let begins = image.iter().enumerate().filter(|(_, byte)| *byte == first);
-    begins.map(|(at, _)| at).any(|at| image.get(at..).is_some_and(|rest| rest.starts_with(needle)))
+    memchr::memmem::find(image, needle).is_some()
 }
 
 /// A number that nobody could know before.
