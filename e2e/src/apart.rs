@@ -9,6 +9,7 @@
 //! the handle is.
 
 use std::fs::File;
+use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 use std::time::Duration;
@@ -42,7 +43,7 @@ impl Apart {
     /// When a step fails that should not.
     pub async fn make() -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
-            eprintln!("left out: network namespaces need root");
+            let _ = writeln!(std::io::stderr(), "left out: network namespaces need root");
             return None;
         }
         // One number for each process: tests run side by side.
