@@ -135,8 +135,7 @@ async fn echoing(
     tokio::spawn(async move {
         let (mut read, mut write) = tokio::io::split(begun.await.expect("it begins"));
         let mut piece = vec![0; 64 << 10];
-        loop {
-            let Ok(length @ 1..) = read.read(&mut piece).await else { break };
+        while let Ok(length @ 1..) = read.read(&mut piece).await {
             if write.write_all(&piece[..length]).await.is_err() {
                 break;
             }

@@ -43,7 +43,7 @@ async fn roster(state: &Path, authority: &Path, clock: &Arc<dyn Clock>) -> Arc<R
 /// The roster of a running gateway, by its folders.
 pub(crate) async fn roster_of(gateway: &Gateway) -> Arc<Roster> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-    roster(&gateway.file("state"), &gateway.file("agents-ca"), &clock).await
+    roster(&gateway.state(), &gateway.file("agents-ca"), &clock).await
 }
 
 /// Waits until a gateway has so many agents.

@@ -22,7 +22,8 @@ pub struct Agent {
 
 impl Agent {
     /// Invites an agent by the gateway's own command line, with the token of an administrator, starts it
-    /// with these resources, and waits until it is connected.
+    /// with these resources, and waits until it is connected. `at` is where agents come in, with commas
+    /// between several.
     ///
     /// # Panics
     /// When it is not invited, or does not come.
@@ -48,12 +49,26 @@ impl Agent {
         assert!(invited.status.success(), "{}", String::from_utf8_lossy(&invited.stderr));
         let folder = tempfile::tempdir().expect("a temporary folder");
         fs::write(folder.path().join("join-token"), &invited.stdout).expect("a token");
-        let file = json!({ "gateways": [at], "join": "file:join-token", "resources": resources });
+        let file = json!({ "gateways": at.split(',').collect::<Vec<_>>(), "join": "file:join-token", "resources": resources });
         fs::write(folder.path().join("agent.yaml"), file.to_string()).expect("a file");
         let part = Part::start("the agent", &mut wrap(command(&folder)));
         let agent = Self { name: name.to_owned(), folder, part };
         agent.connected(gateway, admin).await;
         agent
+    }
+
+    /// Starts an agent that has a token of its own, `token`, and joins by it as `join` says. Waits for
+    /// nothing.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start_as_workload(at: &str, name: &str, token: &str, join: &Value, resources: Value) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        fs::write(folder.path().join("token"), token).expect("a token");
+        let file = json!({ "gateways": [at], "join": join, "resources": resources });
+        fs::write(folder.path().join("agent.yaml"), file.to_string()).expect("a file");
+        let part = Part::start("the agent", &mut command(&folder));
+        Self { name: name.to_owned(), folder, part }
     }
 
     /// Waits until the gateway has it.
@@ -79,6 +94,11 @@ impl Agent {
     /// Starts it again on the same files.
     pub fn restart(&mut self) {
         self.part = Part::start("the agent", &mut command(&self.folder));
+    }
+
+    /// Waits until it has ended by itself.
+    pub async fn end(&mut self) -> ExitStatus {
+        self.part.end().await
     }
 
     /// Kills it as `kill -9` does.

@@ -51,7 +51,7 @@ impl Gateway {
         let beside = if plan.through_agent { through::split(&mut plan) } else { None };
         write(folder.path(), &plan);
         if let Some(beside) = &beside {
-            through::invite(folder.path(), &plan, beside).await;
+            through::invite(folder.path(), &ledger, &plan, beside).await;
         }
         for rest in (0..TRIES).rev() {
             let (address, observe) = (free_address(), free_address());
@@ -99,6 +99,11 @@ impl Gateway {
     /// A file of its folder: the configuration, `policies/…`, or one of the plan.
     pub fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// The folder of its state.
+    pub fn state(&self) -> PathBuf {
+        through::state(self.folder.path(), &self.ledger, &self.plan)
     }
 
     /// The memory it has resident, in bytes.

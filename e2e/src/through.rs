@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -67,10 +67,9 @@ pub(crate) fn split(plan: &mut Plan) -> Option<Beside> {
 
 /// Invites the agent as the gateway's own machine could: by its folders. The tests of this mode are of
 /// everything else, and many of them have no administrator.
-pub(crate) async fn invite(folder: &Path, plan: &Plan, beside: &Beside) {
+pub(crate) async fn invite(folder: &Path, ledger: &Path, plan: &Plan, beside: &Beside) {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-    let state = plan.config["state"]["dir"].as_str().or(plan.config["state"].as_str()).unwrap_or("state");
-    let store = SqliteStore::open(&folder.join(state), Arc::clone(&clock)).await.expect("a store");
+    let store = SqliteStore::open(&state(folder, ledger, plan), Arc::clone(&clock)).await.expect("a store");
     let authority = Authority::open(&folder.join("agents-ca"), Arc::clone(&clock)).expect("an authority");
     let roster = Roster::new(Arc::new(store), authority, clock);
     let names = beside.resources.keys().map(|name| ResourceName::new(name).expect("a name")).collect();
@@ -81,6 +80,15 @@ pub(crate) async fn invite(folder: &Path, plan: &Plan, beside: &Beside) {
         "gateways": [beside.at.to_string()], "join": "file:join-token", "resources": beside.resources,
     });
     fs::write(folder.join("agent.yaml"), file.to_string()).expect("the agent's file");
+}
+
+/// Where a gateway of this plan keeps its state.
+pub(crate) fn state(folder: &Path, ledger: &Path, plan: &Plan) -> PathBuf {
+    let configured = &plan.config["state"];
+    match configured["dir"].as_str().or(configured.as_str()) {
+        Some(dir) => folder.join(dir),
+        None => ledger.with_extension("state"),
+    }
 }
 
 /// Starts the agent. Its file lies in the gateway's folder, so that what it names is found.

@@ -194,3 +194,71 @@ async fn who_is_revoked_is_cut_and_stays_out() {
     assert!(said.await.is_some(), "{}", agent.log());
     assert_eq!(chat(&gateway, &alice).await.status.as_u16(), 503);
 }
+
+#[tokio::test]
+async fn a_workload_joins_by_the_token_of_its_own_issuer() {
+    let (provider, upstream) = tokio::join!(Provider::start(), FakeUpstream::start(|_| whole()));
+    let alice = provider.login("alice").await;
+    let at = free_address().to_string();
+    let workload = json!({ "beside": { "issuer": "panva", "subject": "alice", "resources": ["llama"] } });
+    let gateway = Plan::default()
+        .provider(&provider)
+        .resource("llama", json!({ "server": "llama-cpp", "agent": "any" }))
+        .policy("engineers.cedar", ENGINEERS_MAY_USE)
+        .policy("admin.cedar", ADMINS_ADMINISTER)
+        .administered()
+        .with(json!({ "agents": { "address": at, "workloads": workload } }))
+        .start_unready()
+        .await;
+    let listed = gateway.cli_as(Some(&alice), &["agents", "list", "--json"]);
+    let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    let join = json!({ "workload": "file:token", "authority": listed["authority"] });
+    let bob = provider.login("bob").await;
+    let mut agent = Agent::start_as_workload(&at, "beside", &bob, &join, beside(&upstream));
+    // Another subject of the same issuer is nobody.
+    assert!(!agent.end().await.success() && agent.log().contains("agents.workloads"), "{}", agent.log());
+    std::fs::write(agent.file("token"), &alice).unwrap();
+    agent.restart();
+    agent.connected(&gateway, &alice).await;
+    assert_eq!(chat(&gateway, &alice).await.status, StatusCode::OK);
+    let told = [gateway.log(), agent.log()];
+    assert!(!told.iter().any(|text| text.contains(&alice) || text.contains(&bob)));
+}
+
+#[tokio::test]
+async fn an_agent_serves_two_gateways_of_one_state() {
+    let (provider, upstream) = tokio::join!(Provider::start(), FakeUpstream::start(|_| whole()));
+    let alice = provider.login("alice").await;
+    let shared = tempfile::tempdir().unwrap();
+    let (state, authority) = (shared.path().join("state"), shared.path().join("ca"));
+    let ats = [free_address().to_string(), free_address().to_string()];
+    let mut gateways = Vec::new();
+    for at in &ats {
+        let plan = Plan::default()
+            .provider(&provider)
+            .resource("llama", json!({ "server": "llama-cpp", "agent": "any" }))
+            .policy("engineers.cedar", ENGINEERS_MAY_USE)
+            .policy("admin.cedar", ADMINS_ADMINISTER)
+            .administered()
+            .with(json!({ "state": { "dir": state }, "agents": { "address": at, "dir": authority } }));
+        gateways.push(plan.start_unready().await);
+    }
+    let both = ats.join(",");
+    let agent = Agent::start(&gateways[0], &both, &alice, "beside", beside(&upstream)).await;
+    for gateway in &gateways {
+        agent.connected(gateway, &alice).await;
+        assert_eq!(chat(gateway, &alice).await.status, StatusCode::OK);
+    }
+    // One gateway ends: the other goes on. And who is revoked at the one is out at the other.
+    assert!(gateways[0].stop().await.success());
+    assert_eq!(chat(&gateways[1], &alice).await.status, StatusCode::OK);
+    gateways[0].restart().await;
+    agent.connected(&gateways[0], &alice).await;
+    assert!(gateways[0].cli_as(Some(&alice), &["agents", "revoke", "beside"]).status.success());
+    let gone = eventually(PATIENCE, || state_of(&gateways[1], &alice).is_null().then_some(()));
+    assert!(gone.await.is_some());
+}
+
+fn state_of(gateway: &Gateway, admin: &str) -> Value {
+    state(gateway, admin, "beside")["connected"].clone()
+}

@@ -248,10 +248,10 @@ async fn a_rotation_that_fails_says_why_and_the_old_key_is_used_on() {
 /// Bob may rotate when somebody agrees; alice, who may not rotate by herself, may agree.
 const WITH_CONSENT: &str = r#"
 @id("rotate-with-consent")
-permit (principal in Group::"analysts", action == Action::"rotate", resource == Resource::"llama")
+permit (principal in Group::"analysts", action == Action::"rotate", resource in Resource::"llama")
 when { context.approvals >= 1 };
 @id("admins-agree")
-permit (principal in Group::"admins", action == Action::"approve", resource == Resource::"llama")
+permit (principal in Group::"admins", action == Action::"approve", resource in Resource::"llama")
 when { context.operation == "rotate" };
 "#;
 

@@ -92,6 +92,7 @@ pub(crate) fn config(text: &str, base: Base, faults: &Gathered) -> Option<Config
     let issuers = identity::issuers(&file, &base);
     let resources = resource::resources(&file, &base);
     agents::have_a_door(&file, &resources, agents.as_ref());
+    agents::workloads_are_known(&file, agents.as_ref(), &issuers, &resources);
     let policies = policies(&file, &base);
     let ledger = ledger(&file, &base);
     let state = state::state(&file, &base, ledger.as_ref());

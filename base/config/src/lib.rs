@@ -35,7 +35,7 @@ pub use secret::{MAX_SECRET_BYTES, SecretError, SecretRef, variable};
 pub use starter::{StarterAnswers, StarterFiles, starter};
 pub use usable::{
     Admin, AgentConfig, Agents, Approvals, BackchannelLogout, Checkpoints, ClientAuth, Finding,
-    Introspection, Userinfo,
+    Introspection, Join, Userinfo, Workload,
 };
 pub use usable::{
     ClaimRule, ClaimTest, Config, Credential, DenyList, Disclose, Durability, FieldPlace, FieldRule,

@@ -24,7 +24,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use admin::Admin;
-pub use agents::{AgentConfig, Agents};
+pub use agents::{AgentConfig, Agents, Join, Workload};
 pub use approvals::Approvals;
 pub use asked::{BackchannelLogout, ClientAuth, Introspection, Userinfo};
 pub use checkpoints::Checkpoints;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,6 +20,7 @@ use crate::identity::AgentIdentity;
 use crate::lease::Lease;
 use crate::roster::{MEMBERS, Member, Roster};
 use crate::window::{MOST_CONNECTIONS, MOST_STREAMS};
+use crate::workload::Workloads;
 
 /// How often the roster is looked at: what is revoked elsewhere ends here within a second.
 const FOLLOWED_EVERY: Duration = Duration::from_millis(250);
@@ -86,6 +87,8 @@ struct Table {
 /// The agents that are connected.
 pub struct Agents {
     roster: Arc<Roster>,
+    /// Who knows programs by tokens of their own, once it stands.
+    workloads: OnceLock<Arc<dyn Workloads>>,
     table: RwLock<Table>,
     ids: AtomicU64,
     /// Where the search begins, so that equals take turns.
@@ -101,12 +104,28 @@ impl std::fmt::Debug for Agents {
 impl Agents {
     /// Nobody is connected yet.
     pub fn new(roster: Arc<Roster>) -> Arc<Self> {
-        Arc::new(Self { roster, table: RwLock::default(), ids: AtomicU64::new(0), turn: AtomicUsize::new(0) })
+        Arc::new(Self {
+            roster,
+            workloads: OnceLock::new(),
+            table: RwLock::default(),
+            ids: AtomicU64::new(0),
+            turn: AtomicUsize::new(0),
+        })
     }
 
     /// Who may be an agent.
     pub fn roster(&self) -> &Arc<Roster> {
         &self.roster
+    }
+
+    /// From now on programs become agents by tokens that `workloads` knows. The first to say so counts.
+    pub fn let_in(&self, workloads: Arc<dyn Workloads>) {
+        // A second one is a fault of ours, and changes nothing.
+        let _ = self.workloads.set(workloads);
+    }
+
+    pub(crate) fn workloads(&self) -> Option<&Arc<dyn Workloads>> {
+        self.workloads.get()
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Table> {

@@ -14,6 +14,7 @@ use model::Clock;
 use rcgen::{KeyPair, SigningKey};
 use rustls::ClientConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -159,6 +160,22 @@ impl Enrolled {
         ask(at, tls, asked, clock).await
     }
 
+    /// Becomes an agent at the gateway at `HOST:PORT`, by a token of this program's own issuer. It is shown
+    /// to gateways of this authority alone: `authority` is the SHA-256 of its certificate.
+    ///
+    /// # Errors
+    /// [`TunnelError`]: who refuses says why.
+    pub async fn join_as_workload(
+        at: &str,
+        authority: [u8; 32],
+        token: &SecretString,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Self, TunnelError> {
+        let tls = secure::joining(authority, Arc::clone(clock))?;
+        let asked = Join { workload: token.expose_secret().trim().to_owned(), ..Join::default() };
+        ask(at, tls, asked, clock).await
+    }
+
     /// Gets the next certificate, for a new key.
     ///
     /// # Errors
@@ -226,5 +243,6 @@ pub(crate) fn tests_join(token: &JoinToken, key: &KeyPair, binding: &[u8; LENGTH
         secret: token.secret().to_vec(),
         key: key.public_key_raw().to_vec(),
         signature,
+        ..Join::default()
     }
 }

@@ -30,6 +30,7 @@ mod stretch;
 mod token;
 mod window;
 mod wire;
+mod workload;
 
 pub use agents::{AgentState, Agents, NoAgent};
 pub use authority::{Authority, LASTS, RENEWED_AFTER};
@@ -47,6 +48,7 @@ pub use serve::Delegated;
 pub use stretch::{Asked, Prologue, Stretch};
 pub use token::JoinToken;
 pub use window::{CONNECTION_WINDOW, MOST_BYTES, MOST_CONNECTIONS, MOST_STREAMS, STREAM_WINDOW};
+pub use workload::{Proven, Proving, Workloads};
 
 #[cfg(test)]
 mod tests;

@@ -203,8 +203,16 @@ async fn certified(
     }
     let roster = agents.roster();
     let issued = match shown {
-        None => roster.redeem(&join.invitation, &join.secret, &join.key).await?,
         Some(shown) => roster.renew(shown, &join.key).await?,
+        None if !join.workload.is_empty() => {
+            let Some(workloads) = agents.workloads() else {
+                let sentence =
+                    "no workload becomes an agent here by a token of its own: see `agents.workloads`";
+                return Err(Refused::new(Why::Token, sentence));
+            };
+            roster.enlist(workloads.prove(&join.workload).await?, &join.key).await?
+        }
+        None => roster.redeem(&join.invitation, &join.secret, &join.key).await?,
     };
     Ok(Issued {
         certificate: issued.certificate.to_vec(),

@@ -120,16 +120,21 @@ impl Member {
     /// Until when a certificate with this fingerprint opens a tunnel, or why it does not.
     pub(crate) fn admits(&self, fingerprint: &str, now: Timestamp) -> Result<Timestamp, Refused> {
         if self.revoked.is_some() {
-            let sentence = format!(
-                "the agent `{}` was revoked: it needs a new join token from `portcullis agents invite`",
-                self.name
-            );
-            return Err(Refused::new(Why::Revoked, sentence));
+            return Err(self.put_out());
         }
         match self.certificates.iter().find(|held| held.fingerprint == fingerprint) {
             Some(held) if now < held.expires => Ok(held.expires),
             _ => Err(unknown()),
         }
+    }
+
+    /// What it is told when it was put out.
+    pub(crate) fn put_out(&self) -> Refused {
+        let sentence = format!(
+            "the agent `{}` was revoked: it needs a new join token from `portcullis agents invite`",
+            self.name
+        );
+        Refused::new(Why::Revoked, sentence)
     }
 }
 
@@ -141,7 +146,7 @@ fn unknown() -> Refused {
     )
 }
 
-fn unavailable(fault: &dyn std::fmt::Display) -> Refused {
+pub(crate) fn unavailable(fault: &dyn std::fmt::Display) -> Refused {
     tracing::error!(%fault, "agents cannot be looked up");
     Refused::new(Why::Unavailable, "the gateway cannot look agents up now; try again")
 }
@@ -353,10 +358,7 @@ impl Roster {
             member.admits(&fingerprint(shown), now)?;
             let identity = AgentIdentity { name: member.name.clone(), resources: member.resources.clone() };
             let issued = self.authority.agent(&identity, point).map_err(|fault| unavailable(&fault))?;
-            member.certificates.retain(|held| now < held.expires);
-            member.certificates.push(held(&issued));
-            let most = member.certificates.len().saturating_sub(MOST_CERTIFICATES);
-            member.certificates.drain(..most);
+            keep_newest(&mut member.certificates, held(&issued), now);
             let put = Write::put(at, &member).map_err(|fault| unavailable(&fault))?;
             let written = self.store.commit(vec![put.expecting(Expect::Version(entry.version))]).await;
             if written.map_err(|fault| unavailable(&fault))?.is_done() {
@@ -387,6 +389,14 @@ pub(crate) fn fingerprint(certificate: &CertificateDer<'_>) -> String {
     hex(&sha256(certificate))
 }
 
-fn held(issued: &AgentCertificate) -> Held {
+pub(crate) fn held(issued: &AgentCertificate) -> Held {
     Held { fingerprint: fingerprint(&issued.certificate), expires: issued.expires }
+}
+
+/// Adds a certificate to those that are good; the oldest of too many is good no more.
+pub(crate) fn keep_newest(certificates: &mut Vec<Held>, issued: Held, now: Timestamp) {
+    certificates.retain(|held| now < held.expires);
+    certificates.push(issued);
+    let most = certificates.len().saturating_sub(MOST_CERTIFICATES);
+    certificates.drain(..most);
 }

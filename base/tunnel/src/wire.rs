@@ -79,6 +79,9 @@ pub(crate) struct Join {
     /// The proof that it has the private one: a signature of this very connection.
     #[prost(bytes = "vec", tag = "5")]
     pub(crate) signature: Vec<u8>,
+    /// In place of an invitation: a token of the program's own issuer.
+    #[prost(string, tag = "6")]
+    pub(crate) workload: String,
 }
 
 /// What a gateway answers to that.

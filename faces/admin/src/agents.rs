@@ -127,7 +127,7 @@ async fn list(agents: &Arc<Connected>) -> Result<Value, Refusal> {
             })
         })
         .collect();
-    Ok(json!({ "agents": shown, "invitations": waiting }))
+    Ok(json!({ "agents": shown, "invitations": waiting, "authority": agents.roster().authority() }))
 }
 
 async fn invite(admin: &Admin, agents: &Arc<Connected>, asked: &Asked, by: &str) -> Result<Value, Refusal> {
@@ -230,8 +230,9 @@ pub(crate) fn schemas() -> Vec<(&'static str, Value)> {
             "AgentList",
             json!({
                 "type": "object",
-                "required": ["agents", "invitations"],
+                "required": ["agents", "invitations", "authority"],
                 "properties": {
+                    "authority": { "type": "string", "description": "The SHA-256 of the certificate of the agents' authority, in hexadecimal." },
                     "agents": { "type": "array", "items": { "$ref": "#/components/schemas/Agent" } },
                     "invitations": { "type": "array", "items": waiting },
                 },

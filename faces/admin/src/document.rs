@@ -18,6 +18,7 @@ const OURS: &[&str] = &[
     "asked_at",
     "at",
     "audiences",
+    "authority",
     "before",
     "began",
     "blocked",

@@ -11,8 +11,9 @@ mod desk;
 
 use std::sync::Arc;
 
-use config::AgentConfig;
+use config::{AgentConfig, Join};
 use model::Clock;
+use secrecy::SecretString;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tunnel::{AgentIdentity, Enrolled, JoinToken, Membership, TunnelError};
@@ -90,6 +91,24 @@ impl Agent {
     }
 }
 
+/// How it proves who it is.
+enum Way {
+    Invited(JoinToken),
+    /// The token of the program's own issuer, and which authority it may be shown to.
+    Workload(SecretString, [u8; 32]),
+}
+
+impl Way {
+    async fn join(&self, at: &str, clock: &Arc<dyn Clock>) -> Result<Enrolled, TunnelError> {
+        match self {
+            Self::Invited(token) => Enrolled::join(at, token, clock).await,
+            Self::Workload(token, authority) => {
+                Enrolled::join_as_workload(at, *authority, token, clock).await
+            }
+        }
+    }
+}
+
 /// Joins at the first gateway that can be reached. The token is used up by it.
 async fn join(
     config: &AgentConfig,
@@ -100,11 +119,14 @@ async fn join(
         Some(old) => format!("the agent's certificate ended at {}", old.expires()),
         None => "the agent has not joined yet".to_owned(),
     };
-    let Some(reference) = &config.join else { return Err(AgentError::NoMember { why }) };
-    let token = JoinToken::read(&reference.read()?)?;
+    let way = match &config.join {
+        None => return Err(AgentError::NoMember { why }),
+        Some(Join::Token(reference)) => Way::Invited(JoinToken::read(&reference.read()?)?),
+        Some(Join::Workload { token, authority }) => Way::Workload(token.read()?, *authority),
+    };
     let mut last = AgentError::NoMember { why };
     for at in &config.gateways {
-        match Enrolled::join(at, &token, clock).await {
+        match way.join(at, clock).await {
             Ok(enrolled) => {
                 enrolled.keep(&config.dir)?;
                 tracing::info!(agent = %enrolled.identity().name, gateway = %at, "joined");

@@ -140,6 +140,8 @@ impl List {
             table.add_row([text("agent"), names(invited), standing, dash(), dash(), dash(), dash()]);
         }
         out.line(table)?;
+        // Workloads that join by a token of their own know the gateway by it.
+        out.line(format_args!("authority {}", told.at("authority").as_str().unwrap_or("-")))?;
         Ok(ExitCode::SUCCESS)
     }
 }

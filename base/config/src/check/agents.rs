@@ -9,7 +9,7 @@ use super::{Base, address, collide, resource};
 use crate::fault::{Gathered, shown};
 use crate::keys::AGENT_FILE;
 use crate::reader::Mapping;
-use crate::usable::{AgentConfig, Agents, Resource, ServerKind};
+use crate::usable::{AgentConfig, Agents, Issuer, Join, Resource, ServerKind, Workload};
 use crate::{value, yaml};
 
 /// The word for any agent.
@@ -30,7 +30,74 @@ pub(super) fn agents(
     for other in taken.filter(|other| collide(at, *other)) {
         section.fault(format!("{at} is taken already by {other}"), "each address and port once");
     }
-    Some(Agents { address: at, dir: dir? })
+    let workloads = section.named("workloads");
+    let workloads = workloads.into_iter().filter_map(|(name, item)| workload(&name, &item.section()?));
+    Some(Agents { address: at, workloads: workloads.collect(), dir: dir? })
+}
+
+fn workload(name: &str, section: &Mapping<'_>) -> Option<Workload> {
+    let agent = AgentName::new(name).ok().filter(|agent| agent.as_str() != ANY);
+    if agent.is_none() {
+        section.fault(format!("{} names no agent", shown(name)), "a name of its own");
+    }
+    let (issuer, subject) = (section.text("issuer"), section.text("subject"));
+    let resources = section.list("resources", ResourceName::new).into_iter().collect();
+    Some(Workload { agent: agent?, issuer: issuer?, subject: subject?, resources })
+}
+
+/// Notes workloads that could never come, and two that could not be told apart.
+pub(super) fn workloads_are_known(
+    file: &Mapping<'_>,
+    agents: Option<&Agents>,
+    issuers: &[Issuer],
+    resources: &[Resource],
+) {
+    let workloads = agents.map(|agents| agents.workloads.as_slice()).unwrap_or_default();
+    for (at, workload) in workloads.iter().enumerate() {
+        let of = format!("the workload {}", shown(workload.agent.as_str()));
+        if !issuers.iter().any(|issuer| issuer.name == workload.issuer) {
+            let message = format!("{of} is of {}, and no issuer is called so", shown(&workload.issuer));
+            file.fault(message, "a name from `issuers`");
+        }
+        let known = |name: &ResourceName| resources.iter().any(|resource| resource.name == *name);
+        if let Some(unknown) = workload.resources.iter().find(|name| !known(name)) {
+            let message = format!("{of} serves {}, and no resource is called so", shown(unknown.as_str()));
+            file.fault(message, "names from `resources`");
+        }
+        let same =
+            |other: &Workload| (&other.issuer, &other.subject) == (&workload.issuer, &workload.subject);
+        if let Some(other) = workloads.iter().take(at).find(|other| same(other)) {
+            let message = format!("{of} has the same subject as {}", shown(other.agent.as_str()));
+            file.fault(message, "each subject once");
+        }
+    }
+}
+
+/// How an agent becomes one.
+fn join(section: &Mapping<'_>, base: &Base) -> Option<Join> {
+    let there = ["token", "workload", "authority"].map(|key| section.has(key));
+    match there {
+        [true, false, false] => Some(Join::Token(resource::secret(section, "token", base)?)),
+        [false, true, true] => {
+            let token = resource::secret(section, "workload", base);
+            let authority = section.parse("authority", fingerprint);
+            Some(Join::Workload { token: token?, authority: authority? })
+        }
+        _ => {
+            section.fault("these do not belong together", "`token`, or `workload` with `authority`");
+            None
+        }
+    }
+}
+
+fn fingerprint(text: &str) -> Result<[u8; 32], String> {
+    let odd = || {
+        format!(
+            "{} is no SHA-256: 64 hexadecimal digits, as `portcullis agents list` tells them",
+            shown(text)
+        )
+    };
+    model::from_hex(text).ok_or_else(odd)
 }
 
 /// Which agents reach a resource: none when the gateway does itself, and no name for any.
@@ -77,7 +144,11 @@ pub(crate) fn agent_file(text: &str, base: &Base, faults: &Gathered) -> Option<A
     let root = yaml::read(text, faults)?;
     let file = Mapping::file(root, &AGENT_FILE, faults)?;
     let gateways = file.list("gateways", gateway);
-    let join = if file.has("join") { Some(resource::secret(&file, "join", base)) } else { None };
+    let join = if file.has("join") {
+        Some(file.section("join").and_then(|join| self::join(&join, base)))
+    } else {
+        None
+    };
     let dir = base.path(&file, "dir");
     let resources = file.named("resources");
     if resources.is_empty() {

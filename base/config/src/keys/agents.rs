@@ -21,6 +21,37 @@ pub(super) const AGENTS: Section = Section {
             absent: Absent::Is("agents-ca"),
             doc: "Where the authority for agents keeps its key. It is made if it is not there, with mode 0700. Gateways of one state share it.",
         },
+        Key {
+            name: "workloads",
+            shape: Shape::Named(Kind::ResourceName, &Shape::Section(&WORKLOAD)),
+            absent: Absent::Is("{}"),
+            doc: "Programs that become agents by a token of their own issuer, without an invitation. The name is the agent's.",
+        },
+    ],
+};
+
+const WORKLOAD: Section = Section {
+    name: "workload",
+    doc: "One program that may be this agent.",
+    keys: &[
+        Key {
+            name: "issuer",
+            shape: Shape::One(Kind::Text),
+            absent: Absent::Fault,
+            doc: "Whose tokens prove it: a name from `issuers`. What that says of audiences, ages and algorithms holds here too.",
+        },
+        Key {
+            name: "subject",
+            shape: Shape::One(Kind::Text),
+            absent: Absent::Fault,
+            doc: "The token's `sub`, exactly: `system:serviceaccount:models:portcullis-agent`.",
+        },
+        Key {
+            name: "resources",
+            shape: Shape::Many(1, &Shape::One(Kind::ResourceName)),
+            absent: Absent::Fault,
+            doc: "What it may serve.",
+        },
     ],
 };
 
@@ -45,9 +76,9 @@ pub(crate) const AGENT_FILE: Section = Section {
         },
         Key {
             name: "join",
-            shape: Shape::One(Kind::Secret),
+            shape: Shape::Short("token", &JOIN),
             absent: Absent::Nothing("needed once, to join"),
-            doc: "Where the join token lies that `portcullis agents invite` gave: `env:NAME` or `file:PATH`. It is not read again once the agent has joined.",
+            doc: "How the agent becomes one. May be written as the join token's place alone. It is not read again while the agent is enrolled.",
         },
         Key {
             name: "dir",
@@ -66,6 +97,31 @@ pub(crate) const AGENT_FILE: Section = Section {
             shape: Shape::Section(&AGENT_LIMITS),
             absent: Absent::Is("{}"),
             doc: "What it takes on at once.",
+        },
+    ],
+};
+
+const JOIN: Section = Section {
+    name: "join",
+    doc: "How the agent becomes one: by `token`, or by `workload` with `authority`.",
+    keys: &[
+        Key {
+            name: "token",
+            shape: Shape::One(Kind::Secret),
+            absent: Absent::Nothing("`workload` in its place"),
+            doc: "Where the join token lies that `portcullis agents invite` gave: `env:NAME` or `file:PATH`.",
+        },
+        Key {
+            name: "workload",
+            shape: Shape::One(Kind::Secret),
+            absent: Absent::Nothing("`token` in its place"),
+            doc: "Where a token of this program's own issuer lies, as a Kubernetes service account's. The gateway's `agents.workloads` says which agent it is.",
+        },
+        Key {
+            name: "authority",
+            shape: Shape::One(Kind::Text),
+            absent: Absent::Nothing("only with `workload`"),
+            doc: "The SHA-256 of the certificate of the gateways' authority, 64 hexadecimal digits: how the agent knows them before it shows a token. `portcullis agents list` tells it.",
         },
     ],
 };

@@ -56,11 +56,51 @@ fn what_belongs_to_the_agent_does_not_stand_at_the_gateway() {
 }
 
 #[test]
+fn a_workload_is_known_by_its_issuer_and_stands_once() {
+    let folder = Folder::new();
+    let read = |workloads: &str| {
+        text(
+            "{server: vllm, agent: any}",
+            &format!("agents: {{address: 127.0.0.1:1, workloads: {workloads}}}"),
+        )
+    };
+    let good = "{beside: {issuer: corp, subject: sa, resources: llama}}";
+    let agents = folder.parse(&read(good)).unwrap().agents.unwrap();
+    let workload = &agents.workloads[0];
+    assert_eq!((workload.agent.as_str(), workload.subject.as_str()), ("beside", "sa"));
+    for (workloads, said) in [
+        ("{beside: {issuer: other, subject: sa, resources: llama}}", "no issuer is called so"),
+        ("{beside: {issuer: corp, subject: sa, resources: other}}", "no resource is called so"),
+        (
+            "{a: {issuer: corp, subject: sa, resources: llama}, b: {issuer: corp, subject: sa, resources: llama}}",
+            "the same subject as",
+        ),
+        ("{any: {issuer: corp, subject: sa, resources: llama}}", "names no agent"),
+        ("{beside: {issuer: corp, resources: llama}}", "`subject` is missing"),
+    ] {
+        let told = folder.faults(&read(workloads));
+        assert!(told.contains(said), "{workloads}: {told}");
+    }
+}
+
+#[test]
+fn a_workloads_own_file_names_the_authority() {
+    let text = format!(
+        "gateways: a.test:1\njoin: {{workload: file:t, authority: {}}}\nresources: {{a: {{upstreams: https://a.test}}}}",
+        "0a".repeat(32)
+    );
+    let agent = parse_agent(&text, &Folder::new().path("agent.yaml")).unwrap();
+    assert!(matches!(&agent.join, Some(Join::Workload { authority, .. }) if *authority == [10; 32]));
+}
+
+#[test]
 fn an_agents_file_is_read_whole() {
     let folder = Folder::new();
     let agent = parse_agent(AGENT, &folder.path("agent.yaml")).unwrap();
     assert_eq!(agent.gateways, ["gateway.example.test:8444", "[2001:db8::7]:8444"]);
-    assert!(matches!(&agent.join, Some(SecretRef::File(path)) if *path == folder.path("join-token")));
+    assert!(
+        matches!(&agent.join, Some(Join::Token(SecretRef::File(path))) if *path == folder.path("join-token"))
+    );
     assert_eq!(agent.resources.len(), 1);
     assert_eq!(agent.resources[0].max_request_bytes, 16 << 20);
     assert!(agent.resources[0].credential.is_some() && agent.resources[0].agent.is_none());
@@ -86,6 +126,14 @@ fn every_fault_of_an_agents_file_is_told() {
         (
             "gateways: a.test:1\njoin: pcj1.abc\nresources: {a: {upstreams: https://a.test}}",
             "may not stand in this file",
+        ),
+        (
+            "gateways: a.test:1\njoin: {workload: file:t}\nresources: {a: {upstreams: https://a.test}}",
+            "do not belong together",
+        ),
+        (
+            "gateways: a.test:1\njoin: {workload: file:t, authority: abc}\nresources: {a: {upstreams: https://a.test}}",
+            "is no SHA-256",
         ),
     ] {
         let told = parse_agent(text, &folder.path("agent.yaml")).unwrap_err().to_string();

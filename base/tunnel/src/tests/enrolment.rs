@@ -7,6 +7,7 @@ use secrecy::ExposeSecret;
 
 use super::*;
 use crate::agree::hello;
+use crate::identity::AgentIdentity;
 use crate::secure;
 use crate::wire::{self, Hello, Welcome};
 use crate::{TunnelError, Why};
@@ -223,4 +224,51 @@ async fn a_key_is_proved_in_the_connection_it_is_for() {
     assert_eq!(crate::Refused::heard(&joined.refused.unwrap()).why, Why::Malformed);
     // The token was not used up by it.
     assert!(Enrolled::join(&gateway.dials(), &token, &gateway.dyn_clock()).await.is_ok());
+}
+
+/// Believes one token, which says that its bearer is `beside`.
+struct Believes(&'static str);
+
+impl crate::Workloads for Believes {
+    fn prove<'a>(&'a self, token: &'a str) -> crate::Proving<'a> {
+        let identity = AgentIdentity { name: name("beside").unwrap(), resources: only_llama() };
+        let proven = crate::Proven { identity, by: "https://a.test#beside".to_owned() };
+        let believed = if token == self.0 { Ok(proven) } else { Err(crate::Refused::workload()) };
+        Box::pin(std::future::ready(believed))
+    }
+}
+
+#[tokio::test]
+async fn a_workloads_own_token_opens_as_often_as_it_is_good_and_not_once_it_is_put_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let gateway = Gateway::open(dir.path()).await;
+    let authority: [u8; 32] = model::from_hex(&gateway.agents.roster().authority()).unwrap();
+    let (at, clock) = (gateway.dials(), gateway.dyn_clock());
+    let join = async |authority, token: &str| {
+        Enrolled::join_as_workload(&at, authority, &token.to_owned().into(), &clock).await
+    };
+    // Nobody is let in so until somebody knows workloads.
+    assert_eq!(why(join(authority, "good").await), Why::Token);
+    gateway.agents.let_in(Arc::new(Believes("good")));
+    assert_eq!(why(join(authority, "bad").await), Why::Token);
+    // To another authority's gateway the token is not even shown.
+    assert!(matches!(join([7; 32], "good").await, Err(TunnelError::Unreachable { .. })));
+
+    let first = join(authority, "good\n").await.unwrap();
+    assert_eq!((first.identity().name.as_str(), &first.identity().resources), ("beside", &only_llama()));
+    let agent = Agent::begin(first, vec![gateway.dials()], dir.path(), gateway.dyn_clock(), echo);
+    gateway.connected("beside").await;
+    // It comes again, as after a restart that lost its folder, and the first is not cut by it.
+    let second = join(authority, "good").await.unwrap();
+    assert_eq!(gateway.ask("/v1/x").await.unwrap(), "/v1/x asked");
+
+    let roster = gateway.agents.roster();
+    roster.revoke(&second.identity().name, None, "ana").await.unwrap().unwrap();
+    until(|| gateway.connections("beside") == 0).await;
+    assert_eq!(why(join(authority, "good").await), Why::Revoked);
+    agent.drained().await;
+    // Somebody invites another under that name: it is theirs.
+    gateway.join("beside").await;
+    assert_eq!(why(join(authority, "good").await), Why::Token);
+    gateway.close().await;
 }
