@@ -30,6 +30,7 @@ mod defects;
 mod demo;
 mod disclose;
 mod docs;
+mod doctor;
 mod filling;
 mod finding;
 mod grants;

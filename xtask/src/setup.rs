@@ -23,6 +23,8 @@ const PACKAGES: &[(&str, &str, &str)] = &[
     ("nginx", "nginx", "what the benchmark measures Portcullis against"),
     ("zstd", "zstd", "unpacks compressed segments for the verifier in Python"),
     ("chromium", "chromium", "the browser that people sign in with"),
+    ("pkg-config", "pkg-config", "finds the headers that the secret store is built with"),
+    ("openssl.pc", "libssl-dev", "headers that the secret store of the tests is built with"),
 ];
 const NODE_AT_LEAST: u32 = 20;
 /// The crate that brings `rvault`, and its version.
@@ -43,7 +45,7 @@ pub(crate) fn setup(project: &Project) -> Result<(), Failure> {
 }
 
 fn programs() -> Result<&'static str, Failure> {
-    let missing: Vec<_> = PROGRAMS.iter().filter(|(name, _, _)| program(name).is_none()).collect();
+    let missing: Vec<_> = PROGRAMS.iter().filter(|(name, _, _)| !is_there(name)).collect();
     if !missing.is_empty() {
         return Err(lacking(&missing));
     }
@@ -72,8 +74,19 @@ fn lacking(missing: &[&(&str, &str, &str)]) -> Failure {
     Failure::new(text)
 }
 
+/// Whether a program is on the PATH, or a library's headers are installed, where it ends in `.pc`.
+fn is_there(name: &str) -> bool {
+    match name.strip_suffix(".pc") {
+        Some(library) => Command::new("pkg-config")
+            .args(["--exists", library])
+            .status()
+            .is_ok_and(|status| status.success()),
+        None => program(name).is_some(),
+    }
+}
+
 fn system_packages(project: &Project) -> Result<&'static str, Failure> {
-    let missing: Vec<_> = PACKAGES.iter().filter(|(name, _, _)| program(name).is_none()).collect();
+    let missing: Vec<_> = PACKAGES.iter().filter(|(name, _, _)| !is_there(name)).collect();
     if missing.is_empty() {
         return Ok("already there");
     }
@@ -93,11 +106,11 @@ fn system_packages(project: &Project) -> Result<&'static str, Failure> {
         quietly(Command::new("apt-get").arg("update"), &log(project, "apt-update"))?;
         install()?;
     }
-    match PACKAGES.iter().find(|(name, _, _)| program(name).is_none()) {
+    match PACKAGES.iter().find(|(name, _, _)| !is_there(name)) {
         None => Ok("installed"),
-        Some((name, package, _)) => Err(Failure::new(format!(
-            "package {package} is installed, but there is no program {name} on the PATH"
-        ))),
+        Some((name, package, _)) => {
+            Err(Failure::new(format!("package {package} is installed, but {name} is still not found")))
+        }
     }
 }
 
@@ -167,14 +180,6 @@ fn tiny_model(project: &Project) -> Result<&'static str, Failure> {
 /// A server that speaks the interface of HashiCorp Vault, for credentials that lie in one. It is no part of
 /// Portcullis, and links OpenSSL, which Portcullis does not.
 fn secret_store(project: &Project) -> Result<&'static str, Failure> {
-    let found = Command::new("pkg-config").args(["--exists", "openssl"]).status();
-    if !found.is_ok_and(|status| status.success()) {
-        return Err(Failure::new(
-            "the headers of OpenSSL are missing, which the secret store of the tests is built with.\n\
-             On Debian or Ubuntu: sudo apt-get install --no-install-recommends libssl-dev pkg-config\n\
-             Then run `cargo xtask setup` again.",
-        ));
-    }
     let folder = project.testbed.join("vault");
     let inputs = format!("{SECRET_STORE:?}");
     once(project, "vault", &inputs, || {

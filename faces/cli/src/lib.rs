@@ -14,6 +14,7 @@ mod completions;
 mod config_verb;
 mod credentials;
 mod demo_verb;
+mod doctor;
 mod failure;
 mod init;
 mod ledger;
@@ -106,6 +107,8 @@ enum Verb {
     /// Let agents in, see how they do, put them out
     #[command(subcommand)]
     Agents(agents::AgentsVerb),
+    /// Look at what a gateway or an agent needs, and whether a model can be reached around it
+    Doctor(doctor::Doctor),
     /// Say why a request was allowed or refused, and what would allow it
     Why(why::Why),
     /// Print completions for a shell
@@ -143,6 +146,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Approvals(verb) => verb.run(&mut out),
         Verb::Access(verb) => verb.run(&mut out),
         Verb::Callers(verb) => verb.run(&mut out),
+        Verb::Doctor(verb) => verb.run(&mut out),
         Verb::Agent(verb) => verb.run(&mut out),
         Verb::Agents(verb) => verb.run(&mut out),
         Verb::Why(verb) => verb.run(&mut out),

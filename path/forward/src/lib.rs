@@ -10,6 +10,7 @@ mod beyond;
 mod decode;
 mod echo;
 mod error;
+mod examine;
 mod headers;
 mod health;
 mod line;
@@ -21,6 +22,7 @@ mod upstreams;
 
 pub use answer::{Answer, AnswerBody, Arrived};
 pub use error::ForwardError;
+pub use examine::{Examined, Saw};
 pub use health::UpstreamHealth;
 pub use rotate::{Rotated, rotation_told};
 pub use upstreams::Upstreams;

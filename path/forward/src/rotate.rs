@@ -29,7 +29,7 @@ pub struct Rotated {
 }
 
 /// What an upstream says to a probe.
-enum Told {
+pub(crate) enum Told {
     Status(StatusCode),
     /// It ended the connection, as servers do that miss a client certificate.
     Nothing(ForwardError),
@@ -64,7 +64,7 @@ impl Upstreams {
 
     pub(crate) async fn rotate_here(&self) -> Result<Rotated, NotRotated> {
         let keeper = self.keeper().ok_or(NotRotated::NoCredential)?;
-        let probe = self.probe().ok_or(NotRotated::NoCommand)?;
+        let probe = self.proof().ok_or(NotRotated::NoCommand)?;
         self.tells(probe).await?;
         let proved = Box::pin(self.proved(keeper, probe)).await?;
         Ok(Rotated { probe: probe.to_owned(), proved })
@@ -112,7 +112,11 @@ impl Upstreams {
 }
 
 /// Asks one upstream for the probe's path.
-async fn told(upstream: &Upstream, probe: &str, shown: Option<&Arc<Shown>>) -> Result<Told, NotRotated> {
+pub(crate) async fn told(
+    upstream: &Upstream,
+    probe: &str,
+    shown: Option<&Arc<Shown>>,
+) -> Result<Told, NotRotated> {
     let unfit = |error: ForwardError| NotRotated::Unproved(format!("`{probe}` cannot be asked for: {error}"));
     let Way::Direct(pools) = upstream.way() else { return Err(NotRotated::NoCredential) };
     let pools: &Pools = pools;

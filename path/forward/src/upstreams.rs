@@ -36,7 +36,10 @@ pub struct Upstreams {
     all: Vec<Arc<Upstream>>,
     keeper: Option<Arc<Keeper>>,
     /// The path that shows whether a credential is taken.
-    probe: Option<String>,
+    /// What only who has the credential is answered.
+    probe: String,
+    /// Whether the credential can be replaced by a command.
+    rotates: bool,
     timeouts: Timeouts,
     clock: ClockHandle,
     /// Where the search for the least busy begins, so that equals take turns.
@@ -172,13 +175,13 @@ impl Upstreams {
         clock: Arc<dyn Clock>,
     ) -> Arc<Self> {
         let rotate = resource.credential.as_ref().and_then(|credential| credential.rotate.as_ref());
-        let probe =
-            rotate.map(|rotate| rotate.probe.clone().unwrap_or_else(|| probe(resource.server).to_owned()));
+        let probe = rotate.and_then(|rotate| rotate.probe.clone());
         Arc::new(Self {
             resource: resource.name.clone(),
             all,
             keeper,
-            probe,
+            probe: probe.unwrap_or_else(|| self::probe(resource.server).to_owned()),
+            rotates: rotate.is_some(),
             timeouts: resource.timeouts.clone(),
             clock: ClockHandle(clock),
             turn: AtomicUsize::new(0),
@@ -312,8 +315,17 @@ impl Upstreams {
         self.keeper.as_deref()
     }
 
-    pub(crate) fn probe(&self) -> Option<&str> {
-        self.probe.as_deref()
+    /// What a credential that was replaced is proved by. None where none can be.
+    pub(crate) fn proof(&self) -> Option<&str> {
+        self.rotates.then_some(&self.probe)
+    }
+
+    pub(crate) fn probe(&self) -> &str {
+        &self.probe
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.clock.0.elapsed()
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = &Upstream> {
@@ -421,6 +433,7 @@ fn probe(server: ServerKind) -> &'static str {
         // Its list of models is open to all.
         ServerKind::LlamaCpp => "/props",
         ServerKind::Kserve | ServerKind::Triton => "/v2",
+        ServerKind::Plain => "/",
         _ => "/v1/models",
     }
 }

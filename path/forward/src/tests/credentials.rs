@@ -113,6 +113,7 @@ async fn a_refused_request_is_sent_again_once_with_what_is_there_now() {
                 async move {
                     let shown = request.headers()["authorization"].to_str().unwrap().to_owned();
                     let path = request.uri().to_string();
+                    #[expect(clippy::disallowed_methods, reason = "it is limited")]
                     let body = Limited::new(request.into_body(), 1 << 20).collect().await.unwrap().to_bytes();
                     heard.lock().unwrap().push((shown.clone(), path, body));
                     // Whoever replaces the key does so while the request with the old one is under way.

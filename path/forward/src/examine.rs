@@ -1,0 +1,87 @@
+//! Looking at an upstream from here, for operators: whether it answers, takes the credential, and whether it
+//! answers without one too. What does, guards nothing: whoever reaches it needs no Portcullis.
+
+use std::time::Duration;
+
+use credential::NotRotated;
+use http::StatusCode;
+
+use crate::rotate::{Told, told};
+use crate::upstreams::{Upstream, Upstreams, Way};
+
+/// How long one look may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a server said when it was asked for [`Examined::path`]. Texts name hosts: they are for operators.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Saw {
+    /// It answered.
+    Status(StatusCode),
+    /// It did not, and why.
+    Nothing(String),
+}
+
+/// One upstream, looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Examined {
+    /// Its URL, as configured.
+    pub upstream: String,
+    /// What was asked for with GET: what only who has the credential is answered.
+    pub path: String,
+    /// What it says to the credential; or to nothing, where none is configured.
+    pub with: Saw,
+    /// How long that took, from dialling on.
+    pub took: Duration,
+    /// What it says without the credential, where one is configured.
+    pub without: Option<Saw>,
+}
+
+impl Upstreams {
+    /// Whether a credential is configured, and could be had now.
+    ///
+    /// # Errors
+    /// Why not, without any part of it.
+    pub async fn credential_read(&self) -> Result<bool, String> {
+        match self.keeper() {
+            None => Ok(false),
+            Some(keeper) => keeper.current().await.map(|_| true).map_err(|error| error.to_string()),
+        }
+    }
+
+    /// Looks at every upstream that is reached from here. None is told of those behind agents.
+    pub async fn examine(&self) -> Vec<Examined> {
+        let mut seen = Vec::new();
+        for upstream in self.all().filter(|upstream| matches!(upstream.way(), Way::Direct(_))) {
+            seen.push(self.look_at(upstream).await);
+        }
+        seen
+    }
+
+    async fn look_at(&self, upstream: &Upstream) -> Examined {
+        let path = self.probe().to_owned();
+        let began = self.elapsed();
+        let with = match self.keeper() {
+            None => saw(upstream, &path, None).await,
+            Some(keeper) => match keeper.current().await {
+                Ok(shown) => saw(upstream, &path, Some(&shown)).await,
+                Err(error) => Saw::Nothing(format!("it was not asked, for there is no credential: {error}")),
+            },
+        };
+        let took = self.elapsed().saturating_sub(began);
+        let without = match self.keeper() {
+            None => None,
+            Some(_) => Some(saw(upstream, &path, None).await),
+        };
+        Examined { upstream: upstream.shown().to_owned(), path, with, took, without }
+    }
+}
+
+async fn saw(upstream: &Upstream, path: &str, shown: Option<&std::sync::Arc<credential::Shown>>) -> Saw {
+    match tokio::time::timeout(PATIENCE, Box::pin(told(upstream, path, shown))).await {
+        Ok(Ok(Told::Status(status))) => Saw::Status(status),
+        Ok(Ok(Told::Nothing(error))) => Saw::Nothing(error.to_string()),
+        Ok(Err(NotRotated::Unproved(why))) => Saw::Nothing(why),
+        Ok(Err(why)) => Saw::Nothing(why.to_string()),
+        Err(_) => Saw::Nothing(format!("it did not answer within {PATIENCE:?}")),
+    }
+}
