@@ -20,6 +20,8 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
 const PACKAGES: &[(&str, &str, &str)] = &[
     ("glewlwyd", "glewlwyd", "a second OpenID provider, of another make"),
     ("age", "age", "opens what an auditor was handed of a sealed recording"),
+    ("gcore", "gdb", "takes the core of a running gateway, to look for credentials in it"),
+    ("ip", "iproute2", "makes networks that gateway, agent and model do not share"),
     ("nginx", "nginx", "what the benchmark measures Portcullis against"),
     ("zstd", "zstd", "unpacks compressed segments for the verifier in Python"),
     ("chromium", "chromium", "the browser that people sign in with"),

@@ -20,6 +20,7 @@ const STEPS: &[(&str, Work)] = &[
     ("build", build),
     ("deny", deny),
     ("fuzz", fuzz_a_little),
+    ("through-agents", through_agents),
     ("tests", tests),
 ];
 
@@ -81,6 +82,20 @@ fn deny(project: &Project) -> Result<(), Failure> {
 
 fn fuzz_a_little(project: &Project) -> Result<(), Failure> {
     fuzz::each(project, FUZZ_SECONDS)
+}
+
+/// The end-to-end tests whose callers notice nothing of an agent: once more, with one between the gateway
+/// and every upstream.
+const THROUGH_AGENTS: &str = "test(/^(sdk_|masking::|hostile::|shapes::|catalogue::|opaque::|disclose::|standing::|identity::|ledger::|tls::|replay::)/)";
+
+fn through_agents(project: &Project) -> Result<(), Failure> {
+    if answer(Command::new("cargo").args(["nextest", "--version"])).is_none() {
+        say("cargo-nextest is not installed: left out\n");
+        return Ok(());
+    }
+    let mut run = cargo(project);
+    run.env("PORTCULLIS_E2E_THROUGH", "agent");
+    show(run.args(["nextest", "run", "--package", "e2e", "--no-fail-fast", "-E", THROUGH_AGENTS]))
 }
 
 fn tests(project: &Project) -> Result<(), Failure> {

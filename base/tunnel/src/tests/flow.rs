@@ -7,7 +7,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Semaphore;
 
 use super::*;
-use crate::{Asked, MOST_CONNECTIONS, MOST_STREAMS, NoAgent, Prologue};
+use crate::window::SEND_BUFFER;
+use crate::{Asked, MOST_BYTES, MOST_CONNECTIONS, MOST_STREAMS, NoAgent, Prologue, STREAM_WINDOW};
 
 /// More than any window holds.
 const LARGE: usize = 1 << 20;
@@ -43,6 +44,66 @@ async fn sixty_four_stalled_streams_stop_no_other() {
         assert_eq!(text(response).await.unwrap().len(), LARGE);
         drop(lease);
     }
+}
+
+/// A body without end that counts what is taken of it.
+struct Endless(Arc<AtomicUsize>);
+
+impl http_body::Body for Endless {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
+        let piece = Bytes::from_static(&[b'x'; PIECE]);
+        self.0.fetch_add(PIECE, Ordering::SeqCst);
+        std::task::Poll::Ready(Some(Ok(http_body::Frame::data(piece))))
+    }
+}
+
+/// Bytes of one piece of it.
+const PIECE: usize = 16 << 10;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_nobody_reads_is_bounded_by_its_window() {
+    let dir = tempfile::tempdir().unwrap();
+    let gateway = Gateway::open(dir.path()).await;
+    let enrolled = gateway.join("beside").await;
+    let taken = Arc::new(AtomicUsize::new(0));
+    let counts = Arc::clone(&taken);
+    let handler = move |_: Delegated, request: Request<Incoming>| {
+        let endless = request.uri().path() == "/endless";
+        let counts = Arc::clone(&counts);
+        async move {
+            Response::new(match endless {
+                true => http_body_util::Either::Left(Endless(counts)),
+                false => http_body_util::Either::Right(Full::new(Bytes::from_static(b"small"))),
+            })
+        }
+    };
+    let membership = Membership::new(vec![gateway.dials()], dir.path().into(), enrolled, gateway.dyn_clock());
+    let stop = CancellationToken::new();
+    let serving = tokio::spawn(membership.serve(handler, stop.clone()));
+    gateway.connected("beside").await;
+    let mut stalled = Vec::new();
+    for _ in 0..64 {
+        let lease = gateway.lease();
+        let response = send(&lease, "/endless").await.unwrap();
+        stalled.push((lease, response));
+    }
+    // Much more could have come by now, if anything but windows stopped it.
+    for _ in 0..200 {
+        assert_eq!(gateway.ask("/small").await.unwrap(), "small");
+    }
+    let each = STREAM_WINDOW as usize + SEND_BUFFER + 2 * PIECE;
+    let taken = taken.load(Ordering::SeqCst);
+    assert!(taken <= 64 * each, "{taken} bytes of 64 streams nobody reads");
+    assert!(64 * each as u64 <= MOST_BYTES, "and all of it within what an agent may make a gateway hold");
+    drop(stalled);
+    stop.cancel();
+    soon(serving).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
