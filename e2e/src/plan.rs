@@ -34,6 +34,8 @@ pub struct Plan {
     pub tls: Value,
     /// Where the ledger lies, if not in the gateway's own folder.
     pub ledger: Option<PathBuf>,
+    /// The program, if not the one that tests run.
+    pub binary: Option<PathBuf>,
 }
 
 impl Default for Plan {
@@ -45,6 +47,7 @@ impl Default for Plan {
             files: Vec::new(),
             tls: Value::Null,
             ledger: None,
+            binary: None,
         }
     }
 }
