@@ -95,7 +95,7 @@ async fn killed(rounds: u64, most: u64) {
         let mut out = BufReader::new(child.stdout.take().unwrap()).lines();
         // Killed after so many acknowledgements: at whatever instant that is inside the child.
         // In the last round after so many that seals wait for each other by then.
-        let many = if round + 1 == rounds { 20_000 } else { 0 };
+        let many = if round + 1 == rounds { 6_000 } else { 0 };
         let (mut left, mut killed) = (many + 50 + round * 211 % most, false);
         while let Some(Ok(line)) = out.next() {
             let words: Vec<&str> = line.split(' ').collect();
