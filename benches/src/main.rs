@@ -100,6 +100,7 @@ fn measure(wanted: &Wanted) -> Vec<Figures> {
         // The first slice warms caches, pools and branch predictors, and does not count.
         for round in 0..=SLICES {
             for (target, figures) in targets.list.iter().zip(&mut seen) {
+                targets.only(&target.name);
                 let length = if round == 0 { slice / 2 } else { slice };
                 let samples = runtime.block_on(load::run(target, scenario, length));
                 if round > 0 {

@@ -1,6 +1,7 @@
-//! What is measured: the upstream itself, nginx before it, Portcullis before it.
+//! What is measured: the upstream itself, nginx before it, Portcullis before it, with its record and without.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::Command;
 
 use e2e::gateway::Gateway;
@@ -25,7 +26,7 @@ pub(crate) struct Targets {
     pub(crate) list: Vec<Target>,
     _nginx: Option<(Part, TempDir)>,
     _plain: Option<Part>,
-    _gateway: Option<Gateway>,
+    gateways: Vec<(String, Gateway)>,
 }
 
 /// Ten policies, as a small company has them; the first that matters is not the first in the file.
@@ -74,7 +75,7 @@ http {
 impl Targets {
     /// Starts those that are named.
     pub(crate) async fn start(names: &[String], upstream: &Upstream) -> Self {
-        let mut targets = Self { list: Vec::new(), _nginx: None, _plain: None, _gateway: None };
+        let mut targets = Self { list: Vec::new(), _nginx: None, _plain: None, gateways: Vec::new() };
         for name in names {
             let (address, path) = match name.as_str() {
                 "direct" => (upstream.address, "/v1/chat/completions"),
@@ -88,9 +89,12 @@ impl Targets {
                     targets._plain = Some(part);
                     (address, "/v1/chat/completions")
                 }
-                "portcullis" => {
-                    let gateway = targets._gateway.insert(gateway(upstream).await);
-                    (gateway.address, "/llama/v1/chat/completions")
+                "portcullis" | "unrecorded" => {
+                    let binary = (name == "unrecorded").then(unrecorded);
+                    let gateway = gateway(upstream, binary).await;
+                    let address = gateway.address;
+                    targets.gateways.push((name.clone(), gateway));
+                    (address, "/llama/v1/chat/completions")
                 }
                 other => panic!("there is no target `{other}`"),
             };
@@ -99,6 +103,20 @@ impl Targets {
         }
         targets
     }
+
+    /// Lets no gateway work but the one that is measured: what one of them has still to do, such as its index,
+    /// is no cost of another.
+    pub(crate) fn only(&self, name: &str) {
+        for (other, gateway) in &self.gateways {
+            if other == name { gateway.resume() } else { gateway.pause() }
+        }
+    }
+}
+
+/// The same gateway, built from a copy of the tree in which it records nothing.
+fn unrecorded() -> PathBuf {
+    let file = std::env::var_os("PORTCULLIS_UNRECORDED").map(PathBuf::from);
+    file.unwrap_or_else(|| panic!("the target `unrecorded` is measured by `cargo xtask bench record`"))
 }
 
 pub(crate) fn issuer(upstream: &Upstream) -> String {
@@ -121,11 +139,11 @@ async fn nginx(address: SocketAddr, upstream: SocketAddr) -> (Part, TempDir) {
     (part, folder)
 }
 
-async fn gateway(upstream: &Upstream) -> Gateway {
+async fn gateway(upstream: &Upstream, binary: Option<PathBuf>) -> Gateway {
     let settings = json!({
         "issuer": issuer(upstream), "jwks": format!("{}/jwks", issuer(upstream)), "audiences": ["portcullis"],
     });
-    Plan::default()
+    Plan { binary, ..Plan::default() }
         .issuer("bench", settings)
         .resource("llama", model_at(&issuer(upstream)))
         .environment("LLAMA_KEY", "the-upstreams-own-key")

@@ -156,6 +156,16 @@ impl Gateway {
         self.end().await
     }
 
+    /// Lets it do nothing at all, until [`Gateway::resume`].
+    pub fn pause(&self) {
+        self.part.signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.part.signal(Signal::CONT);
+    }
+
     /// Asks it to read its files again.
     pub fn reload(&self) {
         self.part.signal(Signal::HUP);
@@ -341,7 +351,7 @@ async fn came_up(part: &mut Part, url: &str, last: bool) -> bool {
 }
 
 fn serve(folder: &Path, plan: &Plan) -> Command {
-    let mut command = Command::new(portcullis());
+    let mut command = Command::new(plan.binary.clone().unwrap_or_else(portcullis));
     command.arg("serve").arg("--config").arg(folder.join("portcullis.yaml"));
     command.envs(plan.environment.iter().cloned()).current_dir(folder);
     command

@@ -36,6 +36,8 @@ pub struct Plan {
     pub ledger: Option<PathBuf>,
     /// Whether it reaches its upstreams through an agent. See [`crate::through`].
     pub through_agent: bool,
+    /// The program, if not the one that tests run.
+    pub binary: Option<PathBuf>,
 }
 
 impl Default for Plan {
@@ -48,6 +50,7 @@ impl Default for Plan {
             tls: Value::Null,
             ledger: None,
             through_agent: crate::through::wanted(),
+            binary: None,
         }
     }
 }

@@ -1,4 +1,5 @@
 //! `doctor`: what a gateway and an agent need, looked at; and a model that can be reached around them, found.
+//! The upstreams run in the test while the program is waited for: so the tests have threads.
 
 use std::process::Output;
 
@@ -36,7 +37,7 @@ fn doctor(gateway: &Gateway) -> Vec<Value> {
     findings(&gateway.cli(&["doctor", "--json"]))
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_is_well_where_a_model_asks_for_its_key() {
     let (provider, upstream) = tokio::join!(Provider::start(), FakeUpstream::start(guarded));
     let mut gateway = Plan::before(&provider, &upstream.url()).start().await;
@@ -57,7 +58,7 @@ async fn all_is_well_where_a_model_asks_for_its_key() {
     assert_eq!((of(&found, "issuer").0, of(&found, "gateway").0), ("bad", "caution"), "{found:?}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_model_that_answers_everybody_is_found_with_the_rule_that_shuts_it() {
     let open = |_: &Received| Reply::json(&json!({ "data": [] }));
     let (provider, upstream) = tokio::join!(Provider::start(), FakeUpstream::start(open));
@@ -78,7 +79,7 @@ async fn a_model_that_answers_everybody_is_found_with_the_rule_that_shuts_it() {
     assert_eq!((away.status.code(), of(&findings(&away), "bypass").0), (Some(0), "good"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_that_is_not_taken_and_one_that_is_not_there_are_told_apart() {
     let (provider, upstream) = tokio::join!(Provider::start(), FakeUpstream::start(guarded));
     let plan = || Plan::before(&provider, &upstream.url());
@@ -93,7 +94,7 @@ async fn a_key_that_is_not_taken_and_one_that_is_not_there_are_told_apart() {
     assert_eq!((of(&found, "credential").0, of(&found, "bypass").0), ("bad", "good"), "{found:?}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_agent_is_looked_at_where_it_stands() {
     let (provider, upstream) = tokio::join!(Provider::start(), FakeUpstream::start(guarded));
     let at = free_address().to_string();
@@ -109,7 +110,11 @@ async fn an_agent_is_looked_at_where_it_stands() {
     let before = doctor(&gateway);
     assert_eq!(of(&before, "agents").0, "bad", "none is connected");
     let alice = provider.login("alice").await;
-    let beside = json!({ "llama": { "upstreams": upstream.url(), "credential": "env:LLAMA_KEY" } });
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key");
+    std::fs::write(&key, UPSTREAM_KEY).unwrap();
+    let credential = format!("file:{}", key.display());
+    let beside = json!({ "llama": { "upstreams": upstream.url(), "credential": credential } });
     let agent = Agent::start(&gateway, &at, &alice, "beside", beside).await;
     gateway.eventually(|| (of(&doctor(&gateway), "agents").0 == "good").then_some(())).await;
     let file = agent.file("agent.yaml");

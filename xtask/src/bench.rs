@@ -1,14 +1,18 @@
 //! `cargo xtask bench`: builds what is measured and what measures, then measures.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::Project;
 use crate::run::{Failure, program, show};
+use crate::unrecorded;
 
 /// The measuring itself is in `benches/`: it needs an HTTP client, and this tool stays quick to build.
 pub(crate) fn bench(project: &Project, arguments: &[&str]) -> Result<(), Failure> {
-    if let ["mask", rest @ ..] = arguments {
-        return mask(project, rest);
+    match arguments {
+        ["mask", rest @ ..] => return mask(project, rest),
+        ["record", rest @ ..] => return record(project, rest),
+        _ => {}
     }
     if program("nginx").is_none() {
         return Err(Failure::new("nginx is missing: run `cargo xtask setup`"));
@@ -18,15 +22,40 @@ pub(crate) fn bench(project: &Project, arguments: &[&str]) -> Result<(), Failure
         ["--dist", rest @ ..] => ("dist", rest),
         all => ("release", all),
     };
-    let build = |profile, package| {
-        let mut build = Command::new("cargo");
-        show(build.current_dir(&project.root).args(["build", "--profile", profile, "--package", package]))
-    };
-    build(profile, "portcullis")?;
-    build("release", "benches")?;
+    build(&project.root, &project.root.join("target"), profile, "portcullis")?;
+    measure(project, profile, None, arguments)
+}
+
+/// What the record costs: the gateway beside a build of it that records nothing.
+fn record(project: &Project, arguments: &[&str]) -> Result<(), Failure> {
+    let folder = project.root.join("target/unrecorded");
+    let tree = folder.join("tree");
+    unrecorded::plant(&project.root, &tree)?;
+    build(&tree, &folder, "release", "portcullis")?;
+    build(&project.root, &project.root.join("target"), "release", "portcullis")?;
+    let arguments: Vec<&str> =
+        ["--targets", "unrecorded,portcullis"].iter().chain(arguments).copied().collect();
+    measure(project, "release", Some(folder.join("release/portcullis")), &arguments)
+}
+
+fn build(tree: &Path, target: &Path, profile: &str, package: &str) -> Result<(), Failure> {
+    let mut build = Command::new("cargo");
+    build.current_dir(tree).arg("build").arg("--target-dir").arg(target);
+    show(build.args(["--profile", profile, "--package", package]))
+}
+
+/// Builds what measures, and runs it.
+fn measure(
+    project: &Project,
+    profile: &str,
+    unrecorded: Option<PathBuf>,
+    arguments: &[&str],
+) -> Result<(), Failure> {
     let target = project.root.join("target");
+    build(&project.root, &target, "release", "benches")?;
     let mut measure = Command::new(target.join("release/benches"));
     measure.env("PORTCULLIS_BINARY", target.join(profile).join("portcullis")).args(arguments);
+    measure.envs(unrecorded.map(|binary| ("PORTCULLIS_UNRECORDED", binary)));
     show(measure.current_dir(&project.root))
 }
 

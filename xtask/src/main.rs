@@ -12,6 +12,7 @@ mod setup;
 mod soak;
 mod test;
 mod tidy;
+mod unrecorded;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -28,6 +29,8 @@ cargo xtask COMMAND
   soak CRATE [--cases N]     its property tests with many more cases (default 100000)
   bench [--dist] [--json] [--seconds N] [--targets LIST]
                              Portcullis beside nginx beside nothing, in one run
+  bench record [--json] [--seconds N]
+                             Portcullis beside a build of it that records nothing, in one run
   bench mask [FILE]          the masking step alone: speed and hold-back in each view
 
 PORTCULLIS_TESTBED names another folder than target/testbed.

@@ -1,8 +1,9 @@
 //! What the ledger costs the one who waits for it: the same exchanges recorded in the clear, and sealed
 //! to one and to three recipients, in turns on the same disk; then short exchanges by themselves, and beside
-//! streams that are recorded at the same time.
+//! streams that are recorded at the same time. With `alone`, short exchanges one after another as fast as it
+//! goes: to see what changes do, and where a profiler says the time goes.
 //!
-//! `cargo run --release -p record --example cost`
+//! `cargo run --release -p record --example cost [-- alone]`
 #![allow(clippy::expect_used, reason = "a measurement that can't be made has nothing else to say")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,16 +15,19 @@ use std::time::Duration;
 use age::x25519::Identity as Secret;
 use bytes::Bytes;
 use http::{HeaderMap, Method};
+use jiff::Timestamp;
 use model::{
     CallerKind, Class, Clock, Decision, ExchangeId, Facts, Findings, Identity, Operation, Outcome,
     PolicySetHash, Question, QuestionParts, ResourceName, Ruling, SystemClock, TokenFacts,
 };
-use record::{Ledger, Opening, Record, Sealing, Settings, Spoken};
+use record::{Ledger, LedgerError, Opening, Record, Sealing, Settings, Spoken};
 
 const EXCHANGES: usize = 400;
 const PIECES: usize = 20;
 /// About what one event of a stream has.
 const PIECE: usize = 300;
+/// About what a short answer has.
+const ANSWER: usize = 1200;
 const LARGE: usize = 64 << 10;
 const LARGE_PIECES: usize = 512;
 
@@ -35,6 +39,9 @@ struct Measured {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
+    if std::env::args().nth(1).is_some_and(|word| word == "alone") {
+        return alone();
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let secrets: Vec<Secret> = (0..3).map(|_| Secret::generate()).collect();
     let mut out = std::io::stdout().lock();
@@ -69,7 +76,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 const EVENT: Duration = Duration::from_millis(20);
 /// Short exchanges that are measured.
 const SHORT: usize = 4000;
-/// Between one of them and the next.
+/// And those that come one after another, a round.
+const ALONE: u32 = 50_000;
+/// Between one of the measured ones and the next.
 const APART: Duration = Duration::from_micros(500);
 
 /// Short exchanges as the gateway records them, beside so many streams, on two threads as a small gateway has.
@@ -108,6 +117,29 @@ fn beside(streams: usize, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// Exchanges one after another in a task, on one thread.
+fn alone() -> Result<(), Box<dyn Error>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let dir = tempfile::tempdir()?;
+    let settings = Settings::new(dir.path().join("ledger"), dir.path().join("digest.key"));
+    runtime.block_on(async {
+        let clock = Arc::new(SystemClock::default());
+        let ledger = Ledger::open(settings, clock.clone())?;
+        let answer = Bytes::from(vec![b'x'; ANSWER]);
+        for _ in 0..4 {
+            let began = clock.elapsed();
+            for _ in 0..ALONE {
+                let mut record = Case::new(&*clock).open(&ledger).await?;
+                let _ = record.say(Spoken::Body(answer.clone())).await?;
+                seal(record).await?;
+            }
+            let each = clock.elapsed().saturating_sub(began) / ALONE;
+            writeln!(std::io::stdout(), "{:.1} µs an exchange", each.as_secs_f64() * 1e6)?;
+        }
+        Ok(ledger.close().await?)
+    })
+}
+
 /// What each part of the short exchanges took.
 #[derive(Default)]
 struct Short {
@@ -130,13 +162,14 @@ impl Short {
 
 async fn short(ledger: Ledger, clock: Arc<SystemClock>) -> Result<Short, String> {
     let mut measured = Short::default();
+    let answer = Bytes::from(vec![b'x'; ANSWER]);
     let start = clock.elapsed();
     for _ in 0..SHORT {
+        let case = Case::new(&*clock);
         let began = clock.elapsed();
-        let mut record = open(&ledger, &*clock).await.map_err(|error| error.to_string())?;
+        let mut record = case.open(&ledger).await.map_err(|error| error.to_string())?;
         let opened = clock.elapsed();
-        let body = Bytes::from(vec![b'x'; PIECE * 4]);
-        let _ = record.say(Spoken::Body(body)).await.map_err(|error| error.to_string())?;
+        let _ = record.say(Spoken::Body(answer.clone())).await.map_err(|error| error.to_string())?;
         let answered = clock.elapsed();
         seal(record).await.map_err(|error| error.to_string())?;
         let sealed = clock.elapsed();
@@ -156,7 +189,7 @@ async fn short(ledger: Ledger, clock: Arc<SystemClock>) -> Result<Short, String>
 async fn stream(ledger: Ledger, clock: Arc<SystemClock>, ended: tokio::sync::watch::Receiver<bool>) -> u64 {
     let mut events = 0;
     while !*ended.borrow() {
-        let mut record = open(&ledger, &*clock).await.expect("a record");
+        let mut record = Case::new(&*clock).open(&ledger).await.expect("a record");
         for _ in 0..200 {
             tokio::time::sleep(EVENT).await;
             let _ = record.say(Spoken::Body(Bytes::from(vec![b'x'; PIECE]))).await.expect("it is written");
@@ -175,8 +208,9 @@ async fn measure(settings: Settings) -> Result<Measured, Box<dyn Error>> {
     let ledger = Ledger::open(settings, clock.clone())?;
     let mut measured = Measured::default();
     for _ in 0..EXCHANGES {
+        let case = Case::new(&*clock);
         let began = clock.elapsed();
-        let mut record = open(&ledger, &*clock).await?;
+        let mut record = case.open(&ledger).await?;
         measured.opens.push(clock.elapsed().saturating_sub(began));
         for _ in 0..PIECES {
             let piece = Bytes::from(vec![b'x'; PIECE]);
@@ -186,7 +220,7 @@ async fn measure(settings: Settings) -> Result<Measured, Box<dyn Error>> {
         }
         seal(record).await?;
     }
-    let mut record = open(&ledger, &*clock).await?;
+    let mut record = Case::new(&*clock).open(&ledger).await?;
     let began = clock.elapsed();
     for _ in 0..LARGE_PIECES {
         let _ = record.say(Spoken::Body(Bytes::from(vec![b'x'; LARGE]))).await?;
@@ -197,44 +231,69 @@ async fn measure(settings: Settings) -> Result<Measured, Box<dyn Error>> {
     Ok(measured)
 }
 
-async fn seal(record: Record) -> Result<(), record::LedgerError> {
+async fn seal(record: Record) -> Result<(), LedgerError> {
     let findings = Findings::default();
     let (outcome, refusal, usage) = (Outcome::Completed, None, None);
     record.seal(Sealing { outcome, refusal, usage, findings: &findings }).await
 }
 
-async fn open(ledger: &Ledger, clock: &dyn Clock) -> Result<Record, Box<dyn Error>> {
-    let arrived = clock.now();
-    let exchange = ExchangeId::at(arrived);
-    let identity = identity(clock);
-    let facts = Facts { model: "llama".into(), ..Facts::plain("POST", "/v1/chat/completions") };
-    let operations = [Operation { class: Class::Infer, name: "openai.chat".into(), facts }];
-    let decision =
-        Decision { ruling: Ruling::Allowed, judgements: Vec::new(), policy_set: PolicySetHash([9; 32]) };
-    let question = Question::new(QuestionParts {
-        exchange,
-        method: Method::POST,
-        path: "/v1/chat/completions".into(),
-        query: None,
-        headers: HeaderMap::new(),
-        body: Bytes::from(vec![b'q'; 1000]),
-    });
-    let resource = ResourceName::new("llama").expect("a name");
-    let disclosed = Findings::default();
-    let opening = Opening {
-        exchange,
-        arrived,
-        client: ([192, 0, 2, 7], 4000).into(),
-        identity: &identity,
-        session: "",
-        resource: &resource,
-        operations: &operations,
-        decision: &decision,
-        question: &question,
-        disclosed: &disclosed,
-        bodies: true,
-    };
-    Ok(ledger.open_exchange(opening).await?)
+/// All that is known of a request when it is recorded.
+struct Case {
+    exchange: ExchangeId,
+    arrived: Timestamp,
+    identity: Identity,
+    resource: ResourceName,
+    operations: [Operation; 1],
+    decision: Decision,
+    question: Question,
+    disclosed: Findings,
+}
+
+impl Case {
+    fn new(clock: &dyn Clock) -> Self {
+        let arrived = clock.now();
+        let exchange = ExchangeId::at(arrived);
+        let facts = Facts { model: "llama".into(), ..Facts::plain("POST", "/v1/chat/completions") };
+        let question = Question::new(QuestionParts {
+            exchange,
+            method: Method::POST,
+            path: "/v1/chat/completions".into(),
+            query: None,
+            headers: HeaderMap::new(),
+            body: Bytes::from(vec![b'q'; 1000]),
+        });
+        Self {
+            exchange,
+            arrived,
+            identity: identity(clock),
+            resource: ResourceName::new("llama").expect("a name"),
+            operations: [Operation { class: Class::Infer, name: "openai.chat".into(), facts }],
+            decision: Decision {
+                ruling: Ruling::Allowed,
+                judgements: Vec::new(),
+                policy_set: PolicySetHash([9; 32]),
+            },
+            question,
+            disclosed: Findings::default(),
+        }
+    }
+
+    async fn open(&self, ledger: &Ledger) -> Result<Record, LedgerError> {
+        let opening = Opening {
+            exchange: self.exchange,
+            arrived: self.arrived,
+            client: ([192, 0, 2, 7], 4000).into(),
+            identity: &self.identity,
+            session: "",
+            resource: &self.resource,
+            operations: &self.operations,
+            decision: &self.decision,
+            question: &self.question,
+            disclosed: &self.disclosed,
+            bodies: true,
+        };
+        ledger.open_exchange(opening).await
+    }
 }
 
 fn identity(clock: &dyn Clock) -> Identity {

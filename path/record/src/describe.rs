@@ -128,7 +128,7 @@ pub(crate) fn request(question: &Question) -> opened::RequestHead {
 
 /// What stands for a session's name.
 pub(crate) fn session(name: &str) -> Vec<u8> {
-    let digest = Some(crate::digest::sha256(name.as_bytes())).filter(|_| !name.is_empty());
+    let digest = (!name.is_empty()).then(|| crate::digest::sha256(name.as_bytes()));
     digest.and_then(|digest| Some(digest.get(..16)?.to_vec())).unwrap_or_default()
 }
 

@@ -10,15 +10,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use model::ExchangeId;
-use tokio::sync::oneshot;
 
+use crate::later::Later;
 use crate::watch::Crew;
 use crate::work::{Job, Work};
 use crate::writer::Writer;
 use crate::{Durability, LedgerError};
 
 /// How often the thread looks around when nothing comes.
-const TICK: Duration = Duration::from_millis(250);
+pub(crate) const TICK: Duration = Duration::from_millis(250);
 /// A group is closed at this many bytes,
 const GROUP_BYTES: usize = 4 << 20;
 /// or jobs.
@@ -33,6 +33,8 @@ pub(crate) struct Desk {
     shared: bool,
     /// and the runtime they run on.
     pub(crate) crew: Arc<Crew>,
+    /// Seals that go with what is written next.
+    later: Later,
 }
 
 /// Lets the writer go, with its files and its lock, when the thread ends; also by a panic.
@@ -47,7 +49,7 @@ impl Drop for Leaving<'_> {
 impl Desk {
     pub(crate) fn new(writer: Writer) -> Self {
         let shared = writer.settings.durability == Durability::Process;
-        Self { writer: Mutex::new(Some(writer)), shared, crew: Arc::default() }
+        Self { writer: Mutex::new(Some(writer)), shared, crew: Arc::default(), later: Later::default() }
     }
 
     /// Writes now, if nobody else does and nothing is wrong; else gives the work back.
@@ -60,9 +62,15 @@ impl Desk {
         let Ok(mut desk) = self.writer.try_lock() else { return Err(work) };
         let Some(writer) = desk.as_mut().filter(|writer| writer.trouble.is_none()) else { return Err(work) };
         self.crew.note();
-        let (ack, mut done) = oneshot::channel();
-        writer.group(vec![Job { exchange, work, ack: Some(ack), room: None }]);
-        Ok(done.try_recv().unwrap_or(Err(LedgerError::Closed)))
+        let mut jobs = vec![Job::own(exchange, work)];
+        self.later.join(&mut jobs);
+        let mut outcomes = writer.decide(&jobs);
+        Ok(outcomes.next().unwrap_or(Err(LedgerError::Closed)))
+    }
+
+    /// Leaves a seal to what is written next, if that comes soon enough.
+    pub(crate) fn leave(&self, exchange: ExchangeId) -> bool {
+        self.shared && self.later.leave(exchange)
     }
 
     /// The thread: ends when it is told to, or when nobody can give it work any more. The one who told
@@ -77,9 +85,9 @@ impl Desk {
     }
 
     fn serve(&self, queue: &Receiver<Job>) -> Option<(Job, Outcome)> {
-        let mut ticked = Duration::ZERO;
+        let (mut ticked, mut sleep) = (Duration::ZERO, TICK);
         loop {
-            let first = queue.recv_timeout(TICK);
+            let first = queue.recv_timeout(sleep);
             // A task that panicked at the desk left it in disorder: nothing more is written.
             let mut desk = self.writer.lock().ok()?;
             let writer = desk.as_mut()?;
@@ -96,11 +104,13 @@ impl Desk {
                 let Ok(job) = queue.try_recv() else { break };
                 writer.gather(job, &mut jobs, &mut bytes, &mut end);
             }
+            self.later.join(&mut jobs);
             writer.group(jobs);
             if let Some(last) = end {
                 return Some((last, writer.end()));
             }
             writer.look_around(&mut ticked, TICK);
+            sleep = self.later.pace(writer.clock.elapsed());
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::describe::nanoseconds;
 use crate::frame::{self, MAX_PAYLOAD};
 use crate::leaf::{Leaf, Span, What};
 use crate::segment::Position;
+use crate::shelves::Shelves;
 use crate::table::Entry;
 use crate::tree::{Hash, leaf_hash};
 use crate::work::{Frames, Job, Work};
@@ -27,6 +28,7 @@ struct OnlySpan {
 }
 
 /// What a group would write, and what it would change.
+#[derive(Default)]
 pub(crate) struct Stage {
     /// For each retention class, where its frames will begin, and the frames.
     bodies: Vec<(Position, Vec<u8>)>,
@@ -40,6 +42,26 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
+    /// Stands where `shelves` end, at a time by both clocks.
+    fn begin(&mut self, shelves: &Shelves, at: Duration, time: i64) {
+        self.bodies.resize_with(shelves.count(), Default::default);
+        for ((base, _), end) in self.bodies.iter_mut().zip(shelves.ends()) {
+            *base = end;
+        }
+        (self.at, self.time) = (at, time);
+    }
+
+    /// Forgets everything but some of the memory that it took.
+    fn clear(&mut self) {
+        for bytes in self.bodies.iter_mut().map(|(_, bytes)| bytes).chain([&mut self.leaves]) {
+            bytes.clear();
+            bytes.shrink_to(KEPT);
+        }
+        self.rules.clear();
+        self.hashes.clear();
+        self.changed.clear();
+    }
+
     fn end(&self, shelf: usize) -> Position {
         let Some((base, bytes)) = self.bodies.get(shelf) else { return Position::default() };
         Position { segment: base.segment, offset: base.offset.saturating_add(as_u64(bytes.len())) }
@@ -157,20 +179,8 @@ impl Writer {
         });
         self.status.end_write();
         let rotated = leaves?;
-        let mut bodies = std::mem::take(&mut self.buffers.0);
-        bodies.resize_with(self.bodies.count(), Default::default);
-        for ((base, _), end) in bodies.iter_mut().zip(self.bodies.ends()) {
-            *base = end;
-        }
-        let mut stage = Stage {
-            bodies,
-            rules: Vec::new(),
-            leaves: std::mem::take(&mut self.buffers.1),
-            hashes: Vec::new(),
-            changed: HashMap::new(),
-            at: self.clock.elapsed(),
-            time: created,
-        };
+        let mut stage = std::mem::take(&mut self.stage);
+        stage.begin(&self.bodies, self.clock.elapsed(), created);
         for (job, verdict) in jobs.iter().zip(verdicts.iter_mut()).filter(|(_, v)| open(v)) {
             if let Err(error) = self.stage(job, &mut stage) {
                 *verdict = Some(Err(error));
@@ -180,13 +190,8 @@ impl Writer {
         if outcome.is_ok() {
             self.settle(&mut stage, rotated);
         }
-        for (_, bytes) in &mut stage.bodies {
-            bytes.clear();
-            bytes.shrink_to(KEPT);
-        }
-        stage.leaves.clear();
-        stage.leaves.shrink_to(KEPT);
-        self.buffers = (stage.bodies, stage.leaves);
+        stage.clear();
+        self.stage = stage;
         outcome
     }
 

@@ -153,7 +153,7 @@ impl Ledger {
             keys: found.keys,
             shown,
             unmarked: 0,
-            buffers: Default::default(),
+            stage: Default::default(),
             status: status.clone(),
             reserve,
             strangers: Strangers::default(),
@@ -413,6 +413,15 @@ impl Inner {
         work: Work,
     ) -> Result<(), LedgerError> {
         self.hand_over_within(self.timeout, exchange, work).await
+    }
+
+    /// Seals an exchange whose record has left its last words: at once, or with what is written next while
+    /// much is.
+    pub(crate) async fn seal(&self, exchange: ExchangeId) -> Result<(), LedgerError> {
+        if self.status.condition() == Condition::Writing && self.desk.leave(exchange) {
+            return Ok(());
+        }
+        self.hand_over(Some(exchange), Work::Seal).await
     }
 
     async fn hand_over_within(

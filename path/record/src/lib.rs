@@ -28,6 +28,7 @@ mod identity;
 mod index;
 mod judged;
 mod keeper;
+mod later;
 pub mod leaf;
 mod ledger;
 mod listed;

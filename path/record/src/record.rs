@@ -139,8 +139,8 @@ impl Ledger {
             conceal(&mut opened, wrapped);
         }
         let leaf = Leaf { time: nanoseconds(now), bodies: None, what: Some(What::Opened(opened)) };
-        fits(leaf.encoded_len().saturating_add(128))?;
         let leaf = leaf.encode_to_vec();
+        fits(leaf.len().saturating_add(128))?;
         // Made before it is handed over: if this future is dropped midway, so is the record, and what
         // was written is sealed.
         let record = Record { exchange, ledger: inner.clone(), live, frames, since: (0, at), unmasked: None };
@@ -254,10 +254,11 @@ impl Record {
         *count = count.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
     }
 
-    /// Ends the exchange. Nothing can follow.
+    /// Ends the exchange. Nothing can follow. While much is written, the seal goes with what is written next,
+    /// within a few milliseconds.
     ///
     /// # Errors
-    /// [`LedgerError`] when the seal is not in the ledger yet. It is not lost: the ledger's thread writes
+    /// [`LedgerError`] when the seal could not be written. It is not lost: the ledger's thread writes
     /// it as soon as it can, with the same words.
     pub async fn seal(mut self, sealing: Sealing<'_>) -> Result<(), LedgerError> {
         let unmasked = self.unmasked.take().map(|(digest, bytes)| (digest.sign(), bytes));
@@ -272,7 +273,7 @@ impl Record {
             ..Sealed::default()
         };
         self.live.leave(words);
-        self.ledger.hand_over(Some(self.exchange), Work::Seal).await
+        self.ledger.seal(self.exchange).await
     }
 }
 

@@ -16,8 +16,9 @@ use tokio::sync::watch;
 use crate::bookmark::Bookmark;
 use crate::checkpoints::{Cadence, Shown};
 use crate::describe::nanoseconds;
-use crate::desk::GROUP_JOBS;
+use crate::desk::{GROUP_JOBS, Outcome};
 use crate::disk::Disk;
+use crate::group::Stage;
 use crate::health::Condition;
 use crate::leaf::{Leaf, Outage, What};
 use crate::log::Log;
@@ -51,7 +52,8 @@ pub(crate) struct Writer {
     pub(crate) shown: watch::Sender<Option<Shown>>,
     /// Bytes since the last bookmark.
     pub(crate) unmarked: u64,
-    pub(crate) buffers: (Vec<(Position, Vec<u8>)>, Vec<u8>),
+    /// What the last group needed, emptied, for the next.
+    pub(crate) stage: Stage,
     pub(crate) status: Shared,
     pub(crate) reserve: Reserve,
     pub(crate) strangers: Strangers,
@@ -118,13 +120,24 @@ impl Writer {
         }
     }
 
-    /// Writes a group and tells everyone in it.
+    /// Writes a group and tells everyone in it. Says whether all of it was written.
     pub(crate) fn group(&mut self, jobs: Vec<Job>) -> bool {
         if jobs.is_empty() {
             return true;
         }
+        let verdicts = self.decide(&jobs);
+        let mut all = true;
+        for (job, outcome) in jobs.into_iter().zip(verdicts) {
+            all &= outcome.is_ok();
+            job.done(outcome);
+        }
+        all
+    }
+
+    /// Writes a group. What became of each job, in their order.
+    pub(crate) fn decide(&mut self, jobs: &[Job]) -> impl Iterator<Item = Outcome> + use<> {
         let full = self.trouble.as_ref().is_some_and(|trouble| trouble.full);
-        let mut verdicts: Vec<Option<Result<(), LedgerError>>> = jobs
+        let mut verdicts: Vec<Option<Outcome>> = jobs
             .iter()
             .map(|job| match () {
                 () if job.is_stale() => {
@@ -136,8 +149,8 @@ impl Writer {
             .collect();
         if full {
             self.refused(verdicts.iter().flatten().count());
-            self.squeeze(&jobs, &mut verdicts);
-        } else if let Err(error) = self.attempt(&jobs, &mut verdicts) {
+            self.squeeze(jobs, &mut verdicts);
+        } else if let Err(error) = self.attempt(jobs, &mut verdicts) {
             let error = Arc::new(error);
             self.failed(&error, verdicts.iter().filter(|v| v.is_none()).count());
             for (job, verdict) in jobs.iter().zip(&mut verdicts) {
@@ -145,17 +158,11 @@ impl Writer {
                     *verdict = Some(Err(LedgerError::write(&error)));
                 }
             }
-            self.squeeze(&jobs, &mut verdicts);
+            self.squeeze(jobs, &mut verdicts);
         } else if self.trouble.is_some() {
             self.mended();
         }
-        let mut all = true;
-        for (job, verdict) in jobs.into_iter().zip(verdicts) {
-            let outcome = verdict.unwrap_or(Ok(()));
-            all &= outcome.is_ok();
-            job.done(outcome);
-        }
-        all
+        verdicts.into_iter().map(|verdict| verdict.unwrap_or(Ok(())))
     }
 
     /// Writes what is urgent, giving up the reserve piece by piece while the disk is full.

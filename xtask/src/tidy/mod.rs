@@ -4,6 +4,7 @@
 mod arrows;
 mod files;
 mod order;
+mod patches;
 #[cfg(test)]
 mod tests;
 
@@ -60,6 +61,7 @@ fn judge(sources: &[Source]) -> Vec<Breach> {
     let mut breaches: Vec<Breach> = sources.iter().flat_map(files::judge).collect();
     breaches.extend(arrows::judge(sources));
     breaches.extend(order::judge(sources));
+    breaches.extend(patches::judge(sources));
     breaches
 }
 

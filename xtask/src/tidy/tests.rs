@@ -126,3 +126,10 @@ fn tables_tell_the_steps_in_the_order_of_the_workspace() {
     only(&[("Cargo.toml", root), ("ARCHITECTURE.md", &table("mask", "accept"))], 3, "another order");
     assert_eq!(breaches(&[("Cargo.toml", root), ("README.md", "No table.\n")]), []);
 }
+
+#[test]
+fn the_patch_that_measures_the_record_fits() {
+    let patch = "--- a/x.md\n+++ b/x.md\n@@ -1 +1 @@\n-one\n+two\n";
+    assert_eq!(breaches(&[("benches/unrecorded.patch", patch), ("x.md", "one\n")]), []);
+    only(&[("benches/unrecorded.patch", patch), ("x.md", "two\n")], 1, "does not fit x.md");
+}

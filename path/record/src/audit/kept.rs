@@ -1,6 +1,6 @@
 //! Whether what was dropped was allowed to be: by the rules that the record held then, and by no hold.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -78,6 +78,8 @@ pub(super) struct Kept {
     /// Every hold there ever was, with the leaf that began it and the one that ended it.
     holds: Vec<(Hold, u64, u64)>,
     dropped: Vec<(String, u64, u64)>,
+    /// Segments that are counted already: one that was still there after a power cut is dropped once more.
+    counted: HashSet<(String, u64)>,
     pub(super) drops: Drops,
 }
 
@@ -111,15 +113,18 @@ impl Kept {
             class.segments.remove(&dropped.segment);
         }
         self.dropped.push((dropped.class.clone(), dropped.segment, leaf));
+        if let Some(problem) = problem {
+            self.disallow(leaf, dropped, &problem);
+        }
+        if !self.counted.insert((dropped.class.clone(), dropped.segment)) {
+            return;
+        }
         let sum = self.drops.sums.entry((dropped.class.clone(), dropped.rule.clone())).or_default();
         sum.0 = sum.0.saturating_add(1);
         sum.1 = sum.1.saturating_add(dropped.exchanges);
         sum.2 = sum.2.saturating_add(dropped.bytes);
         if self.drops.segments.len() < 1000 {
             self.drops.segments.push(DroppedSegment::of(leaf, time, dropped));
-        }
-        if let Some(problem) = problem {
-            self.disallow(leaf, dropped, &problem);
         }
     }
 

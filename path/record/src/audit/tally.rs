@@ -1,7 +1,7 @@
 //! What happened in a stretch of time, counted for an auditor: one pass over the leaves, in memory that does
 //! not grow with them. What there is too much of to name is counted together.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -117,6 +117,8 @@ struct Counting {
     acts: Table<(String, String), ActCount>,
     refusals: Table<(String, String), RefusalCount>,
     classes: BTreeMap<String, ClassCount>,
+    /// Segments that were dropped: one may be dropped twice.
+    dropped: HashSet<(String, u64)>,
     standing: crate::retention::Standing,
 }
 
@@ -322,6 +324,9 @@ impl Counting {
     }
 
     fn dropped(&mut self, index: u64, at: i64, dropped: &leaf::Dropped) {
+        if !self.dropped.insert((dropped.class.clone(), dropped.segment)) {
+            return;
+        }
         self.tally.dropped_in_all = self.tally.dropped_in_all.saturating_add(1);
         if self.tally.dropped.len() < EVENTS {
             self.tally.dropped.push(DroppedSegment::of(index, at, dropped));

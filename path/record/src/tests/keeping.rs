@@ -72,7 +72,7 @@ impl Kept {
         case.exchange
     }
 
-    fn verify(&self) -> Report {
+    pub(super) fn verify(&self) -> Report {
         verify(&self.place.ledger(), &Expected::default(), &mut |_, _| ()).unwrap()
     }
 
@@ -278,7 +278,7 @@ async fn what_is_held_stays_over_restarts_until_it_is_released() {
     assert_eq!(said.count(), 2, "placed and released, both recorded");
 }
 
-fn dropped(class: &str, segment: u64, rule: &str) -> What {
+pub(super) fn dropped(class: &str, segment: u64, rule: &str) -> What {
     What::Dropped(Dropped { class: class.into(), segment, rule: rule.into(), ..Dropped::default() })
 }
 

@@ -2,9 +2,9 @@
 
 use proptest::prelude::*;
 
-use super::keeping::{DAY, Kept, by_age, own};
+use super::keeping::{DAY, Kept, by_age, dropped, own};
 use super::*;
-use crate::{HoldFilter, Policy};
+use crate::{HoldFilter, Policy, Retention, audit};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -72,4 +72,28 @@ proptest! {
             kept.ledger.close().await.unwrap();
         });
     }
+}
+
+/// A power cut may take the mark of a drop and leave its leaf and the file: then it is dropped once more.
+#[tokio::test]
+async fn a_segment_that_was_dropped_twice_is_counted_once() {
+    let mut kept = Kept::new(Retention { default: by_age(2), ..Retention::default() });
+    for _ in 0..8 {
+        kept.exchange("eve", "llama", 900).await;
+    }
+    kept.clock.advance(DAY * 9);
+    kept.ledger.leaf(dropped("default", 1, "age")).await.unwrap();
+    kept.keeper.round().await;
+    let said = leaves(&kept.place.ledger()).into_iter().filter_map(|leaf| match leaf.what {
+        Some(What::Dropped(dropped)) => Some(dropped.segment),
+        _ => None,
+    });
+    let said: Vec<u64> = said.collect();
+    assert_eq!(said.iter().filter(|segment| **segment == 1).count(), 2);
+    let report = kept.verify();
+    assert_eq!(report.flaw, None);
+    let counted: u64 = report.drops.sums.values().map(|(segments, ..)| segments).sum();
+    assert_eq!(counted, u64::try_from(said.len() - 1).unwrap());
+    let tally = audit::tally(&kept.place.ledger(), (Timestamp::MIN, Timestamp::MAX), &mut |_, _| ()).unwrap();
+    assert_eq!(tally.dropped_in_all, counted);
 }
