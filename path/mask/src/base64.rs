@@ -58,8 +58,8 @@ pub(crate) struct Runs {
     /// Bytes of the line's end since its last letter.
     breaks: u8,
     map: Map,
-    /// The last letters' worth, each at its place's remainder.
-    recent: [u8; LOOK],
+    /// The last letters' worth, six bits each, the last one lowest.
+    recent: u128,
     /// From which letters the run may turn out to be text, not decided yet: a bit each, by how many letters ago
     /// it was.
     open: u32,
@@ -176,9 +176,7 @@ impl Runs {
             if worth == NONE || open >> (LOOK - 1) != 0 || length + 1 >= LONG {
                 break;
             }
-            if let Some(slot) = recent.get_mut(length % LOOK) {
-                *slot = worth;
-            }
+            recent = recent << 6 | u128::from(worth);
             length += 1;
             open = open << 1 | u32::from(matches!(byte, b'/' | b'+' | b'-' | b'_'));
             taken += 1;
@@ -232,9 +230,7 @@ impl Runs {
         for inner in &mut self.inner {
             inner.push(worth);
         }
-        if let Some(slot) = self.recent.get_mut(place % LOOK) {
-            *slot = worth;
-        }
+        self.recent = self.recent << 6 | u128::from(worth);
         self.open <<= 1;
         if self.open >> LOOK != 0 {
             self.decide(LOOK);
@@ -259,12 +255,13 @@ impl Runs {
     /// Decides whether the run is text from the first open letter on, by the next `letters`.
     fn decide(&mut self, letters: usize) {
         let Some(first) = self.first_open() else { return };
-        self.open &= (1 << (self.length - first)) - 1;
+        let ago = self.length - first;
+        self.open &= (1 << ago) - 1;
         let recent = self.recent;
-        let worth = |place: usize| recent.get(place % LOOK).copied().unwrap_or(0);
-        if !self.is_open_at(first) && is_text((first..first + letters).map(worth)) {
+        if is_text(recent >> (6 * (ago - letters)), letters) && !self.is_open_at(first) {
             let mut inner = Inner::new(first);
-            (first..self.length).for_each(|place| inner.push(worth(place)));
+            let worth = |ago: usize| u8::try_from(recent >> (6 * ago) & 0x3f).unwrap_or(0);
+            (0..ago).rev().for_each(|ago| inner.push(worth(ago)));
             self.begin(inner);
         }
     }
@@ -333,26 +330,19 @@ impl Runs {
     }
 }
 
-/// Whether letters decode to text: UTF-8 without control characters, perhaps broken off.
-fn is_text(sextets: impl Iterator<Item = u8>) -> bool {
-    let (mut bytes, mut length) = ([0u8; 12], 0);
-    let (mut bits, mut count) = (0u32, 0);
-    for sextet in sextets {
-        bits = bits << 6 | u32::from(sextet);
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            if let Some(slot) = bytes.get_mut(length) {
-                *slot = u8::try_from(bits >> count & 0xff).unwrap_or(0);
-                length += 1;
-            }
-            // Nearly all that is no text shows it at once.
-            if length == 2 && !begins_text(&bytes, length) {
-                return false;
-            }
-        }
-    }
-    begins_text(&bytes, length)
+/// Whether so many letters, the last ones of `bits`, decode to text: UTF-8 without control characters, perhaps
+/// broken off.
+#[inline]
+fn is_text(bits: u128, letters: usize) -> bool {
+    let bytes = (bits << (128 - 6 * letters)).to_be_bytes();
+    let [first, second, ..] = bytes;
+    // Nearly all that is no text shows it at once.
+    let begins = match first {
+        0x20..0x7f | b'\t' | b'\n' | b'\r' => matches!(second, b'\t' | b'\n' | b'\r' | 0x20..0x7f | 0xc2..0xf5),
+        0xc2..0xf5 => second & 0xc0 == 0x80,
+        _ => false,
+    };
+    begins && begins_text(&bytes, 6 * letters / 8)
 }
 
 fn begins_text(bytes: &[u8], length: usize) -> bool {
