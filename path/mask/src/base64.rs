@@ -48,6 +48,30 @@ fn sextet(byte: u8) -> u8 {
     SEXTETS.get(usize::from(byte)).copied().unwrap_or(NONE)
 }
 
+/// Whether this letter is a sign, which could have been glued to what stands behind it.
+#[inline]
+fn is_sign(worth: u8) -> bool {
+    worth >= 62
+}
+
+/// Whether nothing in a whole run of letters is to be decided, nor by the byte behind it: it is no text from any
+/// letter on from which it is looked into, as nearly no run is.
+fn is_quiet(run: &[u8], behind: u8) -> bool {
+    if run.len() < LOOK_PADDED {
+        return true;
+    }
+    let ends = !matches!(behind, b'=' | b'\n' | b'\r');
+    let looked = |at: usize| {
+        at.checked_sub(1).is_none_or(|before| run.get(before).is_some_and(|byte| is_sign(sextet(*byte))))
+    };
+    let text = |letters: &[u8]| {
+        let bits = letters.iter().fold(0, |bits, byte| bits << 6 | u128::from(sextet(*byte)));
+        is_text(bits, LOOK)
+    };
+    ends && run.len() < LONG
+        && !run.windows(LOOK).enumerate().any(|(at, letters)| looked(at) && text(letters))
+}
+
 /// Follows the runs of one text.
 #[derive(Default)]
 pub(crate) struct Runs {
@@ -123,8 +147,9 @@ impl Runs {
             let begin = probe - left.iter().rev().take_while(|b| sextet(**b) != NONE).count();
             let right = bytes.get(probe..).unwrap_or_default();
             let end = probe + right.iter().take_while(|b| sextet(**b) != NONE).count();
-            let matters = end - begin >= LOOK_PADDED || end == bytes.len();
-            done = if matters { self.go_on(bytes, begin, at, found) } else { end };
+            let run = bytes.get(begin..end).unwrap_or_default();
+            let quiet = bytes.get(end).is_some_and(|behind| is_quiet(run, *behind));
+            done = if quiet { end } else { self.go_on(bytes, begin, at, found) };
         }
         let rest = bytes.get(done..).unwrap_or_default();
         let begin = bytes.len() - rest.iter().rev().take_while(|b| sextet(**b) != NONE).count();
@@ -178,7 +203,7 @@ impl Runs {
             }
             recent = recent << 6 | u128::from(worth);
             length += 1;
-            open = open << 1 | u32::from(matches!(byte, b'/' | b'+' | b'-' | b'_'));
+            open = open << 1 | u32::from(is_sign(worth));
             taken += 1;
         }
         if taken > 0 {
@@ -197,7 +222,7 @@ impl Runs {
     fn byte(&mut self, byte: u8, start: usize, end: usize, found: &mut Found<'_>) -> bool {
         let worth = sextet(byte);
         if worth != NONE {
-            self.letter(byte, worth, start, end);
+            self.letter(worth, start, end);
             return true;
         }
         if self.length == 0 {
@@ -215,7 +240,7 @@ impl Runs {
     }
 
     #[inline]
-    fn letter(&mut self, byte: u8, worth: u8, start: usize, end: usize) {
+    fn letter(&mut self, worth: u8, start: usize, end: usize) {
         if self.length == 0 {
             self.map.restart(0, start);
             self.open = 1;
@@ -235,7 +260,7 @@ impl Runs {
         if self.open >> LOOK != 0 {
             self.decide(LOOK);
         }
-        self.open |= u32::from(matches!(byte, b'/' | b'+' | b'-' | b'_'));
+        self.open |= u32::from(is_sign(worth));
         if self.length == LONG && !self.is_open_at(LONG) {
             self.begin(Inner::new(LONG));
         }
@@ -280,8 +305,11 @@ impl Runs {
         while padded && self.open >> LOOK_PADDED != 0 {
             self.decide(LOOK_PADDED);
         }
+        if self.inner.is_empty() {
+            // A word.
+            return self.clear();
+        }
         self.search(true, found);
-        self.clear();
     }
 
     /// Searches what has come. With `last`, nothing more comes.
@@ -295,6 +323,9 @@ impl Runs {
         }
         if last {
             return self.clear();
+        }
+        if self.map.is_even() {
+            return;
         }
         let settled = self.settled().unwrap_or(self.length);
         self.map.forget(settled.saturating_sub(1));
@@ -338,7 +369,9 @@ fn is_text(bits: u128, letters: usize) -> bool {
     let [first, second, ..] = bytes;
     // Nearly all that is no text shows it at once.
     let begins = match first {
-        0x20..0x7f | b'\t' | b'\n' | b'\r' => matches!(second, b'\t' | b'\n' | b'\r' | 0x20..0x7f | 0xc2..0xf5),
+        0x20..0x7f | b'\t' | b'\n' | b'\r' => {
+            matches!(second, b'\t' | b'\n' | b'\r' | 0x20..0x7f | 0xc2..0xf5)
+        }
         0xc2..0xf5 => second & 0xc0 == 0x80,
         _ => false,
     };
