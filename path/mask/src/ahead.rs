@@ -94,7 +94,8 @@ impl Starts {
 impl Ahead {
     /// Works out how the patterns of these automata begin.
     pub(crate) fn build(automata: [&NFA; 2]) -> Self {
-        let groups: Vec<Vec<Way>> = automata.into_iter().flat_map(groups).collect();
+        let groups: Vec<Vec<Way>> =
+            automata.into_iter().flat_map(|nfa| grouped(&ways(nfa), WORDS / 2 * GROUPS)).collect();
         let ways: BTreeSet<&Way> = groups.iter().flatten().collect();
         let (kinds, bytes) = kinds(&ways);
         let count = bytes.len();
@@ -208,7 +209,7 @@ fn kinds(ways: &BTreeSet<&Way>) -> ([u8; 256], Vec<u8>) {
 
 /// Some bytes.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct Set([u128; 2]);
+pub(crate) struct Set([u128; 2]);
 
 impl Set {
     const ALL: Self = Self([u128::MAX; 2]);
@@ -218,7 +219,7 @@ impl Set {
         *(if byte < 128 { low } else { high }) |= 1 << (byte & 127);
     }
 
-    fn has(self, byte: u8) -> bool {
+    pub(crate) fn has(self, byte: u8) -> bool {
         let [low, high] = self.0;
         (if byte < 128 { low } else { high }) >> (byte & 127) & 1 != 0
     }
@@ -247,7 +248,7 @@ impl Set {
 
 /// How some values begin: whether at the beginning of a text, if so the byte 0 is in the first set; behind
 /// which bytes; and with which.
-type Way = [Set; PLACES + 2];
+pub(crate) type Way = [Set; PLACES + 2];
 
 fn both(one: &Way, other: &Way) -> Way {
     std::array::from_fn(|n| match (one.get(n), other.get(n)) {
@@ -256,23 +257,26 @@ fn both(one: &Way, other: &Way) -> Way {
     })
 }
 
-/// Puts the ways that this automaton's values begin into groups: each where it lets the least pass that
-/// did not before, the likeliest first.
-fn groups(nfa: &NFA) -> Vec<Vec<Way>> {
-    let ways = Reader::new(nfa).read();
-    let mut groups: Vec<(f64, Way, Vec<Way>)> =
-        vec![(0.0, [Set::default(); PLACES + 2], Vec::new()); WORDS / 2 * GROUPS];
-    let mut ways: Vec<(f64, Way)> = ways.into_iter().map(|way| (likely(&way), way)).collect();
+/// The ways that this automaton's values begin, the likeliest first.
+pub(crate) fn ways(nfa: &NFA) -> Vec<Way> {
+    let mut ways: Vec<(f64, Way)> =
+        Reader::new(nfa).read().into_iter().map(|way| (likely(&way), way)).collect();
     ways.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
-    for (_, way) in ways {
+    ways.into_iter().map(|(_, way)| way).collect()
+}
+
+/// Puts ways to begin into so many groups: each where it lets the least pass that did not before.
+pub(crate) fn grouped(ways: &[Way], count: usize) -> Vec<Vec<Way>> {
+    let mut groups: Vec<(f64, Way, Vec<Way>)> = vec![(0.0, [Set::default(); PLACES + 2], Vec::new()); count];
+    for way in ways {
         let joined = groups.iter_mut().map(|group| {
-            let both = both(&group.1, &way);
+            let both = both(&group.1, way);
             (likely(&both), both, group)
         });
         let least = joined.min_by(|a, b| (a.0 - a.2.0).total_cmp(&(b.0 - b.2.0)));
         if let Some((worth, both, group)) = least {
             (group.0, group.1) = (worth, both);
-            group.2.push(way);
+            group.2.push(*way);
         }
     }
     groups.into_iter().map(|(.., ways)| ways).collect()

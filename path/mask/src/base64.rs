@@ -48,6 +48,30 @@ fn sextet(byte: u8) -> u8 {
     SEXTETS.get(usize::from(byte)).copied().unwrap_or(NONE)
 }
 
+/// Whether this letter is a sign, which could have been glued to what stands behind it.
+#[inline]
+fn is_sign(worth: u8) -> bool {
+    worth >= 62
+}
+
+/// Whether nothing in a whole run of letters is to be decided, nor by the byte behind it: it is no text from any
+/// letter on from which it is looked into, as nearly no run is.
+fn is_quiet(run: &[u8], behind: u8) -> bool {
+    if run.len() < LOOK_PADDED {
+        return true;
+    }
+    let ends = !matches!(behind, b'=' | b'\n' | b'\r');
+    let looked = |at: usize| {
+        at.checked_sub(1).is_none_or(|before| run.get(before).is_some_and(|byte| is_sign(sextet(*byte))))
+    };
+    let text = |letters: &[u8]| {
+        let bits = letters.iter().fold(0, |bits, byte| bits << 6 | u128::from(sextet(*byte)));
+        is_text(bits, LOOK)
+    };
+    ends && run.len() < LONG
+        && !run.windows(LOOK).enumerate().any(|(at, letters)| looked(at) && text(letters))
+}
+
 /// Follows the runs of one text.
 #[derive(Default)]
 pub(crate) struct Runs {
@@ -58,8 +82,8 @@ pub(crate) struct Runs {
     /// Bytes of the line's end since its last letter.
     breaks: u8,
     map: Map,
-    /// The last letters' worth, each at its place's remainder.
-    recent: [u8; LOOK],
+    /// The last letters' worth, six bits each, the last one lowest.
+    recent: u128,
     /// From which letters the run may turn out to be text, not decided yet: a bit each, by how many letters ago
     /// it was.
     open: u32,
@@ -123,8 +147,9 @@ impl Runs {
             let begin = probe - left.iter().rev().take_while(|b| sextet(**b) != NONE).count();
             let right = bytes.get(probe..).unwrap_or_default();
             let end = probe + right.iter().take_while(|b| sextet(**b) != NONE).count();
-            let matters = end - begin >= LOOK_PADDED || end == bytes.len();
-            done = if matters { self.go_on(bytes, begin, at, found) } else { end };
+            let run = bytes.get(begin..end).unwrap_or_default();
+            let quiet = bytes.get(end).is_some_and(|behind| is_quiet(run, *behind));
+            done = if quiet { end } else { self.go_on(bytes, begin, at, found) };
         }
         let rest = bytes.get(done..).unwrap_or_default();
         let begin = bytes.len() - rest.iter().rev().take_while(|b| sextet(**b) != NONE).count();
@@ -176,11 +201,9 @@ impl Runs {
             if worth == NONE || open >> (LOOK - 1) != 0 || length + 1 >= LONG {
                 break;
             }
-            if let Some(slot) = recent.get_mut(length % LOOK) {
-                *slot = worth;
-            }
+            recent = recent << 6 | u128::from(worth);
             length += 1;
-            open = open << 1 | u32::from(matches!(byte, b'/' | b'+' | b'-' | b'_'));
+            open = open << 1 | u32::from(is_sign(worth));
             taken += 1;
         }
         if taken > 0 {
@@ -199,7 +222,7 @@ impl Runs {
     fn byte(&mut self, byte: u8, start: usize, end: usize, found: &mut Found<'_>) -> bool {
         let worth = sextet(byte);
         if worth != NONE {
-            self.letter(byte, worth, start, end);
+            self.letter(worth, start, end);
             return true;
         }
         if self.length == 0 {
@@ -217,7 +240,7 @@ impl Runs {
     }
 
     #[inline]
-    fn letter(&mut self, byte: u8, worth: u8, start: usize, end: usize) {
+    fn letter(&mut self, worth: u8, start: usize, end: usize) {
         if self.length == 0 {
             self.map.restart(0, start);
             self.open = 1;
@@ -232,14 +255,12 @@ impl Runs {
         for inner in &mut self.inner {
             inner.push(worth);
         }
-        if let Some(slot) = self.recent.get_mut(place % LOOK) {
-            *slot = worth;
-        }
+        self.recent = self.recent << 6 | u128::from(worth);
         self.open <<= 1;
         if self.open >> LOOK != 0 {
             self.decide(LOOK);
         }
-        self.open |= u32::from(matches!(byte, b'/' | b'+' | b'-' | b'_'));
+        self.open |= u32::from(is_sign(worth));
         if self.length == LONG && !self.is_open_at(LONG) {
             self.begin(Inner::new(LONG));
         }
@@ -259,12 +280,13 @@ impl Runs {
     /// Decides whether the run is text from the first open letter on, by the next `letters`.
     fn decide(&mut self, letters: usize) {
         let Some(first) = self.first_open() else { return };
-        self.open &= (1 << (self.length - first)) - 1;
+        let ago = self.length - first;
+        self.open &= (1 << ago) - 1;
         let recent = self.recent;
-        let worth = |place: usize| recent.get(place % LOOK).copied().unwrap_or(0);
-        if !self.is_open_at(first) && is_text((first..first + letters).map(worth)) {
+        if is_text(recent >> (6 * (ago - letters)), letters) && !self.is_open_at(first) {
             let mut inner = Inner::new(first);
-            (first..self.length).for_each(|place| inner.push(worth(place)));
+            let worth = |ago: usize| u8::try_from(recent >> (6 * ago) & 0x3f).unwrap_or(0);
+            (0..ago).rev().for_each(|ago| inner.push(worth(ago)));
             self.begin(inner);
         }
     }
@@ -283,8 +305,11 @@ impl Runs {
         while padded && self.open >> LOOK_PADDED != 0 {
             self.decide(LOOK_PADDED);
         }
+        if self.inner.is_empty() {
+            // A word.
+            return self.clear();
+        }
         self.search(true, found);
-        self.clear();
     }
 
     /// Searches what has come. With `last`, nothing more comes.
@@ -298,6 +323,9 @@ impl Runs {
         }
         if last {
             return self.clear();
+        }
+        if self.map.is_even() {
+            return;
         }
         let settled = self.settled().unwrap_or(self.length);
         self.map.forget(settled.saturating_sub(1));
@@ -333,26 +361,21 @@ impl Runs {
     }
 }
 
-/// Whether letters decode to text: UTF-8 without control characters, perhaps broken off.
-fn is_text(sextets: impl Iterator<Item = u8>) -> bool {
-    let (mut bytes, mut length) = ([0u8; 12], 0);
-    let (mut bits, mut count) = (0u32, 0);
-    for sextet in sextets {
-        bits = bits << 6 | u32::from(sextet);
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            if let Some(slot) = bytes.get_mut(length) {
-                *slot = u8::try_from(bits >> count & 0xff).unwrap_or(0);
-                length += 1;
-            }
-            // Nearly all that is no text shows it at once.
-            if length == 2 && !begins_text(&bytes, length) {
-                return false;
-            }
+/// Whether so many letters, the last ones of `bits`, decode to text: UTF-8 without control characters, perhaps
+/// broken off.
+#[inline]
+fn is_text(bits: u128, letters: usize) -> bool {
+    let bytes = (bits << (128 - 6 * letters)).to_be_bytes();
+    let [first, second, ..] = bytes;
+    // Nearly all that is no text shows it at once.
+    let begins = match first {
+        0x20..0x7f | b'\t' | b'\n' | b'\r' => {
+            matches!(second, b'\t' | b'\n' | b'\r' | 0x20..0x7f | 0xc2..0xf5)
         }
-    }
-    begins_text(&bytes, length)
+        0xc2..0xf5 => second & 0xc0 == 0x80,
+        _ => false,
+    };
+    begins && begins_text(&bytes, 6 * letters / 8)
 }
 
 fn begins_text(bytes: &[u8], length: usize) -> bool {

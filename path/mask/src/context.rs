@@ -8,7 +8,7 @@
 pub(crate) const LEFT: usize = 80;
 
 /// The longest stretch of quotes, spaces and signs between the words and the value.
-const LONGEST_GAP: usize = 24;
+pub(crate) const LONGEST_GAP: usize = 24;
 
 /// The longest stretch of words that is looked at.
 const LONGEST_PHRASE: usize = 48;
@@ -45,12 +45,22 @@ impl Contexts {
         self.0 == 0
     }
 
+    /// Whether any of `others` is announced.
+    pub(crate) fn has_any(self, others: Self) -> bool {
+        self.0 & others.0 != 0
+    }
+
+    /// What one of the two announces.
+    pub(crate) fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     /// Whether `context` is announced.
     pub(crate) fn has(self, context: Context) -> bool {
         self.0 & context as u8 != 0
     }
 
-    fn with(self, context: Context, holds: bool) -> Self {
+    pub(crate) fn with(self, context: Context, holds: bool) -> Self {
         if holds { Self(self.0 | context as u8) } else { self }
     }
 }
@@ -84,7 +94,7 @@ const fn signs() -> [u8; 256] {
 }
 
 /// Whether `byte` says that what stands before it names what follows.
-fn is_strong(byte: u8) -> bool {
+pub(crate) fn is_strong(byte: u8) -> bool {
     SIGNS.get(usize::from(byte)) == Some(&2)
 }
 
@@ -303,25 +313,32 @@ pub(crate) fn secret_words() -> impl Iterator<Item = &'static [u8]> {
 /// Whether the name before a value may be one of a password, or also of a key of AWS: asked first, as it is
 /// quick.
 pub(crate) fn may_be_given(left: &[u8], aws: bool) -> bool {
-    let mut strong = false;
-    let mut gap = 0;
-    for byte in left.iter().rev().take(LONGEST_GAP) {
-        let sign = SIGNS.get(usize::from(*byte)).copied().unwrap_or(0);
-        if sign == 0 {
-            break;
+    let gap = left.iter().rev().take(LONGEST_GAP).take_while(|b| may_precede(**b)).count();
+    let (phrase, gap) = left.split_at_checked(left.len() - gap).unwrap_or((left, &[]));
+    let names = match phrase {
+        // Mostly a name ends with two letters, and with none of these.
+        [.., b, a] if a.is_ascii_alphanumeric() && b.is_ascii_alphanumeric() => ends_a_name(*b, *a, aws),
+        _ => {
+            let mut name = phrase.iter().rev().take(LONGEST_PHRASE).filter(|b| !b"_-. ".contains(b));
+            let [a, b] = [name.next(), name.next()].map(|b| b.copied().unwrap_or(0));
+            ends_a_name(b, a, aws)
         }
-        strong |= sign == 2;
-        gap += 1;
-    }
-    if !strong {
+    };
+    if !(names || aws) || !gap.iter().any(|b| is_strong(*b)) {
         return false;
     }
-    let phrase = left.iter().rev().skip(gap).take(LONGEST_PHRASE);
-    let mut name = phrase.clone().filter(|b| !b"_-. ".contains(b));
-    let last = [name.next(), name.next()].map(|b| b.map_or(0, u8::to_ascii_lowercase));
     let named = |b: &&u8| b.is_ascii_alphanumeric() || b"_-. ".contains(*b);
-    matches!(last, [b'd', b'r' | b'w'] | [b'e' | b's', b's'])
-        || aws && (last == *b"ye" || phrase.take_while(named).any(|b| matches!(b, b'w' | b'W')))
+    names || phrase.iter().rev().take(LONGEST_PHRASE).take_while(named).any(|b| matches!(b, b'w' | b'W'))
+}
+
+/// Whether the name of a password may end with these two letters, or also one of a key of AWS.
+fn ends_a_name(last_but_one: u8, last: u8, aws: bool) -> bool {
+    match last | 0x20 {
+        b'd' => matches!(last_but_one | 0x20, b'r' | b'w'),
+        b'e' | b's' => last_but_one | 0x20 == b's',
+        b'y' => aws && last_but_one | 0x20 == b'e',
+        _ => false,
+    }
 }
 
 /// What the bytes before a possible value announce, and its run's length, up to [`LONG`]. Reads the last

@@ -19,6 +19,7 @@ mod disclose;
 mod escapes;
 mod eval;
 mod lane;
+mod machine;
 mod map;
 mod mark;
 mod masker;
@@ -31,6 +32,7 @@ mod rules;
 mod runs;
 mod scan;
 mod seek;
+mod sieve;
 #[cfg(test)]
 mod tests;
 mod text;

@@ -36,6 +36,12 @@ impl Map {
         self.units.clear();
     }
 
+    /// Whether the view is the text, byte by byte, as far back as anybody asks.
+    #[inline]
+    pub(crate) fn is_even(&self) -> bool {
+        self.units.is_empty()
+    }
+
     /// Adds a unit behind all that is there.
     pub(crate) fn unit(&mut self, view: Range<usize>, text: Range<usize>) {
         self.units.push_back(Stretch {

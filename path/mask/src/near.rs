@@ -209,6 +209,12 @@ impl<'t> Stretch<'t> {
         self.text.get(place.checked_sub(self.base)?).copied()
     }
 
+    /// The place behind its last byte.
+    #[inline]
+    pub(crate) fn end(self) -> usize {
+        self.base + self.text.len()
+    }
+
     /// Its bytes between two places.
     #[inline]
     pub(crate) fn slice(self, from: usize, to: usize) -> &'t [u8] {
@@ -383,7 +389,7 @@ impl Words {
         while self.found.front().is_some_and(|word| word.end + usize::from(word.reach) < at) {
             self.found.pop_front();
         }
-        if self.found.len() < RESTING {
+        if self.found.len() < RESTING && self.found.capacity() > RESTING {
             self.found.shrink_to(RESTING);
         }
     }

@@ -4,9 +4,10 @@ use std::cmp::Reverse;
 use std::ops::Range;
 
 use crate::check::digits::Digits;
+use crate::machine::Matches;
 use crate::near::{Lists, Stretch, Words};
 use crate::rule::How;
-use crate::rules::{Matches, Rules};
+use crate::rules::Rules;
 use crate::scan::{Scanner, Sink, Thread};
 use crate::seek::may_stand_behind;
 

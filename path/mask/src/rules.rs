@@ -7,19 +7,19 @@
 use std::sync::{Arc, OnceLock};
 
 use model::{DataClass, DataClassError};
-use regex_automata::Anchored;
-use regex_automata::dfa::{Automaton as _, dense};
-use regex_automata::nfa::thompson::NFA;
-use regex_automata::util::primitives::{PatternID, StateID};
+use regex_automata::dfa::dense;
+use regex_automata::util::primitives::PatternID;
 
 use crate::ahead::Ahead;
-use crate::automaton::{automaton, paths, start_of};
+use crate::automaton::{automaton, paths};
 use crate::check::entropy;
 use crate::context::Context;
+use crate::machine::Machine;
 use crate::mark::{Mark, Marks};
 use crate::near::{Gathering, Lists, Near};
 use crate::rule::{Around, Behind, Check, Rule, Shape};
 use crate::runs::Runs;
+use crate::sieve::Sieve;
 
 /// What an automaton may weigh, in bytes.
 pub(crate) const HEAVIEST: usize = 64 << 20;
@@ -62,6 +62,8 @@ pub struct Rules {
     pub(crate) following: dense::DFA<Vec<u32>>,
     pub(crate) around: Option<ReadyAround>,
     pub(crate) ahead: Ahead,
+    /// Of what is spelled out and needs no words.
+    pub(crate) sieve: Sieve,
     pub(crate) runs: Runs,
     pub(crate) near: Near,
     /// Lists of one rule only, and what must stand behind the beginning of its values.
@@ -144,123 +146,6 @@ impl ReadyAround {
     }
 }
 
-/// An automaton over several rules' patterns.
-pub(crate) struct Machine {
-    pub(crate) dfa: dense::DFA<Vec<u32>>,
-    /// The rule of each pattern.
-    pub(crate) rules: Vec<usize>,
-    /// The state to begin in after each byte, and at the beginning of a text.
-    starts: Vec<StateID>,
-    /// What matches in each state, from the first that matches on.
-    matches: Vec<Matches>,
-    first_match: usize,
-    /// The lists of all that may still match, by state: what needs words that are not there is left off.
-    reach: Vec<Lists>,
-}
-
-/// What matches in one state of a [`Machine`].
-#[derive(Clone, Default)]
-pub(crate) struct Matches {
-    /// Rules that need no words.
-    pub(crate) plain: Vec<usize>,
-    /// Rules that do, with their lists.
-    pub(crate) worded: Vec<(usize, Lists)>,
-    /// All those lists.
-    pub(crate) lists: Lists,
-}
-
-impl Machine {
-    fn build(patterns: &[(usize, &str)], paths: &NFA, list: &[Ready]) -> Result<Self, MaskError> {
-        let dfa = automaton(paths, false)?;
-        let rules: Vec<usize> = patterns.iter().map(|(rule, _)| *rule).collect();
-        let starts =
-            (0..=256).map(|prev| start_of(&dfa, Anchored::Yes, prev)).collect::<Result<Vec<_>, _>>()?;
-        // The states that match lie side by side; what each matches is looked up here faster than there.
-        let states = (0..dfa.memory_usage() / 4).step_by(dfa.stride()).filter_map(|at| StateID::new(at).ok());
-        let matching: Vec<StateID> = states.filter(|state| dfa.is_match_state(*state)).collect();
-        let first_match = matching.first().map_or(0, |state| state.as_usize() / dfa.stride());
-        let matches = matching.iter().map(|state| Matches::of(&dfa, *state, &rules, list)).collect();
-        let mut machine = Self { dfa, rules, starts, matches, first_match, reach: Vec::new() };
-        machine.reach();
-        Ok(machine)
-    }
-
-    /// Works out what may still match in every state. Patterns have a longest match, so no state leads back
-    /// to itself.
-    fn reach(&mut self) {
-        if self.matches.iter().all(|matches| matches.lists == 0) {
-            return;
-        }
-        let dfa = &self.dfa;
-        let bytes: Vec<_> = dfa.byte_classes().representatives(..).collect();
-        let number = |state: StateID| state.as_usize() >> dfa.stride2();
-        let mut reach: Vec<Option<Lists>> = vec![None; (dfa.memory_usage() / 4) >> dfa.stride2()];
-        let mut open: Vec<(StateID, usize, Lists)> = Vec::new();
-        for start in self.starts.iter().filter(|start| !dfa.is_dead_state(**start)) {
-            open.push((*start, 0, 0));
-            while let Some((state, next, lists)) = open.last_mut() {
-                let Some(byte) = bytes.get(*next) else {
-                    let own = self.matches(*state).map_or(0, |matches| matches.lists);
-                    let (state, lists) = (*state, *lists | own);
-                    if let Some(slot) = reach.get_mut(number(state)) {
-                        *slot = Some(lists);
-                    }
-                    open.pop();
-                    if let Some((.., above)) = open.last_mut() {
-                        *above |= lists;
-                    }
-                    continue;
-                };
-                *next += 1;
-                let to = match byte.as_u8() {
-                    Some(byte) => dfa.next_state(*state, byte),
-                    None => dfa.next_eoi_state(*state),
-                };
-                match reach.get(number(to)).copied().flatten() {
-                    Some(known) => *lists |= known,
-                    None if dfa.is_dead_state(to) => {}
-                    None => open.push((to, 0, 0)),
-                }
-            }
-        }
-        self.reach = reach.into_iter().map(|lists| lists.unwrap_or(0)).collect();
-    }
-
-    /// The lists of all that may still match in `state`; all of them where no rule needs words.
-    #[inline]
-    pub(crate) fn reaches(&self, state: StateID) -> Lists {
-        self.reach.get(state.as_usize() >> self.dfa.stride2()).copied().unwrap_or(Lists::MAX)
-    }
-
-    /// What matches in `state`.
-    #[inline]
-    pub(crate) fn matches(&self, state: StateID) -> Option<&Matches> {
-        self.matches.get((state.as_usize() >> self.dfa.stride2()).checked_sub(self.first_match)?)
-    }
-
-    /// The state to begin in after `prev`, 256 meaning the beginning of the text.
-    pub(crate) fn start(&self, prev: usize) -> StateID {
-        self.starts.get(prev).copied().unwrap_or_default()
-    }
-}
-
-impl Matches {
-    fn of(dfa: &dense::DFA<Vec<u32>>, state: StateID, rules: &[usize], list: &[Ready]) -> Self {
-        let mut matches = Self::default();
-        for index in 0..dfa.match_len(state) {
-            let Some(rule) = rules.get(dfa.match_pattern(state, index).as_usize()) else { continue };
-            match list.get(*rule).map_or(0, |ready| ready.near) {
-                0 => matches.plain.push(*rule),
-                lists => {
-                    matches.worded.push((*rule, lists));
-                    matches.lists |= lists;
-                }
-            }
-        }
-        matches
-    }
-}
-
 /// Looks behind a possible start: the byte before it, or the beginning of the text.
 pub(crate) const BEGINNING: usize = 256;
 
@@ -288,6 +173,7 @@ impl Rules {
         let read = |patterns: &[(usize, &str)]| paths(&patterns.iter().map(|(_, p)| *p).collect::<Vec<_>>());
         let (spelled, worded) = (read(&parts.spelled)?, read(&parts.worded)?);
         let ahead = Ahead::build([&spelled, &worded]);
+        let sieve = Sieve::build(&spelled);
         let list = &parts.list;
         let (spelled, worded) = std::thread::scope(|scope| {
             let spelled = scope.spawn(|| Machine::build(&parts.spelled, &spelled, list));
@@ -311,6 +197,7 @@ impl Rules {
             following,
             around: parts.around,
             ahead,
+            sieve,
             runs,
             near: parts.near.build()?,
             behind,
@@ -375,6 +262,7 @@ impl Rules {
     /// The weight of the automata in bytes.
     pub fn memory(&self) -> usize {
         self.ahead.memory()
+            + self.sieve.memory()
             + self.near.memory()
             + self.spelled.dfa.memory_usage()
             + self.worded.dfa.memory_usage()

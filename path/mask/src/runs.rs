@@ -1,19 +1,23 @@
 //! Looks ahead for places where an announced value could begin.
 //!
-//! Such values are long runs of bytes that prose has only in short ones. So the search looks at every so
-//! many bytes only, and at what was announced only where a run is long enough for a value.
+//! Such values are long runs of bytes that prose has only in short ones. Of the last 64 bytes a [`Window`]
+//! keeps what each could be to a value, a bit each. So a few operations on whole words say where a run is long
+//! enough, or shorter and behind a sign that gives it a name; only there it is looked at what was announced.
 
 use regex_automata::dfa::Automaton as _;
 use regex_automata::util::primitives::StateID;
 
-use crate::context::may_precede;
-use crate::rules::Machine;
+use crate::context::{NEAR_SHORTEST, is_strong, may_precede};
+use crate::machine::Machine;
+use crate::near::Stretch;
 
 /// What is known of the values that an automaton finds.
 pub(crate) struct Runs {
     /// The fewest bytes a value has; at most [`FURTHEST`]. Zero when there is no value at all.
     pub(crate) shortest: usize,
     kinds: [u8; 256],
+    /// The same for a [`Window`]: a bit in each of its lanes.
+    lanes: [u64; 256],
 }
 
 /// How many bytes of a value are looked at beforehand.
@@ -61,7 +65,12 @@ impl Runs {
             level = next;
             shortest += 1;
         }
-        Self { shortest: if machine.rules.is_empty() { 0 } else { shortest.max(1) }, kinds }
+        let mut lanes = [0u64; 256];
+        for (byte, (lanes, kind)) in (0u8..=255).zip(lanes.iter_mut().zip(kinds)) {
+            let bits = [kind & INSIDE != 0, kind & BEFORE != 0, is_strong(byte)];
+            *lanes = bits.iter().rev().fold(0, |lanes, bit| lanes << LANE | u64::from(*bit));
+        }
+        Self { shortest: if machine.rules.is_empty() { 0 } else { shortest.max(1) }, kinds, lanes }
     }
 
     fn is(&self, byte: u8, kind: u8) -> bool {
@@ -73,21 +82,179 @@ impl Runs {
         prev.is_none_or(|prev| self.is(prev, BEFORE)) && self.is(byte, FIRST)
     }
 
-    /// How many bytes of `window` can be left out, as no value that begins among them lies in it whole;
-    /// `None` when one may begin with its first.
-    #[inline]
-    pub(crate) fn leave_out(&self, window: &[u8]) -> Option<usize> {
-        window.iter().rposition(|b| !self.is(*b, INSIDE)).map(|last| last + 1)
-    }
-
-    /// How many bytes of a value `text` begins with.
-    pub(crate) fn run_length(&self, text: &[u8]) -> usize {
-        text.iter().take_while(|b| self.is(**b, INSIDE)).count()
-    }
-
     /// How many bytes of `text` there are to the next that a value may follow, it included.
     #[inline]
     pub(crate) fn to_next(&self, text: &[u8]) -> usize {
         text.iter().position(|b| self.is(*b, BEFORE) || !self.is(*b, INSIDE)).map_or(text.len(), |at| at + 1)
+    }
+}
+
+/// How wide a lane of [`Runs::lanes`] is: so many bytes are read at once.
+const LANE: usize = 16;
+
+/// How far a window reads beyond the place that is asked for: what is before that place is still in it then.
+const AHEAD: usize = 48;
+
+/// What the last 64 bytes that were read could be to an announced value, the last one highest. Of bytes that
+/// were not read, all counts as met that lets a value begin behind them.
+#[derive(Clone, Copy)]
+pub(crate) struct Window {
+    /// The place behind the last byte.
+    end: usize,
+    inside: u64,
+    before: u64,
+    strong: u64,
+}
+
+impl Default for Window {
+    fn default() -> Self {
+        Self::beginning(0)
+    }
+}
+
+impl Window {
+    fn beginning(end: usize) -> Self {
+        Self { end, inside: 0, before: u64::MAX, strong: u64::MAX }
+    }
+
+    /// The first place from `at` to the end of the text that comes into question, and the length of its run as far
+    /// as it is read: to [`AHEAD`] bytes at least, or to the end of what has come.
+    pub(crate) fn next(
+        &mut self,
+        runs: &Runs,
+        text: Stretch<'_>,
+        mut at: usize,
+        last: bool,
+    ) -> Option<(usize, usize)> {
+        let end = text.end();
+        loop {
+            self.read(runs, text, at);
+            let place = self.first(runs, at, last && self.end == end);
+            at = place.unwrap_or(self.end);
+            if at == end {
+                return None;
+            }
+            let length = self.run_length(at);
+            // A run that is not read to its end, nor far enough.
+            let short = at + length == self.end && length < AHEAD && self.end < end;
+            if place.is_some() && !short {
+                return Some((at, length));
+            }
+        }
+    }
+
+    /// Reads on, as far as `at` needs.
+    #[inline]
+    fn read(&mut self, runs: &Runs, text: Stretch<'_>, at: usize) {
+        if self.end < at || at + 63 < self.end {
+            *self = Self::beginning(at);
+        }
+        let (pieces, rest) = text.slice(self.end, text.end().min(at + AHEAD)).as_chunks::<LANE>();
+        pieces.iter().for_each(|piece| self.take(runs, piece));
+        self.take(runs, rest);
+    }
+
+    /// Takes the next bytes: [`LANE`] at most.
+    #[inline]
+    fn take(&mut self, runs: &Runs, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        let lanes = |byte: u8| runs.lanes.get(usize::from(byte)).copied().unwrap_or(0);
+        let new = bytes.iter().enumerate().fold(0, |all, (n, byte)| all | lanes(*byte) << n);
+        let count = bytes.len();
+        let on = |old: u64, lane: usize| old >> count | (new >> (lane * LANE) & 0xffff) << (64 - count);
+        (self.inside, self.before, self.strong) =
+            (on(self.inside, 0), on(self.before, 1), on(self.strong, 2));
+        self.end += count;
+    }
+
+    /// The first place from `at` on where a value could begin: by a run of bytes that is long enough, or that may
+    /// become so, as what has come ends with it.
+    #[inline]
+    fn first(&self, runs: &Runs, at: usize, last: bool) -> Option<usize> {
+        let Self { end, inside, before, strong } = *self;
+        let starts = (before << 1 | 1) & inside;
+        // A sign that gives a name carries over the quotes and spaces behind it, to the value. One may stand before
+        // those that the window begins with. A value that begins with a dash is within the carry.
+        let given = before.wrapping_add(strong | before & 1) & !before | before;
+        let open = if last { 0 } else { !(u64::MAX.checked_shr(inside.leading_ones()).unwrap_or(0)) };
+        let long = long_runs(inside, runs.shortest) & (given | long_runs(inside, NEAR_SHORTEST));
+        let from = u64::MAX.checked_shl(u32::try_from(64 - (end - at)).unwrap_or(64)).unwrap_or(0);
+        let found = starts & (long | open) & from;
+        (found != 0).then(|| end + usize::try_from(found.trailing_zeros()).unwrap_or(0) - 64)
+    }
+
+    /// The length of the run that begins at `at`, as far as it is read.
+    fn run_length(&self, at: usize) -> usize {
+        let from = self.inside.checked_shr(u32::try_from(64 - (self.end - at)).unwrap_or(64)).unwrap_or(0);
+        usize::try_from(from.trailing_ones()).unwrap_or(0)
+    }
+}
+
+/// Where runs of so many ones begin, at most 64.
+#[inline]
+fn long_runs(ones: u64, length: usize) -> u64 {
+    let (mut runs, mut known) = (ones, 1);
+    while known < length {
+        let more = known.min(length - known);
+        runs &= runs >> more;
+        known += more;
+    }
+    runs
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::context::LONGEST_GAP;
+    use crate::rules::Rules;
+
+    /// The first place from `at` on where a value could begin, looked for byte by byte, and its run's length.
+    fn slowly(runs: &Runs, text: &[u8], at: usize, last: bool) -> Option<(usize, usize)> {
+        (at..text.len()).find_map(|place| {
+            let length = text[place..].iter().take_while(|byte| runs.is(**byte, INSIDE)).count();
+            let open = place + length == text.len() && !last;
+            let gap = text[..place].iter().rev().take(LONGEST_GAP).take_while(|byte| may_precede(**byte));
+            let strong = gap.clone().any(|byte| is_strong(*byte));
+            let long = length >= runs.shortest && (length >= NEAR_SHORTEST || strong);
+            let starts = place == 0 || may_precede(text[place - 1]);
+            (starts && length > 0 && (open || long)).then_some((place, length))
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_window_misses_no_run_however_the_text_comes(
+            words in prop::collection::vec("[a-z]{1,9}|[ :,\"=-]{1,4}|[a-z0-9/-]{10,70}| {20,70}", 1..20),
+            cuts in prop::collection::vec(1usize..90, 1..40),
+        ) {
+            let rules = Rules::standard().unwrap();
+            let runs = &rules.runs;
+            let text = words.concat().into_bytes();
+            let (mut window, mut at, mut end) = (Window::default(), 0, 0);
+            for cut in cuts.iter().chain([&text.len()]) {
+                end = text.len().min(end + cut);
+                let (come, last) = (&text[..end], end == text.len());
+                while let Some((place, length)) = slowly(runs, come, at, last) {
+                    let stretch = Stretch { base: 0, text: come };
+                    let mut found = window.next(runs, stretch, at, last);
+                    // It may name more places than there are, but leaves none out.
+                    while found.is_some_and(|(earlier, _)| earlier < place) {
+                        found = window.next(runs, stretch, found.unwrap().0 + 1, last);
+                    }
+                    let (found, known) = found.unwrap();
+                    prop_assert_eq!(found, place);
+                    prop_assert!(known == length || known >= AHEAD && length > known);
+                    if place + length == end && !last {
+                        at = place;
+                        break;
+                    }
+                    at = place + 1;
+                }
+            }
+        }
     }
 }

@@ -13,9 +13,10 @@ use regex_automata::{Anchored, PatternID};
 
 use crate::automaton::start_of;
 use crate::context::{Contexts, LEFT};
+use crate::machine::Machine;
 use crate::near::{Lists, Stretch, Words};
 use crate::offer::{Found, Run};
-use crate::rules::{BEGINNING, Machine, Rules};
+use crate::rules::{BEGINNING, Rules};
 use crate::seek::LookAhead;
 
 /// Takes what the scanner decides. Places count from the beginning of the text and never go back.
@@ -182,10 +183,11 @@ impl Scanner {
         self.left(at).last().map_or(BEGINNING, |b| usize::from(*b))
     }
 
-    /// The lists that have a word before `at`.
+    /// The lists that have a word before `at`; none when no value of theirs may begin with the byte there.
     pub(crate) fn words_before(&mut self, rules: &Rules, at: usize) -> Lists {
         let near = self.words.lists(&rules.near, Stretch { base: self.base, text: &self.buf }, at);
-        self.behind(rules, near, at)
+        let begins = self.slice(at, at + 1).first().map_or(Lists::MAX, |byte| rules.worded.begins(*byte));
+        if near & begins == 0 { 0 } else { self.behind(rules, near, at) }
     }
 
     fn flush<S: Sink>(&mut self, to: usize, sink: &mut S) {
@@ -268,13 +270,12 @@ impl Scanner {
                 self.offer_worded(matches, thread, end, run);
             }
         };
-        match (thread.step, thread.near) {
-            // What needs other words than those that are there can't match.
-            (Step::Worded, Some(near)) => {
-                self.through(&machine.dfa, |state| machine.reaches(state) & near != 0, offers, thread, run)
-            }
-            _ => self.through(&machine.dfa, |_| true, offers, thread, run),
+        if thread.step == Step::Spelled {
+            return self.through(&machine.dfa, |_| true, offers, thread, run);
         }
+        // What needs other words than those that are there can't match, nor what nothing announces.
+        let (near, contexts) = (self.near(thread, run), thread.contexts);
+        self.through(&machine.dfa, |state| machine.is_open(state, near, contexts), offers, thread, run)
     }
 
     /// Runs through one automaton as far as there is text, and has what matches offered.

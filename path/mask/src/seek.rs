@@ -5,11 +5,13 @@
 //! What is passed over has no match, so looking ahead is only faster than looking everywhere.
 
 use regex_automata::dfa::Automaton as _;
+use regex_automata::util::primitives::StateID;
 
 use crate::ahead::{PLACES, Seen, Starts};
 use crate::context::{Contexts, LONG, NEAR_SHORTEST, REACH, announced_quickly, may_be_given};
 use crate::near::{Lists, Stretch};
 use crate::rules::{ReadyAround, Rules};
+use crate::runs::Window;
 use crate::scan::{Scanner, Step, Thread};
 
 /// How many letters and digits a value has at least that is announced with a dash, as `token-9f86d081`.
@@ -35,6 +37,8 @@ pub(crate) struct LookAhead {
     runs: usize,
     /// The next such run, and its length.
     run: Option<(usize, usize)>,
+    /// The bytes that runs are looked for in.
+    window: Window,
     /// The table's place. Its oldest live start, or else itself, is where the scanner is.
     seen: Option<Seen>,
 }
@@ -153,35 +157,39 @@ impl Scanner {
     /// A thread for what is spelled out and may begin where the scanner is, by the next few bytes and the words
     /// before it; none when nothing may.
     fn may_match(&mut self, rules: &Rules, [spelled, worded]: [bool; 2]) -> Option<Thread> {
-        let (at, prev) = (self.at, self.prev(self.at));
-        let mut thread = Thread::new(at, Contexts::default());
-        thread.may = [spelled, worded];
-        if spelled {
-            let dfa = &rules.spelled.dfa;
-            let mut state = rules.spelled.start(prev);
-            let mut pos = at;
-            for byte in self.slice(at, self.end().min(at + A_FEW)) {
-                let next = dfa.next_state(state, *byte);
-                if dfa.is_special_state(next) {
-                    if dfa.is_dead_state(next) {
-                        thread.may = [false, worded];
-                    }
-                    break;
-                }
-                (state, pos) = (next, pos + 1);
-            }
-            if thread.may != [false, worded] {
-                (thread.step, thread.state, thread.pos) = (Step::Spelled, state, pos);
-                return Some(thread);
-            }
+        if let Some((state, pos)) = spelled.then(|| self.spelled(rules)).flatten() {
+            let mut thread = Thread::new(self.at, Contexts::default());
+            thread.may = [true, worded];
+            (thread.step, thread.state, thread.pos) = (Step::Spelled, state, pos);
+            return Some(thread);
         }
-        let near = if worded { self.words_before(rules, at) } else { 0 };
+        let near = if worded { self.words_before(rules, self.at) } else { 0 };
         if near == 0 || !self.lives(rules, near) {
             return None;
         }
+        let mut thread = Thread::new(self.at, Contexts::default());
+        thread.may = [false, true];
         thread.near = Some(near);
-        (thread.step, thread.state) = (Step::Worded, rules.worded.start(prev));
+        (thread.step, thread.state) = (Step::Worded, rules.worded.start(self.prev(self.at)));
         Some(thread)
+    }
+
+    /// How far the first automaton reads the next few bytes, and its state there; none when it finds nothing there.
+    fn spelled(&self, rules: &Rules) -> Option<(StateID, usize)> {
+        let (prev, text) = (self.prev(self.at), self.slice(self.at, self.end().min(self.at + A_FEW)));
+        if !rules.sieve.passes(prev, text) {
+            return None;
+        }
+        let dfa = &rules.spelled.dfa;
+        let mut state = rules.spelled.start(prev);
+        for (pos, byte) in (self.at..).zip(text) {
+            let next = dfa.next_state(state, *byte);
+            if dfa.is_special_state(next) {
+                return (!dfa.is_dead_state(next)).then_some((state, pos));
+            }
+            state = next;
+        }
+        Some((state, self.at + text.len()))
     }
 
     /// Whether what these lists' words announce may begin where the scanner is.
@@ -194,7 +202,7 @@ impl Scanner {
                 return !machine.dfa.is_dead_state(state);
             }
             // What may still match is asked seldom: that is the dear part.
-            if count % 4 == 0 && machine.reaches(state) & near == 0 {
+            if count % 4 == 0 && !machine.is_open(state, near, Contexts::default()) {
                 return false;
             }
         }
@@ -213,7 +221,9 @@ impl Scanner {
     fn begin(&mut self, rules: &Rules, contexts: Contexts, sign: Option<usize>) {
         let mut thread = Thread::new(self.at, contexts);
         let row = rules.ahead.row(self.prev(self.at));
-        thread.may = rules.ahead.may_begin(row, self.slice(self.at, self.end().min(self.at + PLACES)));
+        let text = self.slice(self.at, self.end().min(self.at + PLACES));
+        let [spelled, worded] = rules.ahead.may_begin(row, text);
+        thread.may = [spelled && rules.sieve.passes(self.prev(self.at), text), worded];
         match (&rules.around, sign) {
             (Some(around), Some(sign)) => {
                 self.ahead.signs = sign + 1;
@@ -266,37 +276,30 @@ impl Scanner {
             return (at, Run::Of(length));
         }
         let mut at = self.ahead.runs.max(self.at);
+        let text = Stretch { base: self.base, text: &self.buf };
         self.ahead.run = loop {
-            let window = self.slice(at, end.min(at + runs.shortest));
-            let Some(first) = window.first() else { break None };
-            if let Some(skip) = runs.leave_out(window) {
-                at += skip;
-                continue;
-            }
-            if last && window.len() < runs.shortest {
+            let Some((place, length)) = self.ahead.window.next(runs, text, at, last) else {
                 at = end;
                 break None;
-            }
+            };
+            at = place;
             let left = self.left(at);
             let prev = left.last().copied();
-            if runs.may_start(prev, *first)
+            let first = self.slice(at, at + 1).first().copied().unwrap_or(0);
+            if runs.may_start(prev, first)
                 && may_stand_behind(prev, self.slice(at, end.min(at + BEHIND_DASH)))
             {
                 // A run that reaches the end of what has come may still become a long one.
-                let longer = self.slice(at, end.min(at + LONG));
-                let run = match runs.run_length(longer) {
-                    run if run == longer.len() && run < NEAR_SHORTEST && !last => {
-                        (self.ahead.runs, self.ahead.run) = (at, None);
-                        return (at, Run::Open);
-                    }
-                    run if run == longer.len() && !last => LONG,
-                    run => run,
-                };
-                if run >= NEAR_SHORTEST || may_be_given(left, false) {
-                    break Some((at, run));
+                let open = at + length == end && !last;
+                if open && length < NEAR_SHORTEST {
+                    (self.ahead.runs, self.ahead.run) = (at, None);
+                    return (at, Run::Open);
+                }
+                if length >= NEAR_SHORTEST || may_be_given(left, false) {
+                    break Some((at, if open { LONG } else { length.min(LONG) }));
                 }
             }
-            at += runs.to_next(self.slice(at, end));
+            at += 1;
         };
         self.ahead.runs = at;
         self.ahead.run.map_or((end, Run::None), |(at, run)| (at, Run::Of(run)))
