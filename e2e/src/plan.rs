@@ -98,7 +98,11 @@ impl Plan {
 
     /// The same with this resource.
     #[must_use]
-    pub fn resource(mut self, name: &str, settings: Value) -> Self {
+    pub fn resource(mut self, name: &str, mut settings: Value) -> Self {
+        // What a fake upstream received is what callers sent, unless a test says otherwise.
+        if let Some(keys) = settings.as_object_mut() {
+            keys.entry("probe_every").or_insert_with(|| json!("0s"));
+        }
         self.section("resources").insert(name.to_owned(), settings);
         self
     }

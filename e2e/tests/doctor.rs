@@ -124,3 +124,32 @@ async fn an_agent_is_looked_at_where_it_stands() {
         assert_eq!(state, "good", "{check}: {said}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_looks_at_its_upstreams_before_callers_meet_a_fault() {
+    let (provider, upstream) = tokio::join!(Provider::start(), FakeUpstream::start(guarded));
+    let often = json!({ "resources": { "llama": { "probe_every": "1s" } } });
+    let plan = Plan::before(&provider, &upstream.url()).file("llama.key", UPSTREAM_KEY).with(often);
+    let keyed = json!({ "resources": { "llama": { "credential": "file:llama.key" } } });
+    let gateway = plan.with(keyed).policy("admin.cedar", ADMINS_ADMINISTER).administered().start().await;
+    let alice = provider.login("alice").await;
+    let resource = || {
+        let listed = gateway.cli_as(Some(&alice), &["resources", "list", "--json"]);
+        let listed: Value = serde_json::from_slice(&listed.stdout).ok()?;
+        Some(listed["resources"][0]["upstreams"][0].clone())
+    };
+    let well = gateway.eventually(|| {
+        resource().filter(|one| one["probed"]["fault"].is_null() && one["probed"].is_object())
+    });
+    let well = well.await;
+    assert!(well["probed"]["seconds"].as_f64().unwrap() > 0.0 && well["usable"] == true, "{well}");
+    assert!(gateway.metrics().await.contains("portcullis_upstream_up{"), "{}", gateway.metrics().await);
+    // Nobody has asked anything when the server's key is changed: it is known all the same, and why.
+    std::fs::write(gateway.file("llama.key"), "a-key-that-nobody-takes").unwrap();
+    let ailing = gateway.eventually(|| resource().filter(|one| one["probed"]["fault"].is_string())).await;
+    let fault = ailing["probed"]["fault"].as_str().unwrap();
+    assert!(fault.contains("401") && fault.contains("does not take the credential"), "{fault}");
+    let told = gateway.cli_as(Some(&alice), &["resources", "list"]);
+    let text = String::from_utf8_lossy(&told.stdout);
+    assert!(text.contains("ailing") && !text.contains("a-key-that"), "{text}");
+}

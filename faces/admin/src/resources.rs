@@ -98,6 +98,9 @@ fn shown(state: &ResourceState) -> Value {
             json!({
                 "url": upstream.url, "usable": upstream.usable, "in_flight": upstream.in_flight,
                 "failures": upstream.failures, "last_failure": upstream.last_failure,
+                "probed": upstream.probed.as_ref().map(|probed| json!({
+                    "at": probed.at, "seconds": probed.took.as_secs_f64(), "fault": probed.fault,
+                })),
             })
         })
         .collect();
@@ -131,6 +134,15 @@ pub(crate) fn schemas() -> Vec<(&'static str, Value)> {
                     "properties": {
                         "url": text(), "usable": flag(), "in_flight": count(), "failures": count(),
                         "last_failure": { "type": ["string", "null"] },
+                        "probed": {
+                            "type": ["object", "null"],
+                            "required": ["at", "seconds", "fault"],
+                            "properties": {
+                                "at": { "type": "string", "format": "date-time" },
+                                "seconds": { "type": "number", "minimum": 0 },
+                                "fault": { "type": ["string", "null"] },
+                            },
+                        },
                     },
                 },
             },

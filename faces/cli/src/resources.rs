@@ -55,7 +55,7 @@ impl List {
         }
         let mut table = Table::new();
         table.load_style(comfy_table::presets::NOTHING);
-        table.set_header(["resource", "kind", "server", "upstream", "state"]);
+        table.set_header(["resource", "kind", "server", "upstream", "state", "answers in", "last fault"]);
         for resource in page.list("resources") {
             for upstream in resource.list("upstreams") {
                 table.add_row(row(resource, upstream, out));
@@ -69,17 +69,23 @@ impl List {
     }
 }
 
-fn row(resource: &Value, upstream: &Value, out: &Out) -> [String; 5] {
+fn row(resource: &Value, upstream: &Value, out: &Out) -> [String; 7] {
     let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
-    let state = match upstream.at("usable").as_bool() {
-        Some(true) => out.tone(Tone::Good, "usable"),
-        _ => out.tone(Tone::Bad, format_args!("out: {}", text(upstream.at("last_failure")))),
+    let probed = upstream.at("probed");
+    let state = match (upstream.at("usable").as_bool(), probed.at("fault").as_str()) {
+        (Some(true), None) => out.tone(Tone::Good, "usable"),
+        (Some(true), Some(_)) => out.tone(Tone::Caution, "ailing"),
+        _ => out.tone(Tone::Bad, "out"),
     };
+    let took = probed.at("seconds").as_f64().map(|seconds| format!("{:.1} ms", seconds * 1000.0));
+    let fault = probed.at("fault").as_str().or_else(|| upstream.at("last_failure").as_str());
     [
         text(resource.at("name")),
         text(resource.at("kind")),
         text(resource.at("server")),
         text(upstream.at("url")),
         state,
+        took.unwrap_or_else(|| "-".to_owned()),
+        fault.unwrap_or("-").to_owned(),
     ]
 }

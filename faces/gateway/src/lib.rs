@@ -16,6 +16,7 @@ mod metadata;
 mod observe;
 mod office;
 mod own_rules;
+mod probe;
 mod refuse;
 mod reload;
 pub mod reply;

@@ -135,7 +135,12 @@ fn upstream(health: &forward::UpstreamHealth) -> Value {
         "in_flight": health.in_flight,
         "failures": health.failures,
         "last_failure": health.last_failure,
+        "probed": health.probed.as_ref().map(probed),
     })
+}
+
+fn probed(probed: &forward::Probed) -> Value {
+    json!({ "at": probed.at, "seconds": probed.took.as_secs_f64(), "fault": probed.fault })
 }
 
 fn text(status: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {

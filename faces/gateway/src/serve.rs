@@ -14,7 +14,7 @@ use crate::agents::Entrance;
 use crate::reply::{self, ReplyBody};
 use crate::ride::Ride;
 use crate::session::Arrival;
-use crate::{Gateway, SetupError, deliver, exchange, grants, logout, observe, refuse, reload};
+use crate::{Gateway, SetupError, deliver, exchange, grants, logout, observe, probe, refuse, reload};
 
 /// A gateway whose doors are open.
 pub struct Running {
@@ -66,6 +66,7 @@ impl Gateway {
             tasks.spawn(reload::watch(Arc::clone(self), file, drain.clone()));
         }
         tasks.spawn(grants::keep(Arc::clone(self), drain.clone()));
+        tasks.spawn(probe::keep(Arc::clone(self), drain.clone()));
         let authenticator = Arc::clone(&setup.authenticator);
         tokio::spawn(async move { authenticator.warm().await });
         let deliveries = deliver::begin(&setup.config.ledger.checkpoints, &self.ledger);

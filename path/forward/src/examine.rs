@@ -6,7 +6,8 @@ use std::time::Duration;
 use credential::NotRotated;
 use http::StatusCode;
 
-use crate::rotate::{Told, told};
+use crate::health::Probed;
+use crate::rotate::{Told, is_refusal, told};
 use crate::upstreams::{Upstream, Upstreams, Way};
 
 /// How long one look may take.
@@ -57,22 +58,49 @@ impl Upstreams {
         seen
     }
 
+    /// Looks at every upstream that is reached from here, as [`Upstreams::examine`] but only with the credential,
+    /// and keeps what it saw for [`Upstreams::health`]. It puts none out: requests learn that by themselves.
+    pub async fn probe_all(&self) {
+        for upstream in self.all().filter(|upstream| matches!(upstream.way(), Way::Direct(_))) {
+            let began = self.elapsed();
+            let with = self.with_credential(upstream).await;
+            let took = self.elapsed().saturating_sub(began);
+            upstream.probed(Probed { at: self.now(), took, fault: fault(self.probe(), &with) });
+        }
+    }
+
+    async fn with_credential(&self, upstream: &Upstream) -> Saw {
+        match self.keeper() {
+            None => saw(upstream, self.probe(), None).await,
+            Some(keeper) => match keeper.current().await {
+                Ok(shown) => saw(upstream, self.probe(), Some(&shown)).await,
+                Err(error) => Saw::Nothing(format!("it was not asked, for there is no credential: {error}")),
+            },
+        }
+    }
+
     async fn look_at(&self, upstream: &Upstream) -> Examined {
         let path = self.probe().to_owned();
         let began = self.elapsed();
-        let with = match self.keeper() {
-            None => saw(upstream, &path, None).await,
-            Some(keeper) => match keeper.current().await {
-                Ok(shown) => saw(upstream, &path, Some(&shown)).await,
-                Err(error) => Saw::Nothing(format!("it was not asked, for there is no credential: {error}")),
-            },
-        };
+        let with = self.with_credential(upstream).await;
         let took = self.elapsed().saturating_sub(began);
         let without = match self.keeper() {
             None => None,
             Some(_) => Some(saw(upstream, &path, None).await),
         };
         Examined { upstream: upstream.shown().to_owned(), path, with, took, without }
+    }
+}
+
+/// What is wrong with an upstream that said this to its credential.
+fn fault(path: &str, with: &Saw) -> Option<String> {
+    match with {
+        Saw::Nothing(why) => Some(why.clone()),
+        Saw::Status(status) if is_refusal(*status) => {
+            Some(format!("it answers {status} to `{path}`: it does not take the credential"))
+        }
+        Saw::Status(status) if status.is_server_error() => Some(format!("it answers {status} to `{path}`")),
+        Saw::Status(_) => None,
     }
 }
 

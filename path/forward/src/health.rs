@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 /// So many failures in a row put an upstream out.
 const OUT_AFTER: u32 = 3;
 /// For this long at first, doubled by each further failure.
@@ -24,6 +26,19 @@ pub struct UpstreamHealth {
     pub failures: u32,
     /// Why the last one failed. For operators: names hosts.
     pub last_failure: Option<String>,
+    /// What the last look of the gateway's own saw, if one was made.
+    pub probed: Option<Probed>,
+}
+
+/// What a look at an upstream saw, made without being asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probed {
+    /// When.
+    pub at: Timestamp,
+    /// How long the answer took.
+    pub took: Duration,
+    /// What is wrong, in a sentence for operators; nothing when it answers and takes the credential.
+    pub fault: Option<String>,
 }
 
 /// What is known of one upstream.
@@ -35,6 +50,7 @@ pub(crate) struct Health {
 
 #[derive(Clone, Debug, Default)]
 struct State {
+    probed: Option<Probed>,
     failures: u32,
     out_until: Option<Duration>,
     trying: bool,
@@ -86,7 +102,7 @@ impl Health {
     pub(crate) fn reached(&self) {
         let mut state = self.state();
         if state.failures > 0 {
-            *state = State { trying: state.trying, ..State::default() };
+            *state = State { trying: state.trying, probed: state.probed.take(), ..State::default() };
         }
     }
 
@@ -100,12 +116,17 @@ impl Health {
         state.out_until.replace(now.saturating_add(rest)).is_none()
     }
 
+    /// It was looked at.
+    pub(crate) fn probed(&self, probed: Probed) {
+        self.state().probed = Some(probed);
+    }
+
     /// For people and metrics.
     pub(crate) fn report(&self, url: String, now: Duration) -> UpstreamHealth {
         let usable = matches!(self.standing(now), Standing::In(_));
-        let State { failures, last_failure, .. } = self.state().clone();
+        let State { failures, last_failure, probed, .. } = self.state().clone();
         let in_flight = self.in_flight.load(Ordering::Relaxed);
-        UpstreamHealth { url, usable, in_flight, failures, last_failure }
+        UpstreamHealth { url, usable, in_flight, failures, last_failure, probed }
     }
 }
 

@@ -23,7 +23,7 @@ mod upstreams;
 pub use answer::{Answer, AnswerBody, Arrived};
 pub use error::ForwardError;
 pub use examine::{Examined, Saw};
-pub use health::UpstreamHealth;
+pub use health::{Probed, UpstreamHealth};
 pub use rotate::{Rotated, rotation_told};
 pub use upstreams::Upstreams;
 

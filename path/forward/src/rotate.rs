@@ -137,7 +137,7 @@ pub(crate) async fn told(
 }
 
 /// Whether it says that the credential is not good, or is none.
-fn is_refusal(status: StatusCode) -> bool {
+pub(crate) fn is_refusal(status: StatusCode) -> bool {
     matches!(
         status,
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::PROXY_AUTHENTICATION_REQUIRED

@@ -23,7 +23,7 @@ use crate::answer::{Answer, Deadline};
 use crate::beyond::{self, Beyond, Carrier};
 use crate::echo::Echo;
 use crate::headers::outgoing;
-use crate::health::{Health, UpstreamHealth};
+use crate::health::{Health, Probed, UpstreamHealth};
 use crate::line::Outgoing;
 use crate::pool::Unanswered;
 use crate::pools::{PROTOCOLS, Parts, Pools};
@@ -324,6 +324,10 @@ impl Upstreams {
         &self.probe
     }
 
+    pub(crate) fn now(&self) -> jiff::Timestamp {
+        self.clock.0.now()
+    }
+
     pub(crate) fn elapsed(&self) -> Duration {
         self.clock.0.elapsed()
     }
@@ -419,6 +423,10 @@ impl Upstream {
 
     pub(crate) fn way(&self) -> &Way {
         &self.way
+    }
+
+    pub(crate) fn probed(&self, probed: Probed) {
+        self.health.probed(probed);
     }
 
     /// As operators know it.

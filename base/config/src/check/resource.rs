@@ -92,6 +92,7 @@ fn resource(name: ResourceName, section: &Mapping<'_>, base: &Base) -> Option<Re
         fields: fields::fields(section),
         disclose: fields::disclose(section),
         hold: section.duration("hold"),
+        probe_every: section.duration("probe_every"),
         record_bodies: section.flag("record_bodies"),
         retention: retention::own(section, name.as_str()),
         name,

@@ -139,6 +139,12 @@ pub(super) const RESOURCE: Section = Section {
             doc: "How long a request waits for its approval before it is answered with 409 and told to come again. Keep it below what clients and load balancers wait for a first byte (often 60s). Streams of events (SSE) wait until the approval expires, with comments that keep the connection alive.",
         },
         Key {
+            name: "probe_every",
+            shape: Shape::Duration("0s", "1h"),
+            absent: Absent::Is("15s"),
+            doc: "How often the gateway asks each upstream itself, with its credential, for what only who has it is answered: so that a fault is known before a caller meets it. `0s` never asks. What an agent reaches is not asked.",
+        },
+        Key {
             name: "record_bodies",
             shape: Shape::Flag,
             absent: Absent::Is("true"),

@@ -51,6 +51,8 @@ pub struct Resource {
     pub disclose: Disclose,
     /// How long a request waits for its approval before it is told to come again.
     pub hold: Duration,
+    /// How often each upstream is asked without a caller. Zero: never.
+    pub probe_every: Duration,
     /// Whether the record keeps bodies, or only their digests and lengths.
     pub record_bodies: bool,
     /// How long they are kept; none as all others.
@@ -80,6 +82,7 @@ impl Resource {
             fields: Vec::new(),
             disclose: Disclose::Mask,
             hold: Duration::from_secs(240),
+            probe_every: Duration::from_secs(15),
             record_bodies: true,
             retention: None,
         }
