@@ -6,12 +6,11 @@ use std::hash::{BuildHasher, Hasher};
 use std::os::unix::fs::FileExt;
 use std::process::Command;
 
-/// Every byte of a process's memory that can be read: its core, by `gcore` where that is installed, or
-/// its mappings, by `/proc`.
+/// A process's core, by `gcore`; what [`mappings`] gives where that is not installed.
 ///
 /// # Panics
 /// When neither can be had.
-pub fn dump(pid: i32) -> Vec<u8> {
+pub fn core(pid: i32) -> Vec<u8> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let prefix = folder.path().join("core");
     let made = Command::new("gcore").args(["-a", "-o"]).arg(&prefix).arg(pid.to_string()).output();
@@ -23,8 +22,12 @@ pub fn dump(pid: i32) -> Vec<u8> {
     }
 }
 
-/// The same by `/proc/PID/mem` (proc_pid_mem(5)).
-fn mappings(pid: i32) -> Vec<u8> {
+/// Every byte of a process's memory that can be read, by `/proc/PID/mem` (proc_pid_mem(5)). Quicker than a
+/// core.
+///
+/// # Panics
+/// When it cannot be read.
+pub fn mappings(pid: i32) -> Vec<u8> {
     let maps = fs::read_to_string(format!("/proc/{pid}/maps")).expect("a process of ours");
     let memory = File::open(format!("/proc/{pid}/mem")).expect("the right to read its memory");
     let mut image = Vec::new();

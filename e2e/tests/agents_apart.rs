@@ -141,13 +141,13 @@ async fn a_canary_is_nowhere_but_with_agent_and_upstream() {
     let mut answer = stream(&gateway, &alice, &control).await;
     let head = format!("{:?}", answer.headers());
     assert_eq!(upstream.received()[0].headers["authorization"], format!("Bearer {canary}"));
-    let image = memory::dump(gateway.pid());
+    let image = memory::core(gateway.pid());
     assert!(memory::holds(&image, control.as_bytes()), "what is surely there must be found");
     assert!(!memory::holds(&image, canary.as_bytes()), "the gateway's memory holds the credential");
     gate.add_permits(1);
     let (read, _) = client::drain(answer.body_mut()).await;
     // And after it, with all that was said in the ledger.
-    let image = memory::dump(gateway.pid());
+    let image = memory::mappings(gateway.pid());
     assert!(!memory::holds(&image, canary.as_bytes()), "the gateway's memory holds the credential");
     let exchanges = eventually(PATIENCE, || {
         let exchanges = gateway.exchanges();
