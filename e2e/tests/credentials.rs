@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use e2e::agent::Agent;
 use e2e::admin::{ADMINS_ADMINISTER, call, copies};
+use e2e::agent::Agent;
 use e2e::ask::{chat, chat_body, code};
 use e2e::client;
 use e2e::gateway::Gateway;
@@ -319,7 +319,8 @@ async fn an_agent_replaces_what_only_it_has() {
     assert_eq!(failed.json()["code"], "rotation_failed", "{}", failed.text());
     assert!(failed.text().contains("agent `beside`: the rotation command failed"), "{}", failed.text());
 
-    let script = "printf the-new-key > next && mv next llama.key && echo the-new-key > $1/t && mv $1/t $1/taken";
+    let script =
+        "printf the-new-key > next && mv next llama.key && echo the-new-key > $1/t && mv $1/t $1/taken";
     fs::write(agent.file("rotate.sh"), script).unwrap();
     let done = gateway.cli_as(Some(&alice), &["credentials", "rotate", "llama"]);
     assert!(done.status.success(), "{}\n{}", String::from_utf8_lossy(&done.stderr), agent.log());

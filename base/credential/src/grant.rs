@@ -144,7 +144,10 @@ mod tests {
             timeout: Duration::from_secs(1),
         };
         let status = StatusCode::from_u16(status).unwrap();
-        granted(&grant, &Fetched { status, headers: HeaderMap::new(), body: Bytes::copy_from_slice(body.as_bytes()) })
+        granted(
+            &grant,
+            &Fetched { status, headers: HeaderMap::new(), body: Bytes::copy_from_slice(body.as_bytes()) },
+        )
     }
 
     #[test]
@@ -177,7 +180,10 @@ mod tests {
             (302, "", "no token came"),
         ] {
             let Err(error) = answered(status, body) else { panic!("{status} {body}") };
-            assert!(error.to_string().contains(told) && !error.to_string().contains("sample"), "{body}: {error}");
+            assert!(
+                error.to_string().contains(told) && !error.to_string().contains("sample"),
+                "{body}: {error}"
+            );
         }
     }
 

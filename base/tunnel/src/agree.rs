@@ -129,7 +129,10 @@ mod tests {
         let without = Hello { features: vec![STRETCH.to_owned()], ..hello() };
         assert_eq!(agree(&without).unwrap_err().why, Why::Feature);
         let more = Hello { features: vec![HTTP.to_owned(), "dreams".to_owned()], ..hello() };
-        assert_eq!(agree(&more), Ok(Spoken { version: 1, stretches: false, orders: false, software: software() }));
+        assert_eq!(
+            agree(&more),
+            Ok(Spoken { version: 1, stretches: false, orders: false, software: software() })
+        );
     }
 
     #[test]

@@ -168,7 +168,8 @@ fn delegated(
     let exchange = exchange.and_then(ExchangeId::parse);
     let order = Order::of(request.headers());
     drop_ours(request.headers_mut());
-    let order = order.map_err(|()| (Fault::Unfit, "the agent does not know what is asked of it: update it"))?;
+    let order =
+        order.map_err(|()| (Fault::Unfit, "the agent does not know what is asked of it: update it"))?;
     let exchange = exchange.ok_or((Fault::Unfit, "the request names no exchange"))?;
     let host = request.uri().authority().filter(|authority| authority.port().is_none());
     let resource = host.and_then(|host| ResourceName::new(host.as_str()).ok());

@@ -4,7 +4,9 @@ use http::Method;
 use model::{Act, Area, Code};
 use serde_json::Value;
 
-use crate::{agents, approvals, callers, credentials, grants, holds, me, openapi, policies, resources, sessions};
+use crate::{
+    agents, approvals, callers, credentials, grants, holds, me, openapi, policies, resources, sessions,
+};
 
 /// Below this everything lies.
 pub const ROOT: &str = "/api/v1";

@@ -39,7 +39,9 @@ pub(crate) async fn answer(
     let answered = match (delegated.order(), Asked::of(&mut request)) {
         (Some(Order::Rotate), _) => Box::pin(rotated(&desk, &delegated)).await,
         // No protocol of bytes is served yet.
-        (None, Some(asked)) => Err((Fault::NotServed, format!("the agent does not speak `{}`", asked.protocol()))),
+        (None, Some(asked)) => {
+            Err((Fault::NotServed, format!("the agent does not speak `{}`", asked.protocol())))
+        }
         (None, None) => Box::pin(upstreams_answer(&desk, delegated, request)).await,
     };
     let outcome = if answered.is_ok() { "answered" } else { "failed" };
@@ -60,7 +62,9 @@ async fn rotated(desk: &Desk, delegated: &Delegated) -> Result<Response<Body>, R
     let resource = delegated.resource();
     match &rotated {
         Ok(_) => tracing::info!(request = %delegated.exchange(), %resource, "the credential was replaced"),
-        Err(why) => tracing::warn!(request = %delegated.exchange(), %resource, %why, "the credential was not replaced"),
+        Err(why) => {
+            tracing::warn!(request = %delegated.exchange(), %resource, %why, "the credential was not replaced")
+        }
     }
     let whole = Full::new(rotation_told(&rotated)).map_err(|never| match never {});
     let mut response = Response::new(whole.boxed_unsync());

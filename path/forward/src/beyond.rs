@@ -12,9 +12,9 @@ use tokio::time::timeout;
 use tunnel::{Agents, Failed, Fault, Lease, NoAgent, Order};
 
 use crate::ForwardError;
-use crate::rotate::{Rotated, rotation_heard};
 use crate::line::{Line, Outgoing};
 use crate::pool::{Pool, Unanswered};
+use crate::rotate::{Rotated, rotation_heard};
 
 /// How many connections of agents may turn out closed, or full, before a request gives up.
 const MOST_TRIES: usize = 8;
@@ -113,13 +113,14 @@ impl Beyond {
             };
             tried.push(lease.connection());
             let by = |why: &str| format!("agent `{}`: {why}", lease.agent());
-            let lost = |why: &str| {
-                failed(by(&format!("{why}. Whether the credential was replaced is not known")))
-            };
+            let lost =
+                |why: &str| failed(by(&format!("{why}. Whether the credential was replaced is not known")));
             let ordered = timeout(ORDER, lease.order(exchange, &self.resource, Order::Rotate));
             let response = match ordered.await {
                 Ok(Ok(response)) => response,
-                Ok(Err(refused)) if refused.may_have_run() => return Err(lost(&self.told(lease.agent(), refused).to_string())),
+                Ok(Err(refused)) if refused.may_have_run() => {
+                    return Err(lost(&self.told(lease.agent(), refused).to_string()));
+                }
                 Ok(Err(refused)) => {
                     last = Some(self.told(lease.agent(), refused).to_string());
                     continue;

@@ -176,7 +176,8 @@ mod tests {
 
     #[test]
     fn what_an_agent_tells_is_heard() {
-        let proved = vec![("http://a/".to_owned(), StatusCode::OK), ("http://b/".to_owned(), StatusCode::NOT_FOUND)];
+        let proved =
+            vec![("http://a/".to_owned(), StatusCode::OK), ("http://b/".to_owned(), StatusCode::NOT_FOUND)];
         let rotated = Rotated { probe: "/v1/models".to_owned(), proved };
         assert_eq!(rotation_heard(&rotation_told(&Ok(rotated.clone()))), Some(Ok(rotated)));
         let why = NotRotated::Same.to_string();

@@ -148,7 +148,8 @@ impl Upstreams {
             return Err(ForwardError::NoUpstream);
         }
         let credential = resource.credential.as_ref();
-        let keeper = credential.map(|credential| Keeper::build(&resource.name, credential, Arc::clone(&clock)));
+        let keeper =
+            credential.map(|credential| Keeper::build(&resource.name, credential, Arc::clone(&clock)));
         let keeper = keeper.transpose().map_err(|error| ForwardError::Credential {
             resource: resource.name.clone(),
             why: error.to_string(),
@@ -171,7 +172,8 @@ impl Upstreams {
         clock: Arc<dyn Clock>,
     ) -> Arc<Self> {
         let rotate = resource.credential.as_ref().and_then(|credential| credential.rotate.as_ref());
-        let probe = rotate.map(|rotate| rotate.probe.clone().unwrap_or_else(|| probe(resource.server).to_owned()));
+        let probe =
+            rotate.map(|rotate| rotate.probe.clone().unwrap_or_else(|| probe(resource.server).to_owned()));
         Arc::new(Self {
             resource: resource.name.clone(),
             all,

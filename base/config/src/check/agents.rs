@@ -108,7 +108,8 @@ pub(crate) fn agent_file(text: &str, base: &Base, faults: &Gathered) -> Option<A
 
 /// A resource as it stands beside the agent.
 fn beside(name: ResourceName, section: &Mapping<'_>, base: &Base) -> Option<Resource> {
-    let credential = section.section("credential").map(|credential| super::credential::credential(&credential, base));
+    let credential =
+        section.section("credential").map(|credential| super::credential::credential(&credential, base));
     let upstreams = resource::upstreams(section, credential.is_some());
     resource::identity(section, credential.as_ref().and_then(Option::as_ref), &upstreams);
     let upstream_tls = section.section("upstream_tls").map(|tls| resource::upstream_tls(&tls, base));
