@@ -47,7 +47,7 @@ async fn a_key_in_a_real_vault_is_read_renewed_and_outlives_a_sealed_vault_for_a
     });
     let (provider, upstream, vault) = tokio::join!(Provider::start(), upstream, Vault::start());
     vault.put("models/llama", "api_key", "the-first-vault-key").await;
-    let token = vault.reader("models/llama").await;
+    let token = vault.token().await;
     let place = json!({
         "url": vault.url, "engine": "kv-v1", "mount": "secret", "path": "models/llama", "field": "api_key",
         "token": "file:vault.token",
@@ -223,7 +223,7 @@ async fn a_rotation_under_load_fails_not_one_request() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_rotation_that_fails_says_why_and_the_old_key_is_used_on() {
     let script = "printf a-key-that-nobody-takes > llama.key";
     let (provider, upstream, gateway, _folder) = rotating(script, ADMINS_ADMINISTER).await;

@@ -124,3 +124,73 @@ fn who(grant: &TokenGrant) -> String {
     let host = grant.url.authority().map(ToString::to_string).unwrap_or_default();
     format!("the token endpoint at {host} (client `{}`)", grant.client_id)
 }
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn answered(status: u16, body: &str) -> Result<Granted, CredentialError> {
+        let grant = TokenGrant {
+            url: "https://login.test/token".parse().unwrap(),
+            client_id: "gate".to_owned(),
+            client_auth: ClientAuth::Basic,
+            scopes: Vec::new(),
+            resource: None,
+            audience: None,
+            ca_file: None,
+            timeout: Duration::from_secs(1),
+        };
+        let status = StatusCode::from_u16(status).unwrap();
+        granted(
+            &grant,
+            &Fetched { status, headers: HeaderMap::new(), body: Bytes::copy_from_slice(body.as_bytes()) },
+        )
+    }
+
+    #[test]
+    fn a_token_is_used_until_shortly_before_its_end() {
+        for (expires_in, usable, lives) in [
+            (r#","expires_in":3600"#, 3570, 3600),
+            (r#","expires_in":100"#, 90, 100),
+            (r#","expires_in":0"#, 0, 0),
+            (r#","expires_in":-5"#, 0, 0),
+            (r#","expires_in":1e300"#, 0, 0),
+            (r#","expires_in":999999999"#, 86_370, 86_400),
+            ("", 54, 60),
+        ] {
+            let body = format!(r#"{{"access_token":"sample-token","token_type":"Bearer"{expires_in}}}"#);
+            let granted = answered(200, &body).unwrap();
+            assert_eq!((granted.usable.as_secs(), granted.lives.as_secs()), (usable, lives), "{expires_in}");
+            assert_eq!(granted.token.expose_secret(), "sample-token");
+        }
+    }
+
+    #[test]
+    fn what_is_no_bearer_token_is_refused_and_not_repeated() {
+        for (status, body, told) in [
+            (200, r#"{"access_token":"sample-token","token_type":"DPoP"}"#, "another type than `Bearer`"),
+            (200, r#"{"access_token":"sample-token"}"#, "it is no token response"),
+            (200, r#"{"access_token":"sample\n-token","token_type":"bearer"}"#, "is not one line"),
+            (200, r#"{"access_token":"","token_type":"bearer"}"#, "is empty"),
+            (400, r#"{"error":"invalid_scope","access_token":"sample-token"}"#, "the grant was refused"),
+            (401, "", "the client or its secret is not accepted"),
+            (302, "", "no token came"),
+        ] {
+            let Err(error) = answered(status, body) else { panic!("{status} {body}") };
+            assert!(
+                error.to_string().contains(told) && !error.to_string().contains("sample"),
+                "{body}: {error}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_answered_is_a_token_or_an_error(body in ".{0,200}", status in 200_u16..600) {
+            let _ = answered(status, &body).map(|granted| granted.usable);
+        }
+    }
+}

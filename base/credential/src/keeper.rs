@@ -277,8 +277,10 @@ impl Keeper {
         if let Some(held) = state.held.as_ref().and_then(|held| other(&held.shown)) {
             return Some(Some(held));
         }
+        // What was read before the one that was refused is older, and no better.
+        let since = state.held.as_ref().map_or(Duration::ZERO, |held| held.read);
         match &state.asked_again {
-            Some(read) if now.saturating_sub(read.at) < REFUSED_EVERY => match other(&read.shown) {
+            Some(read) if read.at >= since && now.saturating_sub(read.at) < REFUSED_EVERY => match other(&read.shown) {
                 Some(shown) => Some(Some(shown)),
                 None if self.source.is_near() && self.granter.is_none() => None,
                 None => Some(None),
