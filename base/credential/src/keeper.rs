@@ -280,11 +280,13 @@ impl Keeper {
         // What was read before the one that was refused is older, and no better.
         let since = state.held.as_ref().map_or(Duration::ZERO, |held| held.read);
         match &state.asked_again {
-            Some(read) if read.at >= since && now.saturating_sub(read.at) < REFUSED_EVERY => match other(&read.shown) {
-                Some(shown) => Some(Some(shown)),
-                None if self.source.is_near() && self.granter.is_none() => None,
-                None => Some(None),
-            },
+            Some(read) if read.at >= since && now.saturating_sub(read.at) < REFUSED_EVERY => {
+                match other(&read.shown) {
+                    Some(shown) => Some(Some(shown)),
+                    None if self.source.is_near() && self.granter.is_none() => None,
+                    None => Some(None),
+                }
+            }
             _ => None,
         }
     }

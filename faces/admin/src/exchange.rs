@@ -37,13 +37,8 @@ use crate::recall::Recall;
 use crate::refuse::{self, Turned};
 use crate::table::{self, Call, Found, Route};
 use crate::{
-<<<<<<< HEAD
     Admin, SMALL, agents, approvals, callers, credentials, grants, holds, input, me, openapi, policies,
     resources, sessions,
-=======
-    Admin, SMALL, agents, approvals, callers, consent, credentials, grants, holds, input, me, openapi,
-    policies, resources, sessions,
->>>>>>> creds
 };
 
 /// How long a caller may read nothing of an answer that waits for it.

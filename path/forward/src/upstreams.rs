@@ -175,12 +175,7 @@ impl Upstreams {
         clock: Arc<dyn Clock>,
     ) -> Arc<Self> {
         let rotate = resource.credential.as_ref().and_then(|credential| credential.rotate.as_ref());
-<<<<<<< HEAD
         let probe = rotate.and_then(|rotate| rotate.probe.clone());
-=======
-        let probe =
-            rotate.map(|rotate| rotate.probe.clone().unwrap_or_else(|| probe(resource.server).to_owned()));
->>>>>>> creds
         Arc::new(Self {
             resource: resource.name.clone(),
             all,
