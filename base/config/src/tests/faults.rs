@@ -318,8 +318,8 @@ fn what_is_no_yaml_is_told_with_its_place() {
 
     portcullis.yaml:1:1 issuers: `issuers` is missing; expected names, each with: a mapping with issuer, audiences
     portcullis.yaml:1:1 listeners: `listeners` is missing; expected a list of at least 1, each: an address with its port, as `127.0.0.1:8080` or `[::1]:8080`, or a mapping with address
-    portcullis.yaml:1:1 resources: `resources` is missing; expected names, each with: a mapping with upstreams
-    portcullis.yaml:1:2 a: `a` is no key here; expected one of listeners, public_url, observe, admin, issuers, resources, policies, ledger, state, limits, approvals, people, deny_lists, masking, console
+    portcullis.yaml:1:1 resources: `resources` is missing; expected names, each with: a mapping of kind, server, upstreams, agent, hosts, credential, upstream_plain, upstream_tls, routes, forward_headers, return_headers, timeouts, max_request_bytes, max_held_answer_bytes, on_token_expiry, unknown_streams, fields, disclose, hold, record_bodies, retention
+    portcullis.yaml:1:2 a: `a` is no key here; expected one of listeners, public_url, observe, admin, agents, issuers, resources, policies, ledger, state, limits, approvals, people, deny_lists, masking, console
       1 |  a: …
         |  ^
 
@@ -331,12 +331,12 @@ fn what_is_no_yaml_is_told_with_its_place() {
       1 | …
         | ^
 
-    portcullis.yaml:1:1 a: `a` is no key here; expected one of listeners, public_url, observe, admin, issuers, resources, policies, ledger, state, limits, approvals, people, deny_lists, masking, console
+    portcullis.yaml:1:1 a: `a` is no key here; expected one of listeners, public_url, observe, admin, agents, issuers, resources, policies, ledger, state, limits, approvals, people, deny_lists, masking, console
       1 | a: …
         | ^
     portcullis.yaml:1:1 issuers: `issuers` is missing; expected names, each with: a mapping with issuer, audiences
     portcullis.yaml:1:1 listeners: `listeners` is missing; expected a list of at least 1, each: an address with its port, as `127.0.0.1:8080` or `[::1]:8080`, or a mapping with address
-    portcullis.yaml:1:1 resources: `resources` is missing; expected names, each with: a mapping with upstreams
+    portcullis.yaml:1:1 resources: `resources` is missing; expected names, each with: a mapping of kind, server, upstreams, agent, hosts, credential, upstream_plain, upstream_tls, routes, forward_headers, return_headers, timeouts, max_request_bytes, max_held_answer_bytes, on_token_expiry, unknown_streams, fields, disclose, hold, record_bodies, retention
     portcullis.yaml:1:4 a: tags as `!!str` mean nothing here; expected the value without its tag, or in quotes
       1 | a: …
         |    ^
@@ -345,14 +345,14 @@ fn what_is_no_yaml_is_told_with_its_place() {
 
     portcullis.yaml:1:1 issuers: `issuers` is missing; expected names, each with: a mapping with issuer, audiences
     portcullis.yaml:1:1 listeners: `listeners` is missing; expected a list of at least 1, each: an address with its port, as `127.0.0.1:8080` or `[::1]:8080`, or a mapping with address
-    portcullis.yaml:1:1 resources: `resources` is missing; expected names, each with: a mapping with upstreams
+    portcullis.yaml:1:1 resources: `resources` is missing; expected names, each with: a mapping of kind, server, upstreams, agent, hosts, credential, upstream_plain, upstream_tls, routes, forward_headers, return_headers, timeouts, max_request_bytes, max_held_answer_bytes, on_token_expiry, unknown_streams, fields, disclose, hold, record_bodies, retention
 
-    portcullis.yaml:1:1 a: `a` is no key here; expected one of listeners, public_url, observe, admin, issuers, resources, policies, ledger, state, limits, approvals, people, deny_lists, masking, console
+    portcullis.yaml:1:1 a: `a` is no key here; expected one of listeners, public_url, observe, admin, agents, issuers, resources, policies, ledger, state, limits, approvals, people, deny_lists, masking, console
       1 | a: …
         | ^
     portcullis.yaml:1:1 issuers: `issuers` is missing; expected names, each with: a mapping with issuer, audiences
     portcullis.yaml:1:1 listeners: `listeners` is missing; expected a list of at least 1, each: an address with its port, as `127.0.0.1:8080` or `[::1]:8080`, or a mapping with address
-    portcullis.yaml:1:1 resources: `resources` is missing; expected names, each with: a mapping with upstreams
+    portcullis.yaml:1:1 resources: `resources` is missing; expected names, each with: a mapping of kind, server, upstreams, agent, hosts, credential, upstream_plain, upstream_tls, routes, forward_headers, return_headers, timeouts, max_request_bytes, max_held_answer_bytes, on_token_expiry, unknown_streams, fields, disclose, hold, record_bodies, retention
     portcullis.yaml:1:4 a: this alias has no anchor before it; expected quotes around a value that begins with `*`
       1 | a: …
         |    ^

@@ -16,7 +16,7 @@ fn file(resource: &str) -> String {
 #[test]
 fn fields_arrive_with_their_place_class_and_mask() {
     let config = Folder::new().parse(WHOLE).unwrap();
-    let [llama, orders] = config.resources.as_slice() else { panic!("two resources") };
+    let [llama, orders, _] = config.resources.as_slice() else { panic!("three resources") };
     let key = |text: &str| Some(text.to_owned());
     let class = |text: &str| DataClass::new(text).unwrap();
     assert_eq!(
