@@ -190,12 +190,18 @@ async fn when_the_caller_leaves_the_upstream_is_let_go() {
 
 #[tokio::test]
 async fn an_answer_that_breaks_off_ends_badly_for_the_caller_too() {
-    let (provider, upstream) = tokio::join!(
-        Provider::start(),
-        FakeUpstream::start(|_| Reply::events([chat_delta("half of ").as_str()]).then(Step::Abort))
-    );
+    let gate = Arc::new(Semaphore::new(0));
+    let waits = Arc::clone(&gate);
+    let reply = move |_: &e2e::upstream::Received| {
+        let begun = Reply::events([chat_delta("half of ").as_str()]);
+        begun.then(Step::Wait(Arc::clone(&waits))).then(Step::Abort)
+    };
+    let (provider, upstream) = tokio::join!(Provider::start(), FakeUpstream::start(reply));
     let gateway = Plan::before(&provider, &upstream.url()).start().await;
     let mut answer = stream(&gateway, &provider.login("alice").await, "hello").await;
+    assert_eq!(answer.status(), StatusCode::OK);
+    // The head is out: from here on nothing but the stream itself can tell of the loss.
+    gate.add_permits(1);
     let (read, end) = client::drain(answer.body_mut()).await;
     assert!(end.is_err(), "a cut stream looks like a whole one");
     let text = String::from_utf8_lossy(&read).into_owned();

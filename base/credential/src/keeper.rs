@@ -308,6 +308,10 @@ impl Keeper {
                     return Ok(Arc::clone(&held.shown));
                 }
                 let shown = Arc::clone(&read.shown);
+                if state.held.as_ref().is_some_and(|held| held.shown.mark() != shown.mark()) {
+                    // What was had in place of another refused one is older than this, and no better.
+                    state.asked_again = None;
+                }
                 state.hold(read);
                 Ok(shown)
             }
