@@ -17,6 +17,7 @@ use crate::facets::{self, How, Memory};
 use crate::leaf::Leaf;
 use crate::ledger::{spawn, stand_back};
 use crate::segment::{HEADER, Position, Series};
+use crate::text::Ear;
 
 /// Changes whenever the tables do; an index of another version is built anew.
 const VERSION: i64 = 4;
@@ -193,6 +194,10 @@ impl Index {
         until: Option<Position>,
         progress: &mut (dyn FnMut(Position) + Send),
     ) -> Result<(), LedgerError> {
+        if self.indexing.full_text {
+            // Before the tables are locked.
+            Ear::get_ready();
+        }
         let series = Series::leaves(dir);
         let (mut from, node) = self.place().await?;
         if !fits(&series, from, &node) {
