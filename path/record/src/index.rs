@@ -378,8 +378,6 @@ pub(crate) fn follow(
 }
 
 async fn keep_up(dir: &Path, indexing: Indexing, mut written: watch::Receiver<Position>) {
-    // Weak in time, never in order: behind by this much under load, so that it works in batches.
-    const PAUSE: Duration = Duration::from_millis(100);
     const AGAIN: Duration = Duration::from_millis(200);
     let mut index = None;
     loop {
@@ -399,7 +397,8 @@ async fn keep_up(dir: &Path, indexing: Indexing, mut written: watch::Receiver<Po
                 if written.changed().await.is_err() {
                     break;
                 }
-                tokio::time::sleep(PAUSE).await;
+                let reached = *written.borrow();
+                tokio::time::sleep(pause(until, reached)).await;
             }
             (Ok(()), _) => {}
             (Err(error), _) => {
@@ -422,6 +421,14 @@ async fn keep_up(dir: &Path, indexing: Indexing, mut written: watch::Receiver<Po
     if let Some(index) = index {
         index.pool.close().await;
     }
+}
+
+/// How long to wait for more leaves, if `from` to `to` came since the last ones. Weak in time, never in order:
+/// behind by this much, so that it works in batches, and under load in large ones, which cost less.
+fn pause(from: Position, to: Position) -> Duration {
+    const LITTLE: u64 = 64 << 10;
+    let much = to.segment == from.segment && to.offset.saturating_sub(from.offset) > LITTLE;
+    Duration::from_millis(if much { 500 } else { 100 })
 }
 
 async fn caught_up(index: Option<&Index>, until: Position) -> bool {
