@@ -1,9 +1,9 @@
 //! What the ledger costs the one who waits for it: the same exchanges recorded in the clear, and sealed
 //! to one and to three recipients, in turns on the same disk; then short exchanges by themselves, and beside
-//! streams that are recorded at the same time. With `alone`, short exchanges one after another as fast as it
-//! goes: to see what changes do, and where a profiler says the time goes.
+//! streams that are recorded at the same time. With `alone` and `crowd`, short exchanges in one task or
+//! in many, as fast as it goes: to see what changes do, and where a profiler says the time goes.
 //!
-//! `cargo run --release -p record --example cost [-- alone]`
+//! `cargo run --release -p record --example cost [-- alone|crowd]`
 #![allow(clippy::expect_used, reason = "a measurement that can't be made has nothing else to say")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,8 +39,10 @@ struct Measured {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    if std::env::args().nth(1).is_some_and(|word| word == "alone") {
-        return alone();
+    match std::env::args().nth(1).as_deref() {
+        Some("alone") => return at_once(1),
+        Some("crowd") => return at_once(32),
+        _ => {}
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let secrets: Vec<Secret> = (0..3).map(|_| Secret::generate()).collect();
@@ -76,8 +78,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 const EVENT: Duration = Duration::from_millis(20);
 /// Short exchanges that are measured.
 const SHORT: usize = 4000;
-/// And those that come one after another, a round.
-const ALONE: u32 = 50_000;
+/// And those that come as fast as it goes, a round.
+const AT_ONCE: u32 = 64_000;
 /// Between one of the measured ones and the next.
 const APART: Duration = Duration::from_micros(500);
 
@@ -117,27 +119,39 @@ fn beside(streams: usize, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Exchanges one after another in a task, on one thread.
-fn alone() -> Result<(), Box<dyn Error>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+/// Exchanges one after another in each of so many tasks, on two threads as a small gateway has.
+fn at_once(tasks: u32) -> Result<(), Box<dyn Error>> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let dir = tempfile::tempdir()?;
     let settings = Settings::new(dir.path().join("ledger"), dir.path().join("digest.key"));
     runtime.block_on(async {
         let clock = Arc::new(SystemClock::default());
         let ledger = Ledger::open(settings, clock.clone())?;
-        let answer = Bytes::from(vec![b'x'; ANSWER]);
         for _ in 0..4 {
             let began = clock.elapsed();
-            for _ in 0..ALONE {
-                let mut record = Case::new(&*clock).open(&ledger).await?;
-                let _ = record.say(Spoken::Body(answer.clone())).await?;
-                seal(record).await?;
+            let mut all = tokio::task::JoinSet::new();
+            for _ in 0..tasks {
+                all.spawn(quick(ledger.clone(), clock.clone(), AT_ONCE / tasks));
             }
-            let each = clock.elapsed().saturating_sub(began) / ALONE;
+            while let Some(done) = all.join_next().await {
+                done?;
+            }
+            let each = clock.elapsed().saturating_sub(began) / AT_ONCE;
             writeln!(std::io::stdout(), "{:.1} µs an exchange", each.as_secs_f64() * 1e6)?;
         }
         Ok(ledger.close().await?)
     })
+}
+
+async fn quick(ledger: Ledger, clock: Arc<SystemClock>, exchanges: u32) {
+    let answer = Bytes::from(vec![b'x'; ANSWER]);
+    for _ in 0..exchanges {
+        let mut record = Case::new(&*clock).open(&ledger).await.expect("a record");
+        let _ = record.say(Spoken::Body(answer.clone())).await.expect("it is written");
+        seal(record).await.expect("a seal");
+        // Other tasks have their turn, as where there is a network.
+        tokio::task::yield_now().await;
+    }
 }
 
 /// What each part of the short exchanges took.

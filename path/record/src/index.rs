@@ -17,6 +17,7 @@ use crate::facets::{self, How, Memory};
 use crate::leaf::Leaf;
 use crate::ledger::{spawn, stand_back};
 use crate::segment::{HEADER, Position, Series};
+use crate::text::Ear;
 
 /// Changes whenever the tables do; an index of another version is built anew.
 const VERSION: i64 = 4;
@@ -193,6 +194,10 @@ impl Index {
         until: Option<Position>,
         progress: &mut (dyn FnMut(Position) + Send),
     ) -> Result<(), LedgerError> {
+        if self.indexing.full_text {
+            // Before the tables are locked.
+            Ear::get_ready();
+        }
         let series = Series::leaves(dir);
         let (mut from, node) = self.place().await?;
         if !fits(&series, from, &node) {
@@ -373,8 +378,6 @@ pub(crate) fn follow(
 }
 
 async fn keep_up(dir: &Path, indexing: Indexing, mut written: watch::Receiver<Position>) {
-    // Weak in time, never in order: behind by this much under load, so that it works in batches.
-    const PAUSE: Duration = Duration::from_millis(100);
     const AGAIN: Duration = Duration::from_millis(200);
     let mut index = None;
     loop {
@@ -394,7 +397,8 @@ async fn keep_up(dir: &Path, indexing: Indexing, mut written: watch::Receiver<Po
                 if written.changed().await.is_err() {
                     break;
                 }
-                tokio::time::sleep(PAUSE).await;
+                let reached = *written.borrow();
+                tokio::time::sleep(pause(until, reached)).await;
             }
             (Ok(()), _) => {}
             (Err(error), _) => {
@@ -417,6 +421,14 @@ async fn keep_up(dir: &Path, indexing: Indexing, mut written: watch::Receiver<Po
     if let Some(index) = index {
         index.pool.close().await;
     }
+}
+
+/// How long to wait for more leaves, if `from` to `to` came since the last ones. Weak in time, never in order:
+/// behind by this much, so that it works in batches, and under load in large ones, which cost less.
+fn pause(from: Position, to: Position) -> Duration {
+    const LITTLE: u64 = 64 << 10;
+    let much = to.segment == from.segment && to.offset.saturating_sub(from.offset) > LITTLE;
+    Duration::from_millis(if much { 500 } else { 100 })
 }
 
 async fn caught_up(index: Option<&Index>, until: Position) -> bool {

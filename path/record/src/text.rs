@@ -80,6 +80,12 @@ pub(crate) struct Ear {
 }
 
 impl Ear {
+    /// Works the rules out, once and for all: that takes a while, and is not for when others wait.
+    pub(crate) fn get_ready() {
+        // Whoever begins to listen learns what is wrong with them.
+        let _ = Rules::standard();
+    }
+
     /// Begins to listen; none if the rules can't be had, since nothing may be indexed unmasked.
     pub(crate) fn new(dir: &Path) -> Option<Self> {
         let rules = Rules::standard().ok()?;
