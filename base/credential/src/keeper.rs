@@ -162,10 +162,10 @@ impl Keeper {
             Ok(read) => {
                 let other = (read.shown.mark() != refused.mark()).then(|| Arc::clone(&read.shown));
                 let mut state = self.state();
-                state.asked_again = Some(read.clone());
                 if !state.pinned && !state.distrusts(&read.secret) {
-                    state.hold(read);
+                    state.hold(read.clone());
                 }
+                state.asked_again = Some(read);
                 other
             }
             Err(error) => {
@@ -231,6 +231,7 @@ impl Keeper {
         let now = self.clock.elapsed();
         let mut state = self.state();
         state.distrusted = None;
+        state.asked_again = None;
         // A granted token is fetched again by the next request: how long this one lives was not kept.
         let until = self.granter.is_some().then_some(now);
         state.held = Some(Held { secret, shown: Arc::clone(shown), read: now, until, ends: None });
@@ -386,6 +387,10 @@ impl Held {
 impl State {
     fn hold(&mut self, read: Read) {
         let Read { secret, shown, at, usable, lives } = read;
+        if self.held.as_ref().is_none_or(|held| held.shown.mark() != shown.mark()) {
+            // It may be one from before this.
+            self.asked_again = None;
+        }
         let after = |span: Option<Duration>| span.map(|span| at.saturating_add(span));
         self.held = Some(Held { secret, shown, read: at, until: after(usable), ends: after(lives) });
     }
