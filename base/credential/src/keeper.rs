@@ -162,10 +162,10 @@ impl Keeper {
             Ok(read) => {
                 let other = (read.shown.mark() != refused.mark()).then(|| Arc::clone(&read.shown));
                 let mut state = self.state();
-                state.asked_again = Some(read.clone());
                 if !state.pinned && !state.distrusts(&read.secret) {
-                    state.hold(read);
+                    state.hold(read.clone());
                 }
+                state.asked_again = Some(read);
                 other
             }
             Err(error) => {
@@ -231,6 +231,7 @@ impl Keeper {
         let now = self.clock.elapsed();
         let mut state = self.state();
         state.distrusted = None;
+        state.asked_again = None;
         // A granted token is fetched again by the next request: how long this one lives was not kept.
         let until = self.granter.is_some().then_some(now);
         state.held = Some(Held { secret, shown: Arc::clone(shown), read: now, until, ends: None });
@@ -277,16 +278,12 @@ impl Keeper {
         if let Some(held) = state.held.as_ref().and_then(|held| other(&held.shown)) {
             return Some(Some(held));
         }
-        // What was read before the one that was refused is older, and no better.
-        let since = state.held.as_ref().map_or(Duration::ZERO, |held| held.read);
         match &state.asked_again {
-            Some(read) if read.at >= since && now.saturating_sub(read.at) < REFUSED_EVERY => {
-                match other(&read.shown) {
-                    Some(shown) => Some(Some(shown)),
-                    None if self.source.is_near() && self.granter.is_none() => None,
-                    None => Some(None),
-                }
-            }
+            Some(read) if now.saturating_sub(read.at) < REFUSED_EVERY => match other(&read.shown) {
+                Some(shown) => Some(Some(shown)),
+                None if self.source.is_near() && self.granter.is_none() => None,
+                None => Some(None),
+            },
             _ => None,
         }
     }
@@ -308,10 +305,6 @@ impl Keeper {
                     return Ok(Arc::clone(&held.shown));
                 }
                 let shown = Arc::clone(&read.shown);
-                if state.held.as_ref().is_some_and(|held| held.shown.mark() != shown.mark()) {
-                    // What was had in place of another refused one is older than this, and no better.
-                    state.asked_again = None;
-                }
                 state.hold(read);
                 Ok(shown)
             }
@@ -394,6 +387,10 @@ impl Held {
 impl State {
     fn hold(&mut self, read: Read) {
         let Read { secret, shown, at, usable, lives } = read;
+        if self.held.as_ref().is_none_or(|held| held.shown.mark() != shown.mark()) {
+            // It may be one from before this.
+            self.asked_again = None;
+        }
         let after = |span: Option<Duration>| span.map(|span| at.saturating_add(span));
         self.held = Some(Held { secret, shown, read: at, until: after(usable), ends: after(lives) });
     }

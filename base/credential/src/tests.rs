@@ -168,6 +168,18 @@ async fn a_refused_credential_is_read_anew_once_for_all() {
     assert_eq!(now(&keeper).await, "Bearer second-secret");
 }
 
+#[tokio::test]
+async fn what_was_read_before_the_refused_one_is_no_other() {
+    let stand = Stand::new();
+    stand.write("key", "first-secret");
+    let keeper = stand.keeper(&stand.file("key"));
+    let first = keeper.current().await.unwrap();
+    assert!(keeper.anew(&first).await.is_none());
+    stand.write("key", "second-secret");
+    let second = keeper.current().await.unwrap();
+    assert!(keeper.anew(&second).await.is_none(), "the first was refused, too");
+}
+
 fn rotating(stand: &Stand, credential: Credential, script: &str) -> Credential {
     let rotate = Rotation { command: stand.script("rotate", script), probe: None };
     Credential { rotate: Some(rotate), ..credential }
