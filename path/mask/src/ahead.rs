@@ -167,25 +167,6 @@ impl Ahead {
         (starts, text.len())
     }
 
-    /// Whether anything may begin with `text`, in the row of the byte before it: of what the first automaton finds,
-    /// and of the second's.
-    pub(crate) fn may_begin(&self, mut row: usize, text: &[u8]) -> [bool; 2] {
-        let mut live = [FIRST; WORDS];
-        for (place, byte) in text.iter().take(PLACES).enumerate() {
-            let kind = self.row(usize::from(*byte));
-            let masks = self.masks.get(row * self.count + kind).copied().unwrap_or([u64::MAX; WORDS]);
-            for (live, mask) in live.iter_mut().zip(masks) {
-                *live &= mask >> (place * GROUPS);
-            }
-            if live == [0; WORDS] {
-                break;
-            }
-            row = kind;
-        }
-        let [a, b, c, d] = live;
-        [a | b != 0, c | d != 0]
-    }
-
     /// The weight of the table in bytes.
     pub(crate) fn memory(&self) -> usize {
         size_of_val(&*self.masks) + size_of_val(&self.kinds)

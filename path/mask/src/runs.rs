@@ -104,6 +104,10 @@ pub(crate) struct Window {
     inside: u64,
     before: u64,
     strong: u64,
+    /// Where a value could begin by a run that is long enough,
+    long: u64,
+    /// and by one that is not known to end.
+    open: u64,
 }
 
 impl Default for Window {
@@ -114,7 +118,7 @@ impl Default for Window {
 
 impl Window {
     fn beginning(end: usize) -> Self {
-        Self { end, inside: 0, before: u64::MAX, strong: u64::MAX }
+        Self { end, inside: 0, before: u64::MAX, strong: u64::MAX, long: 0, open: 0 }
     }
 
     /// The first place from `at` to the end of the text that comes into question, and the length of its run as far
@@ -127,9 +131,15 @@ impl Window {
         last: bool,
     ) -> Option<(usize, usize)> {
         let end = text.end();
+        if self.end < at || at + 63 < self.end {
+            *self = Self::beginning(at);
+        }
+        let mut read = self.end < at + LANE;
         loop {
-            self.read(runs, text, at);
-            let place = self.first(runs, at, last && self.end == end);
+            if read && self.end < end {
+                self.read(runs, text, at);
+            }
+            let place = self.first(at, last && self.end == end);
             at = place.unwrap_or(self.end);
             if at == end {
                 return None;
@@ -140,18 +150,22 @@ impl Window {
             if place.is_some() && !short {
                 return Some((at, length));
             }
+            read = true;
         }
     }
 
-    /// Reads on, as far as `at` needs.
-    #[inline]
+    /// Reads on, as far as `at` needs, and looks where values could begin.
     fn read(&mut self, runs: &Runs, text: Stretch<'_>, at: usize) {
-        if self.end < at || at + 63 < self.end {
-            *self = Self::beginning(at);
-        }
         let (pieces, rest) = text.slice(self.end, text.end().min(at + AHEAD)).as_chunks::<LANE>();
         pieces.iter().for_each(|piece| self.take(runs, piece));
         self.take(runs, rest);
+        let Self { inside, before, strong, .. } = *self;
+        let starts = (before << 1 | 1) & inside;
+        // A sign that gives a name carries over the quotes and spaces behind it, to the value. One may stand before
+        // those that the window begins with. A value that begins with a dash is within the carry.
+        let given = before.wrapping_add(strong | before & 1) & !before | before;
+        self.long = starts & long_runs(inside, runs.shortest) & (given | long_runs(inside, NEAR_SHORTEST));
+        self.open = starts & !u64::MAX.checked_shr(inside.leading_ones()).unwrap_or(0);
     }
 
     /// Takes the next bytes: [`LANE`] at most.
@@ -172,17 +186,10 @@ impl Window {
     /// The first place from `at` on where a value could begin: by a run of bytes that is long enough, or that may
     /// become so, as what has come ends with it.
     #[inline]
-    fn first(&self, runs: &Runs, at: usize, last: bool) -> Option<usize> {
-        let Self { end, inside, before, strong } = *self;
-        let starts = (before << 1 | 1) & inside;
-        // A sign that gives a name carries over the quotes and spaces behind it, to the value. One may stand before
-        // those that the window begins with. A value that begins with a dash is within the carry.
-        let given = before.wrapping_add(strong | before & 1) & !before | before;
-        let open = if last { 0 } else { !(u64::MAX.checked_shr(inside.leading_ones()).unwrap_or(0)) };
-        let long = long_runs(inside, runs.shortest) & (given | long_runs(inside, NEAR_SHORTEST));
-        let from = u64::MAX.checked_shl(u32::try_from(64 - (end - at)).unwrap_or(64)).unwrap_or(0);
-        let found = starts & (long | open) & from;
-        (found != 0).then(|| end + usize::try_from(found.trailing_zeros()).unwrap_or(0) - 64)
+    fn first(&self, at: usize, last: bool) -> Option<usize> {
+        let from = u64::MAX.checked_shl(u32::try_from(64 - (self.end - at)).unwrap_or(64)).unwrap_or(0);
+        let found = (if last { self.long } else { self.long | self.open }) & from;
+        (found != 0).then(|| self.end + usize::try_from(found.trailing_zeros()).unwrap_or(0) - 64)
     }
 
     /// The length of the run that begins at `at`, as far as it is read.

@@ -7,7 +7,7 @@
 use regex_automata::dfa::Automaton as _;
 use regex_automata::util::primitives::StateID;
 
-use crate::ahead::{PLACES, Seen, Starts};
+use crate::ahead::{Seen, Starts};
 use crate::context::{Contexts, LONG, NEAR_SHORTEST, REACH, announced_quickly, may_be_given};
 use crate::near::{Lists, Stretch};
 use crate::rules::{ReadyAround, Rules};
@@ -220,10 +220,8 @@ impl Scanner {
     /// Starts a thread where the scanner is; with a sign, first for the rule around it.
     fn begin(&mut self, rules: &Rules, contexts: Contexts, sign: Option<usize>) {
         let mut thread = Thread::new(self.at, contexts);
-        let row = rules.ahead.row(self.prev(self.at));
-        let text = self.slice(self.at, self.end().min(self.at + PLACES));
-        let [spelled, worded] = rules.ahead.may_begin(row, text);
-        thread.may = [spelled && rules.sieve.passes(self.prev(self.at), text), worded];
+        let spelled = rules.sieve.passes(self.prev(self.at), self.slice(self.at, self.end()));
+        thread.may = [spelled, true];
         match (&rules.around, sign) {
             (Some(around), Some(sign)) => {
                 self.ahead.signs = sign + 1;
