@@ -131,7 +131,8 @@ async fn the_credential_goes_to_the_upstream_and_never_into_the_tunnel() {
     let dir = tempfile::tempdir().unwrap();
     let (address, got) = upstream().await;
     let gateway = gateway(dir.path()).await;
-    let resources = format!("  llama: {{upstreams: 'http://{address}/base', credential: 'file:key'}}");
+    let credential = "{value: 'file:key', stale: 0s}";
+    let resources = format!("  llama: {{upstreams: 'http://{address}/base', credential: {credential}}}");
     let agent = gateway.agent(dir.path(), &["llama"], &resources).await;
     let stop = CancellationToken::new();
     let serving = tokio::spawn(agent.serve(stop.clone()));
@@ -153,7 +154,7 @@ async fn the_credential_goes_to_the_upstream_and_never_into_the_tunnel() {
     gateway.ask("/v1/x", Bytes::new()).await.unwrap();
     let sent = got.lock().unwrap()[1].1.get("authorization").unwrap().clone();
     assert_eq!(sent, format!("Bearer {}-new", secret()));
-    // One that is gone refuses, and nothing is sent.
+    // One that is gone refuses, since the last one may not be used on, and nothing is sent.
     std::fs::remove_file(dir.path().join("key")).unwrap();
     let failed = gateway.ask("/v1/x", Bytes::new()).await.unwrap_err();
     assert!(matches!(&failed, Failed::Fault(Fault::Credential, _)) && !failed.may_have_run(), "{failed:?}");
