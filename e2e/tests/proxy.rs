@@ -254,7 +254,7 @@ async fn it_streams_as_it_comes_and_a_tool_that_leaves_cancels_upstream() {
 #[tokio::test]
 async fn a_tool_that_reads_slowly_slows_the_upstream_too() {
     const PIECE: usize = 64 << 10;
-    const PIECES: usize = 512;
+    const PIECES: usize = 1024;
     let world = World::logged_in(|| {
         let event = format!("data: {}\n\n", chat_delta(&"x ".repeat(PIECE / 2)));
         Reply::of_type("text/event-stream").then(Step::Repeat(event.into(), PIECES))
@@ -265,7 +265,8 @@ async fn a_tool_that_reads_slowly_slows_the_upstream_too() {
     let request = client::request(Method::POST, &url, Some(&local.key), Some(&stream_body("hello")));
     let mut body = client::try_open(request).await.unwrap().into_body();
     client::next(&mut body).await.unwrap().unwrap();
-    // It stands still when every buffer on the way is full: far below the 32 MiB there are.
+    // It stands still when every buffer on the way is full: the system's own, of three connections, take up to
+    // 30 MiB of the 64 there are.
     let mut last = 0;
     let mut still = 0;
     while still < 25 {
@@ -274,7 +275,7 @@ async fn a_tool_that_reads_slowly_slows_the_upstream_too() {
         still = if sent == last { still + 1 } else { 0 };
         last = sent;
     }
-    assert!(last < PIECE * PIECES / 2, "{last} bytes went ahead of a reader that stands still");
+    assert!(last < PIECE * PIECES / 4 * 3, "{last} bytes went ahead of a reader that stands still");
     let (rest, end) = client::drain(&mut body).await;
     assert!(end.is_ok(), "{end:?} after {} bytes", rest.len());
     assert!(rest.len() > PIECE * (PIECES - 2), "{}", rest.len());
