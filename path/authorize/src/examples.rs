@@ -140,3 +140,19 @@ fn the_examples_reveal_as_their_sentences_say() {
         assert_eq!((sam.reveals(&class), eve.reveals(&class)), (by_sam, by_eve), "{class}");
     }
 }
+
+#[test]
+fn the_examples_let_into_groups_as_their_sentences_say() {
+    let authorizer = examples();
+    let needs = |who: &Identity, minutes| {
+        let wanted = crate::Membership { group: "on-call", minutes };
+        (0..=3).find(|consents| {
+            let joined = authorizer.join_again(who, wanted, surroundings().client, *consents);
+            matches!(joined, crate::Joined::Permitted(_))
+        })
+    };
+    let (ana, lead) = (identity("ana", &["ml-engineers"]), identity("lin", &["leads"]));
+    assert_eq!((needs(&ana, 240), needs(&ana, 241)), (Some(1), None));
+    assert_eq!((needs(&lead, 60), needs(&lead, 61)), (Some(0), None));
+    assert_eq!(needs(&identity("eve", &["research"]), 1), None);
+}
