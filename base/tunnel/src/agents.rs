@@ -6,15 +6,13 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::client::conn::http2::SendRequest;
 use jiff::Timestamp;
 use model::{AgentName, ResourceName};
 use store::{Cursor, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use crate::agree::Spoken;
+use crate::client::Sender;
 use crate::error::{Refused, Why};
 use crate::identity::AgentIdentity;
 use crate::lease::Lease;
@@ -34,7 +32,7 @@ pub(crate) struct Connected {
     address: SocketAddr,
     since: Timestamp,
     pub(crate) spoken: Spoken,
-    pub(crate) sender: SendRequest<Full<Bytes>>,
+    pub(crate) sender: Sender,
     /// Requests under way in it.
     pub(crate) streams: AtomicUsize,
     /// Requests under way at the agent, in all its connections.
@@ -210,12 +208,7 @@ impl Agents {
     }
 
     /// Takes a connection in.
-    pub(crate) fn join(
-        &self,
-        arrived: Arrived,
-        sender: SendRequest<Full<Bytes>>,
-        cut: CancellationToken,
-    ) -> Arc<Connected> {
+    pub(crate) fn join(&self, arrived: Arrived, sender: Sender, cut: CancellationToken) -> Arc<Connected> {
         let Arrived { identity, fingerprint, expires, address, spoken } = arrived;
         let mut table = self.write();
         let beside = table.by_name.get(&identity.name).and_then(|known| known.first());

@@ -1,19 +1,17 @@
 //! A place for one request in one agent's connection.
 
-use std::error::Error as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
+use h2::ext::Protocol;
 use http::header::HeaderValue;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Method, Request, Response, Uri};
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::ext::Protocol;
 use model::{AgentName, ExchangeId, ResourceName};
 
 use crate::agents::Connected;
+use crate::client::Inflow;
 use crate::fault::{EXCHANGE, Fault};
 use crate::order::Order;
 use crate::stretch::{Prologue, Stretch};
@@ -55,24 +53,14 @@ impl Failed {
         }
     }
 
-    fn of(cause: &hyper::Error, returned: bool) -> Self {
-        if returned || never_began(cause) { Self::NotSent(told(cause)) } else { Self::Lost(told(cause)) }
-    }
-}
-
-fn told(cause: &hyper::Error) -> String {
-    match cause.source() {
-        Some(source) => format!("{cause}: {source}"),
-        None => cause.to_string(),
+    pub(crate) fn of(cause: &h2::Error) -> Self {
+        if never_began(cause) { Self::NotSent(cause.to_string()) } else { Self::Lost(cause.to_string()) }
     }
 }
 
 /// Whether the peer said that it never began with a stream: by refusing it, or by a GOAWAY without error
 /// that came before the stream was opened (RFC 9113, sections 6.8 and 8.7).
-fn never_began(cause: &hyper::Error) -> bool {
-    let Some(cause) = cause.source().and_then(|source| source.downcast_ref::<h2::Error>()) else {
-        return false;
-    };
+fn never_began(cause: &h2::Error) -> bool {
     let refused = cause.is_reset() && cause.reason() == Some(h2::Reason::REFUSED_STREAM);
     let left = cause.is_go_away() && cause.reason() == Some(h2::Reason::NO_ERROR);
     cause.is_remote() && (refused || left)
@@ -109,22 +97,10 @@ impl Lease {
         &self,
         exchange: ExchangeId,
         resource: &ResourceName,
-        mut request: Request<Full<Bytes>>,
-    ) -> Result<Response<Incoming>, Failed> {
-        let target = request.uri().path_and_query().cloned();
-        address(&mut request, exchange, resource, target)?;
-        let mut sender = self.0.sender.clone();
-        let response = match sender.try_send_request(request).await {
-            Ok(response) => response,
-            Err(mut failed) => {
-                let returned = failed.take_message().is_some();
-                return Err(Failed::of(failed.error(), returned));
-            }
-        };
-        match Fault::of(response.headers()) {
-            Some((fault, detail)) => Err(Failed::Fault(fault, detail)),
-            None => Ok(response),
-        }
+        mut request: Request<Bytes>,
+    ) -> Result<Response<Inflow>, Failed> {
+        address(&mut request, exchange, resource)?;
+        faultless(self.0.sender.send(request).await?)
     }
 
     /// Asks something of the agent itself, for `resource`. The answer's body is the agent's own.
@@ -136,11 +112,11 @@ impl Lease {
         exchange: ExchangeId,
         resource: &ResourceName,
         order: Order,
-    ) -> Result<Response<Incoming>, Failed> {
+    ) -> Result<Response<Inflow>, Failed> {
         if !self.0.spoken.orders {
             return Err(Failed::NotSent("the agent takes no orders: update it".to_owned()));
         }
-        let mut request = Request::new(Full::new(Bytes::new()));
+        let mut request = Request::new(Bytes::new());
         *request.method_mut() = Method::POST;
         order.write(request.headers_mut());
         let response = self.send(exchange, resource, request).await?;
@@ -165,23 +141,30 @@ impl Lease {
         if !self.0.spoken.stretches {
             return Err(Failed::NotSent("the agent carries no stretches of bytes: update it".to_owned()));
         }
-        let mut request = Request::new(Full::new(Bytes::new()));
+        let mut request = Request::new(());
         *request.method_mut() = Method::CONNECT;
         request.extensions_mut().insert(Protocol::from(protocol));
-        let response = self.send(exchange, resource, request).await?;
+        address(&mut request, exchange, resource)?;
+        let (response, sending) = self.0.sender.open(request).await?;
+        let response = faultless(response)?;
         if !response.status().is_success() {
             return Err(Failed::Lost(format!("the agent answered {} to CONNECT", response.status())));
         }
-        Stretch::begun(response, self).await
+        Stretch::begun(response.into_body(), sending, self).await
     }
 }
 
-fn address(
-    request: &mut Request<Full<Bytes>>,
-    exchange: ExchangeId,
-    resource: &ResourceName,
-    target: Option<PathAndQuery>,
-) -> Result<(), Failed> {
+/// What the upstream answered, if it is no fault of the agent's.
+fn faultless<B>(response: Response<B>) -> Result<Response<B>, Failed> {
+    match Fault::of(response.headers()) {
+        Some((fault, detail)) => Err(Failed::Fault(fault, detail)),
+        None => Ok(response),
+    }
+}
+
+/// Says whom a request is for, and which exchange it belongs to.
+fn address<B>(request: &mut Request<B>, exchange: ExchangeId, resource: &ResourceName) -> Result<(), Failed> {
+    let target = request.uri().path_and_query().cloned();
     let odd = |why: &dyn std::fmt::Display| Failed::NotSent(why.to_string());
     let authority = Authority::try_from(resource.as_str()).map_err(|fault| odd(&fault))?;
     let uri = Uri::builder()

@@ -3,10 +3,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::client::conn::http2;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
 use tokio::net::{TcpListener, TcpStream};
@@ -19,11 +15,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::agents::{Agents, Arrived};
 use crate::agree::agree;
+use crate::client;
 use crate::enrol::{self, LENGTH};
 use crate::error::{Refused, Why};
 use crate::secure::{self, BINDING, JOIN, Shown};
 use crate::sever::Severable;
-use crate::window::{CONNECTION_WINDOW, HEAD, MOST_RESETS, MOST_STREAMS, PING, SEND_BUFFER, STREAM_WINDOW};
 use crate::wire::{self, Hello, Issued, Join, Joined, PATIENCE, Welcome};
 use crate::{LASTS, RENEWED_AFTER, TunnelError, roster};
 
@@ -232,22 +228,9 @@ impl Tunnel {
     /// Carries requests until it ends.
     async fn run(self, agents: &Agents) {
         let cut = CancellationToken::new();
-        let stream = TokioIo::new(Severable::new(self.stream, cut.clone()));
-        let begun = http2::Builder::new(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
-            .initial_max_send_streams(MOST_STREAMS)
-            .max_header_list_size(HEAD)
-            .max_send_buf_size(SEND_BUFFER)
-            .max_local_error_reset_streams(MOST_RESETS)
-            .keep_alive_interval(PING)
-            .keep_alive_timeout(PING)
-            .keep_alive_while_idle(true)
-            .handshake::<_, Full<Bytes>>(stream)
-            .await;
+        let begun = client::begin(Severable::new(self.stream, cut.clone())).await;
         let (name, address) = (self.arrived.identity.name.clone(), self.arrived.address);
-        let (sender, connection) = match begun {
+        let (sender, driver) = match begun {
             Ok(begun) => begun,
             Err(fault) => return tracing::debug!(agent = %name, %fault, "a tunnel did not begin"),
         };
@@ -257,9 +240,9 @@ impl Tunnel {
         let _ = agents.look_again(&name).await;
         tracing::info!(agent = %name, %address, "an agent is connected");
         // It ends when the agent leaves, when it drains, and when it is cut.
-        let ended = connection.await;
+        let ended = driver.run().await;
         agents.leave(&connected);
-        let why = ended.err().map_or_else(String::new, |fault| fault.to_string());
+        let why = ended.err().unwrap_or_default();
         tracing::info!(agent = %name, %address, why, "an agent's connection has ended");
     }
 }

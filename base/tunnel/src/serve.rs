@@ -13,7 +13,7 @@ use http_body_util::Empty;
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use model::{ExchangeId, ResourceName};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
@@ -80,6 +80,19 @@ impl Drop for Under {
     }
 }
 
+/// Gives each request a task of its own. What serves it, and the line to its upstream, wake each other in there.
+#[derive(Clone, Copy)]
+struct Eagerly;
+
+impl<F> hyper::rt::Executor<F> for Eagerly
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    fn execute(&self, request: F) {
+        tokio::spawn(eager::eagerly(request));
+    }
+}
+
 /// An answer's body, counted for as long as it is under way.
 pub(crate) struct Counted<B> {
     body: Either<B, Empty<Bytes>>,
@@ -138,7 +151,7 @@ where
             Ok::<_, std::convert::Infallible>(response.map(|body| Counted { body, _under: under }))
         }
     });
-    let connection = http2::Builder::new(TokioExecutor::new())
+    let connection = http2::Builder::new(Eagerly)
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use h2::{RecvStream, SendStream};
 use http::{Method, Request, Response};
 use http_body_util::Empty;
 use hyper::body::Incoming;
@@ -17,6 +18,7 @@ use hyper_util::rt::TokioIo;
 use prost::Message;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::flow::Flow;
 use crate::lease::{Failed, Lease};
 use crate::serve::Under;
 use crate::wire;
@@ -36,17 +38,12 @@ pub struct Prologue {
 }
 
 /// Bytes both ways. Dropped, it ends at once.
-pub struct Stretch {
-    stream: TokioIo<Upgraded>,
-    /// What counts it, for as long as it runs.
-    _held: Held,
-}
+pub struct Stretch(End);
 
-enum Held {
-    /// At the gateway.
-    Lease { _lease: Lease },
-    /// At the agent.
-    Under { _under: Option<Arc<Under>> },
+/// Each end of it, with what counts it for as long as it runs.
+enum End {
+    Gateway { flow: Flow, _lease: Lease },
+    Agent { stream: TokioIo<Upgraded>, _under: Option<Arc<Under>> },
 }
 
 impl std::fmt::Debug for Stretch {
@@ -58,14 +55,14 @@ impl std::fmt::Debug for Stretch {
 impl Stretch {
     /// The gateway's end, once the agent has said yes.
     pub(crate) async fn begun(
-        response: Response<Incoming>,
+        receiving: RecvStream,
+        sending: SendStream<Bytes>,
         lease: Lease,
     ) -> Result<(Prologue, Self), Failed> {
-        let lost = |cause: &dyn std::fmt::Display| Failed::Lost(cause.to_string());
-        let upgraded = hyper::upgrade::on(response).await.map_err(|cause| lost(&cause))?;
-        let mut stream = TokioIo::new(upgraded);
-        let prologue = wire::hear::<Prologue>(&mut stream).await.map_err(|cause| lost(&cause))?;
-        Ok((prologue, Self { stream, _held: Held::Lease { _lease: lease } }))
+        let mut flow = Flow { sending, receiving, rest: Bytes::new() };
+        let prologue = wire::hear::<Prologue>(&mut flow).await;
+        let prologue = prologue.map_err(|cause| Failed::Lost(cause.to_string()))?;
+        Ok((prologue, Self(End::Gateway { flow, _lease: lease })))
     }
 }
 
@@ -102,7 +99,7 @@ impl Asked {
             let upgraded = on.await.map_err(io::Error::other)?;
             let mut stream = TokioIo::new(upgraded);
             wire::say(&mut stream, &prologue).await?;
-            Ok(Stretch { stream, _held: Held::Under { _under: under } })
+            Ok(Stretch(End::Agent { stream, _under: under }))
         };
         (Response::new(Empty::new()), begun)
     }
@@ -110,20 +107,32 @@ impl Asked {
 
 impl AsyncRead for Stretch {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_read(cx, buf)
+        match &mut self.get_mut().0 {
+            End::Gateway { flow, .. } => Pin::new(flow).poll_read(cx, buf),
+            End::Agent { stream, .. } => Pin::new(stream).poll_read(cx, buf),
+        }
     }
 }
 
 impl AsyncWrite for Stretch {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(cx, buf)
+        match &mut self.get_mut().0 {
+            End::Gateway { flow, .. } => Pin::new(flow).poll_write(cx, buf),
+            End::Agent { stream, .. } => Pin::new(stream).poll_write(cx, buf),
+        }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+        match &mut self.get_mut().0 {
+            End::Gateway { flow, .. } => Pin::new(flow).poll_flush(cx),
+            End::Agent { stream, .. } => Pin::new(stream).poll_flush(cx),
+        }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+        match &mut self.get_mut().0 {
+            End::Gateway { flow, .. } => Pin::new(flow).poll_shutdown(cx),
+            End::Agent { stream, .. } => Pin::new(stream).poll_shutdown(cx),
+        }
     }
 }

@@ -21,7 +21,9 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Agents, Authority, Delegated, Door, Enrolled, Failed, JoinToken, Lease, Membership, Roster};
+use crate::{
+    Agents, Authority, Delegated, Door, Enrolled, Failed, Inflow, JoinToken, Lease, Membership, Roster,
+};
 
 /// Noon of some day, which moves only when a test moves it.
 fn clock() -> Arc<FixedClock> {
@@ -170,8 +172,8 @@ impl Agent {
     }
 }
 
-async fn send(lease: &Lease, path: &str) -> Result<Response<Incoming>, Failed> {
-    let request = Request::builder().uri(path).body(Full::new(Bytes::from_static(b"asked"))).unwrap();
+async fn send(lease: &Lease, path: &str) -> Result<Response<Inflow>, Failed> {
+    let request = Request::builder().uri(path).body(Bytes::from_static(b"asked")).unwrap();
     soon(lease.send(exchange(), &llama(), request)).await
 }
 
@@ -179,7 +181,7 @@ async fn ask(lease: &Lease, path: &str) -> Result<String, Failed> {
     text(send(lease, path).await?).await
 }
 
-async fn text(response: Response<Incoming>) -> Result<String, Failed> {
+async fn text(response: Response<Inflow>) -> Result<String, Failed> {
     #[expect(clippy::disallowed_methods, reason = "it is limited")]
     let read = soon(Limited::new(response.into_body(), 64 << 20).collect()).await;
     let bytes = read.map_err(|cause| Failed::Lost(cause.to_string()))?.to_bytes();

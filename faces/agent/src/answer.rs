@@ -1,12 +1,15 @@
 //! One request out of a tunnel: read whole, sent to the upstream under the credential, and its answer
 //! passed back as it comes.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use forward::{AnswerBody, Arrived, ForwardError, rotation_told};
-use futures_util::stream;
+use futures_util::stream::{self, Stream};
 use http::header::CONTENT_LENGTH;
 use http::{Request, Response, StatusCode};
 use http_body::{Body as _, Frame};
@@ -135,16 +138,45 @@ type Rest = Option<(Box<AnswerBody>, OwnedSemaphorePermit)>;
 
 /// Passes pieces on as they come. Dropped, it ends the upstream's work.
 fn passed_on(body: AnswerBody, room: OwnedSemaphorePermit) -> Body {
-    let pieces = stream::unfold(Some((Box::new(body), room)), |rest: Rest| async move {
-        let (mut body, room) = rest?;
-        match body.next().await? {
-            Ok(Arrived::Bytes(unmasked)) => Some((Ok(Frame::data(unmasked.bytes)), Some((body, room)))),
-            Ok(Arrived::Trailers(mut trailers)) => {
-                drop_ours(&mut trailers);
-                Some((Ok(Frame::trailers(trailers)), None))
+    let over = Arc::<AtomicBool>::default();
+    let told = Arc::clone(&over);
+    let pieces = stream::unfold(Some((Box::new(body), room)), move |rest: Rest| {
+        let told = Arc::clone(&told);
+        async move {
+            let (mut body, room) = rest?;
+            let arrived = body.next().await?;
+            told.store(body.is_over(), Ordering::Relaxed);
+            match arrived {
+                Ok(Arrived::Bytes(unmasked)) => Some((Ok(Frame::data(unmasked.bytes)), Some((body, room)))),
+                Ok(Arrived::Trailers(mut trailers)) => {
+                    drop_ours(&mut trailers);
+                    Some((Ok(Frame::trailers(trailers)), None))
+                }
+                Err(fault) => Some((Err(fault), None)),
             }
-            Err(fault) => Some((Err(fault), None)),
         }
     });
-    StreamBody::new(pieces).boxed_unsync()
+    PassedOn { pieces: StreamBody::new(Box::pin(pieces)), over }.boxed_unsync()
+}
+
+/// Pieces, and whether the last of them has come: then its end travels with it, and not behind it.
+struct PassedOn<S> {
+    pieces: StreamBody<S>,
+    over: Arc<AtomicBool>,
+}
+
+impl<S: Stream<Item = Result<Frame<Bytes>, ForwardError>> + Unpin> http_body::Body for PassedOn<S> {
+    type Data = Bytes;
+    type Error = ForwardError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, ForwardError>>> {
+        Pin::new(&mut self.get_mut().pieces).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
 }

@@ -115,7 +115,7 @@ impl Gateway {
 
     async fn ask(&self, path: &str, body: Bytes) -> Result<(HeaderMap, String), Failed> {
         let lease = self.agents.choose(&llama(), &[], &[]).unwrap();
-        let mut request = Request::builder().method("POST").uri(path).body(Full::new(body)).unwrap();
+        let mut request = Request::builder().method("POST").uri(path).body(body).unwrap();
         request.headers_mut().insert("x-kept", "1".parse().unwrap());
         let exchange = ExchangeId::at(SystemClock::default().now());
         let response = soon(lease.send(exchange, &llama(), request)).await?;
@@ -183,7 +183,7 @@ async fn what_is_not_here_or_too_large_or_down_is_told_and_nothing_runs() {
     for (name, expected) in [("down", Fault::Unreachable), ("unwritten", Fault::NotServed)] {
         let resource = ResourceName::new(name).unwrap();
         let lease = gateway.agents.choose(&resource, &[], &[]).unwrap();
-        let request = Request::builder().uri("/").body(Full::new(Bytes::new())).unwrap();
+        let request = Request::builder().uri("/").body(Bytes::new()).unwrap();
         let exchange = ExchangeId::at(SystemClock::default().now());
         match soon(lease.send(exchange, &resource, request)).await {
             Err(failed @ Failed::Fault(..)) => {

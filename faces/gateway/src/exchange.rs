@@ -205,13 +205,15 @@ async fn onward(
             return Box::pin(refuse::shut_out(gateway, record, came, &ended, reply)).await;
         }
     };
-    let answer = match sent {
+    // Kept until all is over: to let it go is work that nobody waits for.
+    let mut answer = match sent {
         Ok(answer) => answer,
         Err(fault) => return Box::pin(refuse::failed(gateway, record, came, &fault, reply)).await,
     };
 
     // mask → record → respond, chunk by chunk; then seal
-    let ending = stream::carry(gateway, place, question, &mut sight, answer, &mut record, came, reply).await;
+    let ending =
+        stream::carry(gateway, place, question, &mut sight, &mut answer, &mut record, came, reply).await;
     ride::step_aside().await;
     seal(gateway, record, came, ending).await;
 }

@@ -52,7 +52,7 @@ impl<F: Future<Output = ()> + Send + 'static> Drop for Ride<F> {
         let Some(exchange) = self.exchange.take() else { return };
         // Without a runtime the process ends, and the next start seals what was open.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(accept::eagerly(exchange));
+            runtime.spawn(eager::eagerly(exchange));
         }
     }
 }

@@ -70,7 +70,7 @@ pub(crate) async fn carry(
     place: &Place,
     question: &Question,
     sight: &mut Sight<'_>,
-    mut answer: Answer,
+    answer: &mut Answer,
     record: &mut Record,
     came: &Came,
     reply: Reply,
@@ -84,6 +84,9 @@ pub(crate) async fn carry(
 
     let kind = if carrier.reply.is_committed() { Some(refuse::EVENTS.clone()) } else { kind };
     let result = carrier.run(sight, answer).await;
+    if result.is_err() {
+        answer.body.abandon();
+    }
     let usage = carrier.masker.usage();
     gateway.authorizer.spent(&sight.identity, usage.unwrap_or_default());
     let Carrier { masker, reply, .. } = carrier;
@@ -114,10 +117,10 @@ struct Carrier<'a> {
 }
 
 impl Carrier<'_> {
-    async fn run(&mut self, sight: &mut Sight<'_>, answer: Answer) -> Result<(), Stop> {
-        let Answer { head, mut body, .. } = answer;
+    async fn run(&mut self, sight: &mut Sight<'_>, answer: &mut Answer) -> Result<(), Stop> {
+        let Answer { head, body, .. } = answer;
         let head_now = is_stream(&head.headers);
-        let masked = self.masker.head(&head);
+        let masked = self.masker.head(head);
         if self.reply.is_committed() {
             // The caller has its head since it began to wait.
             let events = head

@@ -6,7 +6,6 @@
 //! ways.
 
 mod door;
-mod eager;
 mod error;
 mod framing;
 mod head;
@@ -20,7 +19,6 @@ mod tls;
 mod wire;
 
 pub use door::{Door, Peer};
-pub use eager::eagerly;
 pub use error::AcceptError;
 pub use framing::framing;
 pub use socket::{SOCKET_PEER, SocketDoor};

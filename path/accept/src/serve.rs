@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use eager::Eager;
 use futures_util::FutureExt;
 use http::header::{CONNECTION, HeaderValue};
 use http::{Request, Response, Version};
@@ -22,7 +23,6 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::Peer;
-use crate::eager::Eager;
 use crate::head::Ambiguity;
 use crate::life::{InFlight, Life, Seen};
 use crate::outgoing::{Aborted, Outgoing};

@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use futures_util::FutureExt;
 use http::{HeaderMap, Response, StatusCode};
 use http_body_util::BodyExt;
-use hyper::body::{Body, Bytes, Incoming};
+use hyper::body::{Body, Bytes};
 use model::{AnswerHead, ExchangeId, Unmasked};
 use tokio::time::{Sleep, timeout};
 
@@ -16,6 +16,7 @@ use crate::beyond::Carrier;
 use crate::decode::Decoder;
 use crate::echo::Echo;
 use crate::headers::strip;
+use crate::incoming::Incoming;
 use crate::upstreams::Busy;
 
 /// What an upstream answers. Dropped before its end, it ends the upstream's work at once: the connection
@@ -57,6 +58,9 @@ pub struct AnswerBody {
     exchange: ExchangeId,
     deadline: Deadline,
     open: Option<Open>,
+    /// A stream of a tunnel that was read to its end. Letting it go wakes the connection it is in, and that
+    /// is for the time after the caller has their answer.
+    spent: Option<(Incoming, Carrier, Busy)>,
     /// What came right behind bytes and is none.
     behind: Option<Result<Arrived, ForwardError>>,
     /// Bytes of it have come.
@@ -104,7 +108,8 @@ impl Answer {
         // Answers to HEAD, and those with status 204 and 304, only say how a body would be packed.
         let decoder = if incoming.is_end_stream() { None } else { Decoder::for_answer(&mut headers)? };
         let open = Open { incoming, decoder, echo, trailers: None, ended: false, line, busy };
-        let body = AnswerBody { exchange, deadline, open: Some(open), behind: None, begun: false };
+        let body =
+            AnswerBody { exchange, deadline, open: Some(open), spent: None, behind: None, begun: false };
         Ok(Self { head: AnswerHead { status, headers }, body })
     }
 }
@@ -139,6 +144,26 @@ impl AnswerBody {
         }
     }
 
+    /// Ends the upstream's work at once, if it has not ended. Nothing more comes.
+    pub fn abandon(&mut self) {
+        self.behind = None;
+        self.let_go();
+    }
+
+    fn let_go(&mut self) {
+        // A body whose last byte has been read need not have been asked for its end.
+        if let Some(Open { incoming, line, busy, ended, .. }) = self.open.take()
+            && (ended || incoming.is_end_stream())
+        {
+            busy.give_back(line);
+        }
+    }
+
+    /// Whether it is known that nothing more comes, so that it need not be asked.
+    pub fn is_over(&self) -> bool {
+        self.behind.is_none() && self.open.as_ref().is_none_or(Open::is_over)
+    }
+
     /// Adds to `first` the pieces that came with it.
     fn with_what_is_there(&mut self, first: Unmasked) -> Unmasked {
         let exchange = first.exchange;
@@ -171,8 +196,11 @@ impl AnswerBody {
         match next {
             Ok(Some(arrived)) => Some(Ok(arrived)),
             Ok(None) => {
-                if let Some(Open { line, busy, .. }) = self.open.take() {
-                    busy.give_back(line);
+                if let Some(Open { incoming, line, busy, .. }) = self.open.take() {
+                    match line {
+                        Carrier::Line(..) => busy.give_back(line),
+                        Carrier::Lease { .. } => self.spent = Some((incoming, line, busy)),
+                    }
                 }
                 None
             }
@@ -242,6 +270,11 @@ impl Open {
         }
     }
 
+    fn is_over(&self) -> bool {
+        let held = self.trailers.is_some() || self.echo.as_ref().is_some_and(Echo::holds);
+        !held && self.decoder.is_none() && (self.ended || self.incoming.is_end_stream())
+    }
+
     fn without_echo(&mut self, bytes: Bytes) -> Bytes {
         match &mut self.echo {
             Some(echo) => echo.push(bytes),
@@ -259,11 +292,6 @@ impl Open {
 
 impl Drop for AnswerBody {
     fn drop(&mut self) {
-        // A body whose last byte has been read need not have been asked for its end.
-        if let Some(Open { incoming, line, busy, ended, .. }) = self.open.take()
-            && (ended || incoming.is_end_stream())
-        {
-            busy.give_back(line);
-        }
+        self.let_go();
     }
 }

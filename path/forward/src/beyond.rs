@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use credential::NotRotated;
 use http::{HeaderMap, Request, Response, Uri};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
+use http_body_util::{BodyExt, Limited};
 use model::{AgentName, ExchangeId, ResourceName};
 use tokio::time::timeout;
-use tunnel::{Agents, Failed, Fault, Lease, NoAgent, Order};
+use tunnel::{Agents, Failed, Fault, Inflow, Lease, NoAgent, Order};
 
 use crate::ForwardError;
 use crate::line::{Line, Outgoing};
@@ -79,7 +78,7 @@ impl Beyond {
         &self,
         exchange: ExchangeId,
         outgoing: &Outgoing,
-    ) -> Result<(Response<Incoming>, Carrier), Unanswered> {
+    ) -> Result<(Response<Inflow>, Carrier), Unanswered> {
         let mut tried = Vec::new();
         let mut last = None;
         for _ in 0..MOST_TRIES {
@@ -173,8 +172,8 @@ pub(crate) fn base() -> Uri {
     Uri::from_static("http://agent")
 }
 
-fn request(outgoing: &Outgoing) -> Request<Full<bytes::Bytes>> {
-    let mut request = Request::new(Full::new(outgoing.body.clone()));
+fn request(outgoing: &Outgoing) -> Request<bytes::Bytes> {
+    let mut request = Request::new(outgoing.body.clone());
     *request.method_mut() = outgoing.method.clone();
     *request.uri_mut() = outgoing.url.clone();
     let mut headers: HeaderMap = outgoing.headers.clone();

@@ -51,9 +51,14 @@ impl Echo {
         self.give(self.held.len().saturating_sub(keep))
     }
 
+    /// Whether something is held.
+    pub(crate) fn holds(&self) -> bool {
+        !self.held.is_empty()
+    }
+
     /// Nothing more comes: gives what was held, if anything.
     pub(crate) fn finish(&mut self) -> Option<Bytes> {
-        (!self.held.is_empty()).then(|| self.give(self.held.len()))
+        self.holds().then(|| self.give(self.held.len()))
     }
 
     /// Overwrites them in headers.

@@ -13,6 +13,7 @@ mod error;
 mod examine;
 mod headers;
 mod health;
+mod incoming;
 mod line;
 mod pool;
 mod pools;

@@ -12,7 +12,6 @@ use dial::Trust;
 use http::header::HeaderValue;
 use http::uri::Scheme;
 use http::{Response, StatusCode, Uri};
-use hyper::body::Incoming;
 use model::{Clock, ExchangeId, Question, ResourceName, ServerKind};
 use rustls::ClientConfig;
 use tokio::time::sleep;
@@ -24,6 +23,7 @@ use crate::beyond::{self, Beyond, Carrier};
 use crate::echo::Echo;
 use crate::headers::outgoing;
 use crate::health::{Health, Probed, UpstreamHealth};
+use crate::incoming::Incoming;
 use crate::line::Outgoing;
 use crate::pool::Unanswered;
 use crate::pools::{PROTOCOLS, Parts, Pools};
@@ -87,9 +87,12 @@ impl Way {
             Self::Direct(pools) => {
                 let pool = pools.of(shown).map_err(Unanswered::Unready)?;
                 let (response, line) = pool.send(outgoing).await?;
-                Ok((response, Carrier::Line(line, pool)))
+                Ok((response.map(Incoming::Line), Carrier::Line(line, pool)))
             }
-            Self::Beyond(beyond) => beyond.send(exchange, outgoing).await,
+            Self::Beyond(beyond) => {
+                let (response, carrier) = beyond.send(exchange, outgoing).await?;
+                Ok((response.map(Incoming::Tunnel), carrier))
+            }
         }
     }
 }

@@ -172,7 +172,7 @@ async fn an_agent_serves_what_it_is_enrolled_for_and_nothing_else() {
     let gateway = Gateway::open(dir.path()).await;
     let _agent = gateway.agent("beside", dir.path(), echo).await;
     let elsewhere = ResourceName::new("elsewhere").unwrap();
-    let request = Request::builder().uri("/x").body(Full::new(Bytes::new())).unwrap();
+    let request = Request::builder().uri("/x").body(Bytes::new()).unwrap();
     let failed = gateway.lease().send(exchange(), &elsewhere, request).await.unwrap_err();
     assert!(
         matches!(failed, Failed::Fault(crate::Fault::NotServed, _)) && !failed.may_have_run(),

@@ -4,6 +4,8 @@
 //! upstream. They wake each other all the time. For the runtime every such wake is news: the task goes
 //! to the end of a queue, and a sleeping thread is woken to look whether it can help. That costs more
 //! than the work itself. Here the wake is noted, and the future is polled again before its task returns.
+//!
+//! [`eagerly`] is for a future that is awaited, [`Eager`] for one that is polled by hand.
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -23,12 +25,13 @@ pub async fn eagerly<F: Future>(future: F) -> F::Output {
 }
 
 /// Stands between a future and the runtime's waker.
-pub(crate) struct Eager {
+#[derive(Debug)]
+pub struct Eager {
     signal: Arc<Signal>,
     waker: Waker,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Signal {
     /// Whether the future is being polled: then whoever wakes it need not tell the runtime.
     polling: AtomicBool,
@@ -59,7 +62,7 @@ impl Default for Eager {
 
 impl Eager {
     /// Polls `future`, always the same one, until it is ready or waits for something outside of it.
-    pub(crate) fn poll<F: Future>(&self, mut future: Pin<&mut F>, outer: &Context<'_>) -> Poll<F::Output> {
+    pub fn poll<F: Future>(&self, mut future: Pin<&mut F>, outer: &Context<'_>) -> Poll<F::Output> {
         let Self { signal, waker } = self;
         signal.outer.register(outer.waker());
         let mut inner = Context::from_waker(waker);
