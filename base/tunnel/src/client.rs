@@ -20,7 +20,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{sleep, timeout};
 
 use crate::lease::Failed;
-use crate::window::{CONNECTION_WINDOW, HEAD, MOST_RESETS, MOST_STREAMS, PING, SEND_BUFFER, STREAM_WINDOW};
+use crate::window::{
+    CONNECTION_WINDOW, FRAME, HEAD, MOST_RESETS, MOST_STREAMS, PING, SEND_BUFFER, STREAM_WINDOW,
+};
 
 /// Puts requests into one connection.
 #[derive(Clone)]
@@ -45,6 +47,7 @@ where
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .initial_max_send_streams(MOST_STREAMS)
+        .max_frame_size(FRAME)
         .max_header_list_size(HEAD)
         .max_send_buffer_size(SEND_BUFFER)
         .max_local_error_reset_streams(Some(MOST_RESETS))

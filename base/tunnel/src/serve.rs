@@ -22,7 +22,9 @@ use tokio_util::sync::CancellationToken;
 use crate::fault::{EXCHANGE, Fault, drop_ours};
 use crate::identity::AgentIdentity;
 use crate::order::Order;
-use crate::window::{CONNECTION_WINDOW, HEAD, MOST_RESETS, MOST_STREAMS, PING, SEND_BUFFER, STREAM_WINDOW};
+use crate::window::{
+    CONNECTION_WINDOW, FRAME, HEAD, MOST_RESETS, MOST_STREAMS, PING, SEND_BUFFER, STREAM_WINDOW,
+};
 
 /// The proof that a gateway this agent trusts asks for a resource it is enrolled for: policy, approval and
 /// record stand behind it, at the tunnel's other end. Only a request out of a tunnel makes one.
@@ -156,6 +158,7 @@ where
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_concurrent_streams(u32::try_from(MOST_STREAMS).unwrap_or(u32::MAX))
+        .max_frame_size(FRAME)
         .max_header_list_size(HEAD)
         .max_send_buf_size(SEND_BUFFER)
         .max_local_error_reset_streams(MOST_RESETS)
