@@ -126,6 +126,45 @@ async fn an_agent_is_looked_at_where_it_stands() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_agent_reaches_is_looked_at_by_the_agent() {
+    let (provider, upstream) = tokio::join!(Provider::start(), FakeUpstream::start(guarded));
+    let at = free_address().to_string();
+    let gateway = Plan::default()
+        .provider(&provider)
+        .resource("llama", json!({ "server": "llama-cpp", "agent": "any", "probe_every": "1s" }))
+        .policy("engineers.cedar", ENGINEERS_MAY_USE)
+        .policy("admin.cedar", ADMINS_ADMINISTER)
+        .administered()
+        .with(json!({ "agents": at }))
+        .start_unready()
+        .await;
+    let alice = provider.login("alice").await;
+    let probed = || {
+        let listed = gateway.cli_as(Some(&alice), &["resources", "list", "--json"]);
+        let listed: Value = serde_json::from_slice(&listed.stdout).ok()?;
+        Some(listed["resources"][0]["upstreams"][0]["probed"].clone()).filter(Value::is_object)
+    };
+    let fault = |part: &'static str| {
+        gateway.eventually(move || {
+            probed().filter(|one| one["fault"].as_str().is_some_and(|why| why.contains(part)))
+        })
+    };
+    fault("no agent that serves it is connected").await;
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key");
+    std::fs::write(&key, UPSTREAM_KEY).unwrap();
+    let credential = format!("file:{}", key.display());
+    let beside = json!({ "llama": { "upstreams": upstream.url(), "credential": credential } });
+    let _agent = Agent::start(&gateway, &at, &alice, "beside", beside).await;
+    let well = gateway.eventually(|| probed().filter(|one| one["fault"].is_null())).await;
+    assert!(well["seconds"].as_f64().unwrap() > 0.0, "{well}");
+    // The server's key is another one now. Nobody has asked, and it is known which agent sees it.
+    std::fs::write(&key, "a-key-that-nobody-takes").unwrap();
+    fault("does not take the credential").await;
+    fault("agent `beside`: http://").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_gateway_looks_at_its_upstreams_before_callers_meet_a_fault() {
     let (provider, upstream) = tokio::join!(Provider::start(), FakeUpstream::start(guarded));
     let often = json!({ "resources": { "llama": { "probe_every": "1s" } } });

@@ -13,8 +13,10 @@ pub(crate) const HTTP: &str = "http";
 pub(crate) const STRETCH: &str = "stretch";
 /// Orders to the agent itself.
 pub(crate) const ORDER: &str = "order";
+/// The order to look at upstreams, which came after the first.
+pub(crate) const LOOK: &str = "look";
 /// What is spoken here.
-const FEATURES: &[&str] = &[HTTP, STRETCH, ORDER];
+const FEATURES: &[&str] = &[HTTP, STRETCH, ORDER, LOOK];
 /// The most features one side may tell of.
 const MOST: usize = 64;
 /// The longest name of a program that is kept.
@@ -37,6 +39,7 @@ pub(crate) struct Spoken {
     pub(crate) version: u32,
     pub(crate) stretches: bool,
     pub(crate) orders: bool,
+    pub(crate) looks: bool,
     pub(crate) software: String,
 }
 
@@ -58,13 +61,13 @@ pub(crate) fn agree(theirs: &Hello) -> Result<Spoken, Refused> {
     }
     let shown = theirs.software.chars().filter(|letter| !letter.is_control());
     let software = shown.take(LONGEST_NAME).collect();
-    Ok(Spoken { version, stretches: has(STRETCH), orders: has(ORDER), software })
+    Ok(Spoken { version, stretches: has(STRETCH), orders: has(ORDER), looks: has(LOOK), software })
 }
 
 impl Spoken {
     /// How the agent is told.
     pub(crate) fn welcome(&self) -> Welcome {
-        let both = [(HTTP, true), (STRETCH, self.stretches), (ORDER, self.orders)];
+        let both = [(HTTP, true), (STRETCH, self.stretches), (ORDER, self.orders), (LOOK, self.looks)];
         let features = both.into_iter().filter(|(_, both)| *both).map(|(name, _)| name.to_owned()).collect();
         let accepted = Accepted { version: self.version, features, software: software() };
         Welcome { accepted: Some(accepted), refused: None }
@@ -131,7 +134,7 @@ mod tests {
         let more = Hello { features: vec![HTTP.to_owned(), "dreams".to_owned()], ..hello() };
         assert_eq!(
             agree(&more),
-            Ok(Spoken { version: 1, stretches: false, orders: false, software: software() })
+            Ok(Spoken { version: 1, stretches: false, orders: false, looks: false, software: software() })
         );
     }
 

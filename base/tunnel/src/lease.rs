@@ -11,6 +11,7 @@ use http::{Method, Request, Response, Uri};
 use model::{AgentName, ExchangeId, ResourceName};
 
 use crate::agents::Connected;
+use crate::agree::Spoken;
 use crate::client::Inflow;
 use crate::fault::{EXCHANGE, Fault};
 use crate::order::Order;
@@ -113,8 +114,9 @@ impl Lease {
         resource: &ResourceName,
         order: Order,
     ) -> Result<Response<Inflow>, Failed> {
-        if !self.0.spoken.orders {
-            return Err(Failed::NotSent("the agent takes no orders: update it".to_owned()));
+        let Spoken { orders, looks, .. } = self.0.spoken;
+        if !(orders && (looks || order != Order::Look)) {
+            return Err(Failed::NotSent("the agent does not take this order: update it".to_owned()));
         }
         let mut request = Request::new(Bytes::new());
         *request.method_mut() = Method::POST;

@@ -11,12 +11,17 @@ const ORDER: HeaderName = HeaderName::from_static("portcullis-order");
 pub enum Order {
     /// To replace the credential of a resource.
     Rotate,
+    /// To look at the upstreams of a resource, and to tell how they do.
+    Look,
 }
 
 impl Order {
+    const ALL: [Self; 2] = [Self::Rotate, Self::Look];
+
     fn as_str(self) -> &'static str {
         match self {
             Self::Rotate => "rotate",
+            Self::Look => "look",
         }
     }
 
@@ -31,11 +36,9 @@ impl Order {
     /// Nothing more, when it is one that is not known here: it must not be taken for a request.
     pub(crate) fn of(headers: &HeaderMap) -> Result<Option<Self>, ()> {
         let mut all = headers.get_all(ORDER).iter();
-        match (all.next().map(HeaderValue::as_bytes), all.next()) {
-            (None, _) => Ok(None),
-            (Some(b"rotate"), None) => Ok(Some(Self::Rotate)),
-            _ => Err(()),
-        }
+        let Some(word) = all.next() else { return Ok(None) };
+        let known = Self::ALL.into_iter().find(|order| order.as_str().as_bytes() == word.as_bytes());
+        known.filter(|_| all.next().is_none()).map(Some).ok_or(())
     }
 }
 
@@ -47,8 +50,10 @@ mod tests {
     fn an_order_is_heard_as_it_was_said_and_an_unknown_one_is_no_request() {
         let mut headers = HeaderMap::new();
         assert_eq!(Order::of(&headers), Ok(None));
-        Order::Rotate.write(&mut headers);
-        assert_eq!(Order::of(&headers), Ok(Some(Order::Rotate)));
+        for order in Order::ALL {
+            order.write(&mut headers);
+            assert_eq!(Order::of(&headers), Ok(Some(order)));
+        }
         headers.append(ORDER, HeaderValue::from_static("rotate"));
         assert_eq!(Order::of(&headers), Err(()));
         headers.insert(ORDER, HeaderValue::from_static("of-tomorrow"));

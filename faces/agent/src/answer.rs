@@ -41,6 +41,7 @@ pub(crate) async fn answer(
     let (exchange, resource) = (delegated.exchange(), delegated.resource().clone());
     let answered = match (delegated.order(), Asked::of(&mut request)) {
         (Some(Order::Rotate), _) => Box::pin(rotated(&desk, &delegated)).await,
+        (Some(Order::Look), _) => Box::pin(looked(&desk, &delegated)).await,
         // No protocol of bytes is served yet.
         (None, Some(asked)) => {
             Err((Fault::NotServed, format!("the agent does not speak `{}`", asked.protocol())))
@@ -58,9 +59,7 @@ pub(crate) async fn answer(
 
 /// Replaces the credential of a resource, and says what came of it.
 async fn rotated(desk: &Desk, delegated: &Delegated) -> Result<Response<Body>, Refused> {
-    let place = desk.place(delegated.resource()).ok_or_else(|| {
-        (Fault::NotServed, "the agent's file does not say where the resource stands".to_owned())
-    })?;
+    let place = place(desk, delegated)?;
     let rotated = place.upstreams.rotate_delegated(delegated).await;
     let resource = delegated.resource();
     match &rotated {
@@ -69,10 +68,26 @@ async fn rotated(desk: &Desk, delegated: &Delegated) -> Result<Response<Body>, R
             tracing::warn!(request = %delegated.exchange(), %resource, %why, "the credential was not replaced")
         }
     }
-    let whole = Full::new(rotation_told(&rotated)).map_err(|never| match never {});
+    Ok(done(Order::Rotate, rotation_told(&rotated)))
+}
+
+/// Looks at the upstreams of a resource, and says how they do.
+async fn looked(desk: &Desk, delegated: &Delegated) -> Result<Response<Body>, Refused> {
+    Ok(done(Order::Look, place(desk, delegated)?.upstreams.looked().await))
+}
+
+/// What came of an order.
+fn done(order: Order, told: Bytes) -> Response<Body> {
+    let whole = Full::new(told).map_err(|never| match never {});
     let mut response = Response::new(whole.boxed_unsync());
-    Order::Rotate.write(response.headers_mut());
-    Ok(response)
+    order.write(response.headers_mut());
+    response
+}
+
+fn place<'d>(desk: &'d Desk, delegated: &Delegated) -> Result<&'d Place, Refused> {
+    desk.place(delegated.resource()).ok_or_else(|| {
+        (Fault::NotServed, "the agent's file does not say where the resource stands".to_owned())
+    })
 }
 
 async fn upstreams_answer(
@@ -80,9 +95,7 @@ async fn upstreams_answer(
     delegated: Delegated,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Refused> {
-    let place = desk.place(delegated.resource()).ok_or_else(|| {
-        (Fault::NotServed, "the agent's file does not say where the resource stands".to_owned())
-    })?;
+    let place = place(desk, &delegated)?;
     let room = desk.room().ok_or_else(|| (Fault::Busy, "the agent is full".to_owned()))?;
     let (question, _memory) = read(desk, place, &delegated, request).await?;
     let sent = place.upstreams.send_delegated(&delegated, &question).await;

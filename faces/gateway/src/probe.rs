@@ -44,7 +44,7 @@ fn begin(
         let waits = looked
             .get(&resource.name)
             .is_some_and(|(last, look)| !look.is_finished() || now.duration_since(*last) < every);
-        if every.is_zero() || resource.agent.is_some() || waits {
+        if every.is_zero() || waits {
             continue;
         }
         let Some(place) = setup.find(&resource.name) else { continue };

@@ -12,6 +12,7 @@ use tunnel::{Agents, Failed, Fault, Inflow, Lease, NoAgent, Order};
 
 use crate::ForwardError;
 use crate::line::{Line, Outgoing};
+use crate::look::{Seen, heard};
 use crate::pool::{Pool, Unanswered};
 use crate::rotate::{Rotated, rotation_heard};
 
@@ -20,7 +21,11 @@ const MOST_TRIES: usize = 8;
 
 /// How long an agent may take to replace a credential: the longest command there may be, and its proof.
 const ORDER: Duration = Duration::from_secs(10 * 60);
-/// The largest answer to that, in bytes.
+/// How long an agent may take to look at its upstreams: each of them has its own time.
+const LOOK: Duration = Duration::from_secs(60);
+/// How many connections of agents are gone through for that.
+const MOST_LOOKS: usize = 256;
+/// The largest answer to an order, in bytes.
 const MOST_TOLD: usize = 64 << 10;
 
 /// The agents that reach one resource.
@@ -136,6 +141,49 @@ impl Beyond {
             };
         }
         Err(failed(last.unwrap_or_else(|| "no agent takes the order".to_owned())))
+    }
+
+    /// Has every agent that is connected look at its upstreams. How long the slowest answer took, and what is wrong
+    /// with the first that has a fault.
+    pub(crate) async fn look(&self, exchange: ExchangeId) -> (Duration, Option<String>) {
+        let (mut tried, mut asked) = (Vec::new(), Vec::new());
+        let (mut longest, mut fault) = (Duration::ZERO, None);
+        while tried.len() < MOST_LOOKS {
+            let lease = match self.agents.choose(&self.resource, &self.names, &tried) {
+                Ok(lease) => lease,
+                Err(none) if asked.is_empty() => return (longest, Some(self.nobody(none).to_string())),
+                Err(_) => break,
+            };
+            tried.push(lease.connection());
+            if asked.contains(lease.agent()) {
+                continue;
+            }
+            asked.push(lease.agent().clone());
+            let seen = self.seen(exchange, &lease).await;
+            let by = |why: String| format!("agent `{}`: {why}", lease.agent());
+            match seen {
+                Err(why) => fault = fault.or_else(|| Some(by(why))),
+                Ok(seen) => {
+                    for Seen { url, took, fault: one } in seen {
+                        longest = longest.max(took);
+                        fault = fault.or_else(|| one.map(|why| by(format!("{url}: {why}"))));
+                    }
+                }
+            }
+        }
+        (longest, fault)
+    }
+
+    async fn seen(&self, exchange: ExchangeId, lease: &Lease) -> Result<Vec<Seen>, String> {
+        let ordered = timeout(LOOK, lease.order(exchange, &self.resource, Order::Look)).await;
+        let ordered = ordered.map_err(|_| format!("it did not tell of its upstreams within {LOOK:?}"))?;
+        let response = ordered.map_err(|failed| match failed {
+            Failed::NotSent(why) | Failed::Lost(why) | Failed::Fault(_, why) => why,
+        })?;
+        #[expect(clippy::disallowed_methods, reason = "it is limited")]
+        let body = Limited::new(response.into_body(), MOST_TOLD).collect().await;
+        let body = body.map_err(|_| "what it tells of its upstreams broke off".to_owned())?;
+        heard(&body.to_bytes()).ok_or_else(|| "what it tells of its upstreams cannot be read".to_owned())
     }
 
     fn nobody(&self, none: NoAgent) -> ForwardError {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use credential::NotRotated;
 use http::StatusCode;
+use model::ExchangeId;
 
 use crate::health::Probed;
 use crate::rotate::{Told, is_refusal, told};
@@ -58,14 +59,20 @@ impl Upstreams {
         seen
     }
 
-    /// Looks at every upstream that is reached from here, as [`Upstreams::examine`] but only with the credential,
-    /// and keeps what it saw for [`Upstreams::health`]. It puts none out: requests learn that by themselves.
+    /// Looks at every upstream, as [`Upstreams::examine`] but only with the credential, and keeps what it saw for
+    /// [`Upstreams::health`]. Those beyond agents are looked at by them. It puts none out: requests learn that by
+    /// themselves.
     pub async fn probe_all(&self) {
-        for upstream in self.all().filter(|upstream| matches!(upstream.way(), Way::Direct(_))) {
+        for upstream in self.all() {
             let began = self.elapsed();
-            let with = self.with_credential(upstream).await;
-            let took = self.elapsed().saturating_sub(began);
-            upstream.probed(Probed { at: self.now(), took, fault: fault(self.probe(), &with) });
+            let (took, fault) = match upstream.way() {
+                Way::Beyond(beyond) => beyond.look(ExchangeId::at(self.now())).await,
+                Way::Direct(_) => {
+                    let with = self.with_credential(upstream).await;
+                    (self.elapsed().saturating_sub(began), fault(self.probe(), &with))
+                }
+            };
+            upstream.probed(Probed { at: self.now(), took, fault });
         }
     }
 

@@ -15,6 +15,7 @@ mod headers;
 mod health;
 mod incoming;
 mod line;
+mod look;
 mod pool;
 mod pools;
 mod rotate;

@@ -142,7 +142,7 @@ pub(super) const RESOURCE: Section = Section {
             name: "probe_every",
             shape: Shape::Duration("0s", "1h"),
             absent: Absent::Is("15s"),
-            doc: "How often the gateway asks each upstream itself, with its credential, for what only who has it is answered: so that a fault is known before a caller meets it. `0s` never asks. What an agent reaches is not asked.",
+            doc: "How often the gateway asks each upstream itself, with its credential, for what only who has it is answered: so that a fault is known before a caller meets it. `0s` never asks. What agents reach, they look at when the gateway asks them to.",
         },
         Key {
             name: "record_bodies",
