@@ -75,6 +75,31 @@ async fn a_request_goes_through_and_the_credential_stays() {
 }
 
 #[tokio::test]
+async fn an_agents_file_is_read_again_whole_or_not_at_all() {
+    let (provider, one, other) =
+        tokio::join!(Provider::start(), FakeUpstream::start(|_| whole()), FakeUpstream::start(|_| whole()));
+    let (gateway, at) = gateway(&provider).await;
+    let alice = provider.login("alice").await;
+    let agent = Agent::start(&gateway, &at, &alice, "beside", beside(&one)).await;
+    assert_eq!(chat(&gateway, &alice).await.status, StatusCode::OK);
+    let file = agent.file("agent.yaml");
+    let mut said: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let told = &agent;
+    let logged = |part: &'static str| eventually(PATIENCE, move || told.log().contains(part).then_some(()));
+    // What cannot be used changes nothing, and says where it is wrong.
+    std::fs::write(&file, "resources: {}").unwrap();
+    logged("kept what the agent's file said before").await.expect("it says so");
+    assert!(agent.log().contains("agent.yaml:1"), "{}", agent.log());
+    assert_eq!(chat(&gateway, &alice).await.status, StatusCode::OK);
+    assert_eq!((one.received().len(), other.received().len()), (2, 0));
+    said["resources"] = beside(&other);
+    std::fs::write(&file, said.to_string()).unwrap();
+    logged("the agent's file was read again").await.expect("it says so");
+    assert_eq!(chat(&gateway, &alice).await.status, StatusCode::OK);
+    assert_eq!((one.received().len(), other.received().len()), (2, 1));
+}
+
+#[tokio::test]
 async fn a_stream_comes_as_it_is_made_and_one_who_leaves_ends_it() {
     let gate = Arc::new(Semaphore::new(0));
     let waits = Arc::clone(&gate);

@@ -9,16 +9,16 @@ use std::hash::{BuildHasher, Hash, Hasher};
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-use crate::{Config, MAX_FILE_BYTES};
+use crate::{AgentConfig, Config, MAX_FILE_BYTES};
 
 /// Most policy files that are looked at.
 const MOST_POLICIES: usize = 10_000;
 
-/// The configuration file and its policies, as they were when last looked at.
+/// A configuration file, and its policies if it is a gateway's, as they were when last looked at.
 #[derive(Debug)]
 pub struct Watched {
     file: PathBuf,
-    policies: PathBuf,
+    policies: Option<PathBuf>,
     /// Made anew for each watch, so that nobody can prepare two files that look the same to it.
     keys: RandomState,
     /// None when the file had changed before the first look.
@@ -30,20 +30,27 @@ impl Watched {
     /// as seen, so read the policies after this. A file that says other than `config` by now counts as
     /// changed.
     pub fn open(file: &Path, config: &Config) -> Self {
-        let mut watched = Self {
-            file: file.to_owned(),
-            policies: config.policies.dir.clone(),
-            keys: RandomState::new(),
-            seen: None,
-        };
+        let mut watched = Self::of(file, Some(config.policies.dir.clone()));
         watched.see(config);
         watched
     }
 
+    /// Begins to watch an agent's `file`, which `config` was read from.
+    pub fn open_agents(file: &Path, config: &AgentConfig) -> Self {
+        let mut watched = Self::of(file, None);
+        let now = watched.look();
+        watched.seen = crate::load_agent(file).is_ok_and(|read| read == *config).then_some(now);
+        watched
+    }
+
+    fn of(file: &Path, policies: Option<PathBuf>) -> Self {
+        Self { file: file.to_owned(), policies, keys: RandomState::new(), seen: None }
+    }
+
     /// Goes over to the policies that a changed `config` names; read them after this.
     pub fn follow(&mut self, config: &Config) {
-        if self.policies != config.policies.dir {
-            self.policies.clone_from(&config.policies.dir);
+        if self.policies.as_ref() != Some(&config.policies.dir) {
+            self.policies = Some(config.policies.dir.clone());
             self.see(config);
         }
     }
@@ -63,9 +70,10 @@ impl Watched {
     fn look(&self) -> u64 {
         let mut hasher = self.keys.build_hasher();
         contents(&self.file).hash(&mut hasher);
-        match policy_files(&self.policies) {
-            Ok(files) => files.iter().for_each(|file| (file, contents(file)).hash(&mut hasher)),
-            Err(kind) => kind.hash(&mut hasher),
+        match self.policies.as_deref().map(policy_files) {
+            None => {}
+            Some(Ok(files)) => files.iter().for_each(|file| (file, contents(file)).hash(&mut hasher)),
+            Some(Err(kind)) => kind.hash(&mut hasher),
         }
         hasher.finish()
     }

@@ -120,7 +120,7 @@ async fn read(
     request: Request<Incoming>,
 ) -> Result<(Question, OwnedSemaphorePermit), Refused> {
     let (head, body) = request.into_parts();
-    let most = place.max_request_bytes;
+    let most = place.max_request_bytes();
     let large = || (Fault::Unfit, format!("the request is larger than the {most} bytes the agent takes"));
     let told = body.size_hint().upper().map_or(most, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
     if told > most {

@@ -14,10 +14,24 @@ use crate::AgentError;
 const UNIT: usize = 1024;
 
 /// A resource, as it stands beside the agent.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Place {
+    /// As the agent's file has it.
+    resource: config::Resource,
     pub(crate) upstreams: Arc<Upstreams>,
-    pub(crate) max_request_bytes: usize,
+}
+
+impl Place {
+    fn build(resource: &config::Resource, clock: &Arc<dyn Clock>) -> Result<Self, AgentError> {
+        let upstreams = Upstreams::build(resource, Arc::clone(clock))
+            .map_err(|fault| AgentError::Resource { name: resource.name.clone(), why: fault.to_string() })?;
+        Ok(Self { resource: resource.clone(), upstreams })
+    }
+
+    /// The largest request it takes, in bytes.
+    pub(crate) fn max_request_bytes(&self) -> usize {
+        self.resource.max_request_bytes
+    }
 }
 
 /// What an agent serves.
@@ -30,19 +44,24 @@ pub(crate) struct Desk {
 
 impl Desk {
     pub(crate) fn build(config: &AgentConfig, clock: &Arc<dyn Clock>) -> Result<Self, AgentError> {
+        let room = Arc::new(Semaphore::new(config.requests_in_flight));
+        let memory = Arc::new(Semaphore::new(config.body_bytes_in_flight.div_ceil(UNIT)));
+        Self { places: HashMap::new(), room, memory }.after(config, clock)
+    }
+
+    /// What is served once the file says `config`. What it says as before keeps its connections and its credential;
+    /// room and memory stay as they are.
+    pub(crate) fn after(&self, config: &AgentConfig, clock: &Arc<dyn Clock>) -> Result<Self, AgentError> {
         let place = |resource: &config::Resource| {
-            let upstreams = Upstreams::build(resource, Arc::clone(clock)).map_err(|fault| {
-                AgentError::Resource { name: resource.name.clone(), why: fault.to_string() }
-            })?;
-            let place = Place { upstreams, max_request_bytes: resource.max_request_bytes };
+            let before = self.places.get(&resource.name).filter(|place| place.resource == *resource);
+            let place = match before {
+                Some(place) => place.clone(),
+                None => Place::build(resource, clock)?,
+            };
             Ok((resource.name.clone(), place))
         };
         let places = config.resources.iter().map(place).collect::<Result<_, AgentError>>()?;
-        Ok(Self {
-            places,
-            room: Arc::new(Semaphore::new(config.requests_in_flight)),
-            memory: Arc::new(Semaphore::new(config.body_bytes_in_flight.div_ceil(UNIT))),
-        })
+        Ok(Self { places, room: Arc::clone(&self.room), memory: Arc::clone(&self.memory) })
     }
 
     pub(crate) fn has(&self, resource: &ResourceName) -> bool {

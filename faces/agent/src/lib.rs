@@ -8,9 +8,13 @@
 
 mod answer;
 mod desk;
+mod reload;
 
+use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use config::{AgentConfig, Join};
 use model::Clock;
 use secrecy::SecretString;
@@ -19,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tunnel::{AgentIdentity, Enrolled, JoinToken, Membership, TunnelError};
 
 use desk::Desk;
+use reload::Reloading;
 
 /// Why an agent cannot stand.
 #[derive(Debug, thiserror::Error)]
@@ -46,11 +51,17 @@ pub enum AgentError {
 }
 
 /// An agent that has joined, and is ready to open its tunnels.
-#[derive(Debug)]
 pub struct Agent {
     membership: Membership,
-    desk: Arc<Desk>,
-    drain: std::time::Duration,
+    desk: Arc<ArcSwap<Desk>>,
+    config: AgentConfig,
+    clock: Arc<dyn Clock>,
+}
+
+impl fmt::Debug for Agent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Agent").field("membership", &self.membership).finish_non_exhaustive()
+    }
 }
 
 impl Agent {
@@ -65,8 +76,9 @@ impl Agent {
             before => join(&config, before.as_ref(), &clock).await?,
         };
         tell(&enrolled, &desk);
-        let membership = Membership::new(config.gateways, config.dir, enrolled, clock);
-        Ok(Self { membership, desk: Arc::new(desk), drain: config.drain })
+        let (gateways, dir) = (config.gateways.clone(), config.dir.clone());
+        let membership = Membership::new(gateways, dir, enrolled, Arc::clone(&clock));
+        Ok(Self { membership, desk: Arc::new(ArcSwap::from_pointee(desk)), config, clock })
     }
 
     /// Who it is.
@@ -75,10 +87,15 @@ impl Agent {
     }
 
     /// Keeps its tunnels and answers what comes through them until `stop`; what runs then has the
-    /// configured time to end.
-    pub async fn serve(self, stop: CancellationToken) {
-        let Self { membership, desk, drain } = self;
-        let handler = move |delegated, request| answer::answer(Arc::clone(&desk), delegated, request);
+    /// configured time to end. Reads `file` again when it changes, and on SIGHUP; none: never.
+    pub async fn serve(self, file: Option<PathBuf>, stop: CancellationToken) {
+        let Self { membership, desk, config, clock } = self;
+        let drain = config.drain;
+        if let Some(file) = file {
+            let reloading = Reloading { file, config, desk: Arc::clone(&desk), clock };
+            tokio::spawn(reloading.watch(stop.clone()));
+        }
+        let handler = move |delegated, request| answer::answer(desk.load_full(), delegated, request);
         let serving = membership.serve(handler, stop.clone());
         tokio::pin!(serving);
         tokio::select! {

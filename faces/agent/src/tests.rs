@@ -135,7 +135,7 @@ async fn the_credential_goes_to_the_upstream_and_never_into_the_tunnel() {
     let resources = format!("  llama: {{upstreams: 'http://{address}/base', credential: {credential}}}");
     let agent = gateway.agent(dir.path(), &["llama"], &resources).await;
     let stop = CancellationToken::new();
-    let serving = tokio::spawn(agent.serve(stop.clone()));
+    let serving = tokio::spawn(agent.serve(None, stop.clone()));
     gateway.connected(&llama()).await;
 
     let (headers, body) = gateway.ask("/v1/x?y=1", Bytes::from_static(b"{}")).await.unwrap();
@@ -176,7 +176,7 @@ async fn what_is_not_here_or_too_large_or_down_is_told_and_nothing_runs() {
     );
     let agent = gateway.agent(dir.path(), &["llama", "down", "unwritten"], &resources).await;
     let stop = CancellationToken::new();
-    let serving = tokio::spawn(agent.serve(stop.clone()));
+    let serving = tokio::spawn(agent.serve(None, stop.clone()));
     gateway.connected(&llama()).await;
     let failed = gateway.ask("/v1/x", Bytes::from(vec![b' '; 2048])).await.unwrap_err();
     assert!(matches!(failed, Failed::Fault(Fault::Unfit, _)), "{failed:?}");

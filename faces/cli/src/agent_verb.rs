@@ -33,7 +33,7 @@ impl Agent {
             let opened = agent::Agent::open(config, Arc::new(SystemClock::default())).await;
             let agent = opened.map_err(|fault| Failure::Said(fault.to_string()))?;
             let stop = CancellationToken::new();
-            let serving = tokio::spawn(agent.serve(stop.clone()));
+            let serving = tokio::spawn(agent.serve(Some(self.config), stop.clone()));
             serve::until_told_to_stop().await?;
             tracing::info!("draining: nothing new is taken; running requests may finish");
             stop.cancel();
