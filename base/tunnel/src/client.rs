@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::{Builder, Connection, SendRequest};
@@ -35,6 +36,8 @@ pub(crate) struct Sender {
 pub(crate) struct Driver<S> {
     connection: Connection<S, Bytes>,
     ping: Option<PingPong>,
+    /// How often the other end is asked whether it is there, and how long it has to answer.
+    every: Duration,
     closed: Arc<AtomicBool>,
 }
 
@@ -55,17 +58,17 @@ where
         .handshake(stream)
         .await?;
     let (ping, closed) = (connection.ping_pong(), Arc::<AtomicBool>::default());
-    Ok((Sender { requests, closed: Arc::clone(&closed) }, Driver { connection, ping, closed }))
+    Ok((Sender { requests, closed: Arc::clone(&closed) }, Driver { connection, ping, every: PING, closed }))
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Drives the connection until it ends, or until the agent no longer answers a PING (RFC 9113, section
     /// 6.7). Gives why it ended, if it did not end well.
     pub(crate) async fn run(self) -> Result<(), String> {
-        let Self { connection, ping, closed } = self;
+        let Self { connection, ping, every, closed } = self;
         let ended = tokio::select! {
             ended = connection => ended.map_err(|fault| fault.to_string()),
-            silent = heartbeat(ping) => Err(silent),
+            silent = heartbeat(ping, every) => Err(silent),
         };
         closed.store(true, Ordering::Relaxed);
         ended
@@ -73,14 +76,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 }
 
 /// Asks again and again whether the other end is there. Ends when it is not.
-async fn heartbeat(ping: Option<PingPong>) -> String {
+async fn heartbeat(ping: Option<PingPong>, every: Duration) -> String {
     let Some(mut ping) = ping else { return std::future::pending().await };
     loop {
-        sleep(PING).await;
-        match timeout(PING, ping.ping(Ping::opaque())).await {
+        sleep(every).await;
+        match timeout(every, ping.ping(Ping::opaque())).await {
             Ok(Ok(_)) => {}
             Ok(Err(fault)) => return fault.to_string(),
-            Err(_) => return format!("it did not answer within {PING:?}"),
+            Err(_) => return format!("it did not answer within {every:?}"),
         }
     }
 }
@@ -181,5 +184,79 @@ impl Body for Inflow {
 
     fn is_end_stream(&self) -> bool {
         self.stream.is_end_stream()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use h2::Reason;
+    use http_body_util::BodyExt;
+    use tokio::io::{DuplexStream, duplex};
+
+    use super::*;
+
+    type Served = h2::server::Connection<DuplexStream, Bytes>;
+
+    /// Both ends of one connection.
+    async fn pair() -> (Sender, Driver<DuplexStream>, Served) {
+        let (ours, theirs) = duplex(256 << 10);
+        let (begun, served) = tokio::join!(begin(ours), h2::server::handshake(theirs));
+        let (sender, driver) = begun.unwrap();
+        (sender, driver, served.unwrap())
+    }
+
+    fn asked() -> Request<Bytes> {
+        Request::post("http://llama/x").body(Bytes::from_static(b"asked")).unwrap()
+    }
+
+    /// An answer whose head has come, and what the agent says its body with.
+    async fn answered() -> (Response<Inflow>, SendStream<Bytes>) {
+        let (sender, driver, mut served) = pair().await;
+        tokio::spawn(driver.run());
+        let (told, heard) = tokio::sync::oneshot::channel();
+        tokio::spawn(async move {
+            let (_, mut answer) = served.accept().await.unwrap().unwrap();
+            told.send(answer.send_response(Response::new(()), false).unwrap()).unwrap();
+            let _ = served.accept().await;
+        });
+        (sender.send(asked()).await.unwrap(), heard.await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn an_answer_comes_with_its_trailers() {
+        let (mut answer, mut body) = answered().await;
+        body.send_data(Bytes::from_static(b"said"), false).unwrap();
+        body.send_trailers([(CONTENT_LENGTH, HeaderValue::from_static("4"))].into_iter().collect()).unwrap();
+        let data = answer.body_mut().frame().await.unwrap().unwrap();
+        assert_eq!(data.data_ref().map(|bytes| &bytes[..]), Some(&b"said"[..]));
+        let trailers = answer.body_mut().frame().await.unwrap().unwrap();
+        assert_eq!(trailers.trailers_ref().map(|trailers| trailers.len()), Some(1));
+        assert!(answer.body_mut().frame().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn what_breaks_off_is_no_end_however_politely() {
+        for reason in [Reason::CANCEL, Reason::NO_ERROR, Reason::INTERNAL_ERROR] {
+            let (mut answer, mut body) = answered().await;
+            body.send_data(Bytes::from_static(b"half"), false).unwrap();
+            assert!(answer.body_mut().frame().await.unwrap().is_ok());
+            body.send_reset(reason);
+            assert!(answer.body_mut().frame().await.unwrap().is_err(), "{reason:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_whose_other_end_falls_silent_ends_and_takes_nothing_more() {
+        let (sender, mut driver, _silent) = pair().await;
+        driver.every = Duration::from_millis(20);
+        let under_way = tokio::spawn({
+            let sender = sender.clone();
+            async move { sender.send(asked()).await }
+        });
+        let why = driver.run().await.unwrap_err();
+        assert!(why.contains("did not answer"), "{why}");
+        assert!(sender.is_closed());
+        assert!(under_way.await.unwrap().unwrap_err().may_have_run());
+        assert!(!sender.send(asked()).await.unwrap_err().may_have_run());
     }
 }
