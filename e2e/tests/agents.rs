@@ -239,6 +239,7 @@ async fn a_workload_joins_by_the_token_of_its_own_issuer() {
     let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
     let join = json!({ "workload": "file:token", "authority": listed["authority"] });
     let bob = provider.login("bob").await;
+    gateway.eventually(|| std::net::TcpStream::connect(&at).ok()).await;
     let mut agent = Agent::start_as_workload(&at, "beside", &bob, &join, beside(&upstream));
     // Another subject of the same issuer is nobody.
     assert!(!agent.end().await.success() && agent.log().contains("agents.workloads"), "{}", agent.log());
@@ -248,6 +249,13 @@ async fn a_workload_joins_by_the_token_of_its_own_issuer() {
     assert_eq!(chat(&gateway, &alice).await.status, StatusCode::OK);
     let told = [gateway.log(), agent.log()];
     assert!(!told.iter().any(|text| text.contains(&alice) || text.contains(&bob)));
+    // Who became an agent, and who did not, is in the record.
+    let listed = gateway.cli(&["sessions", "list", "--json", "--resource", "api/agents"]);
+    let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    let listed = listed["exchanges"].as_array().unwrap();
+    let joins = listed.iter().filter(|one| one["operations"] == json!(["agents.join"]));
+    let joins: Vec<_> = joins.map(|one| [&one["subject"], &one["ruling"], &one["outcome"]]).collect();
+    assert_eq!(json!(joins), json!([["alice", "allowed", "completed"], ["bob", "denied", "refused"]]));
 }
 
 #[tokio::test]

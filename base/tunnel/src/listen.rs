@@ -173,7 +173,7 @@ async fn enrolled(
         .1
         .export_keying_material([0; LENGTH], BINDING, None)
         .map_err(|fault| fault.to_string())?;
-    let answer = match certified(agents, &join, shown, &binding).await {
+    let answer = match certified(agents, &join, shown, &binding, address).await {
         Ok(issued) => {
             tracing::info!(%address, "an agent got a certificate");
             Joined { certificate: Some(issued), refused: None }
@@ -192,6 +192,7 @@ async fn certified(
     join: &Join,
     shown: Option<&CertificateDer<'_>>,
     binding: &[u8; LENGTH],
+    address: SocketAddr,
 ) -> Result<Issued, Refused> {
     agree(join.hello.as_ref().unwrap_or(&Hello::default()))?;
     if !enrol::proves(join, binding) {
@@ -206,7 +207,7 @@ async fn certified(
                     "no workload becomes an agent here by a token of its own: see `agents.workloads`";
                 return Err(Refused::new(Why::Token, sentence));
             };
-            roster.enlist(workloads.prove(&join.workload).await?, &join.key).await?
+            roster.enlist(workloads.prove(&join.workload, address).await?, &join.key).await?
         }
         None => roster.redeem(&join.invitation, &join.secret, &join.key).await?,
     };

@@ -1,5 +1,6 @@
 //! Programs that are known already: a token of their own issuer is the proof, in the place of an invitation.
 
+use std::net::SocketAddr;
 use std::pin::Pin;
 
 use rustls::pki_types::CertificateDer;
@@ -24,8 +25,9 @@ pub type Proving<'a> = Pin<Box<dyn Future<Output = Result<Proven, Refused>> + Se
 
 /// Who knows programs by their tokens.
 pub trait Workloads: Send + Sync {
-    /// Who this token proves, after every check of its issuer. The refusal tells nothing of the token.
-    fn prove<'a>(&'a self, token: &'a str) -> Proving<'a>;
+    /// Who this token, shown by somebody at `client`, proves, after every check of its issuer. What comes of it is
+    /// recorded before this returns. The refusal tells nothing of the token.
+    fn prove<'a>(&'a self, token: &'a str, client: SocketAddr) -> Proving<'a>;
 }
 
 impl Refused {
@@ -34,6 +36,11 @@ impl Refused {
         let sentence = "the workload's token is not accepted here, or its subject is no agent: the gateway's log \
                         says why, and `agents.workloads` says who is one";
         Self::new(Why::Token, sentence)
+    }
+
+    /// Nobody is let in, because what comes of it cannot be recorded.
+    pub fn unrecorded() -> Self {
+        Self::new(Why::Unavailable, "the gateway cannot record it now; try again")
     }
 }
 

@@ -28,6 +28,7 @@ mod session;
 mod setup;
 mod state;
 mod stream;
+mod workloads;
 
 use std::sync::Arc;
 

@@ -230,7 +230,7 @@ async fn a_key_is_proved_in_the_connection_it_is_for() {
 struct Believes(&'static str);
 
 impl crate::Workloads for Believes {
-    fn prove<'a>(&'a self, token: &'a str) -> crate::Proving<'a> {
+    fn prove<'a>(&'a self, token: &'a str, _: std::net::SocketAddr) -> crate::Proving<'a> {
         let identity = AgentIdentity { name: name("beside").unwrap(), resources: only_llama() };
         let proven = crate::Proven { identity, by: "https://a.test#beside".to_owned() };
         let believed = if token == self.0 { Ok(proven) } else { Err(crate::Refused::workload()) };
