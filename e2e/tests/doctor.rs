@@ -4,9 +4,9 @@
 use std::process::Output;
 
 use e2e::admin::ADMINS_ADMINISTER;
-use e2e::agent::Agent;
+use e2e::agent::{Agent, plan};
 use e2e::gateway::Gateway;
-use e2e::plan::{ENGINEERS_MAY_USE, Plan, UPSTREAM_KEY};
+use e2e::plan::{Plan, UPSTREAM_KEY};
 use e2e::process::free_address;
 use e2e::provider::Provider;
 use e2e::upstream::{FakeUpstream, Received, Reply};
@@ -98,15 +98,7 @@ async fn a_key_that_is_not_taken_and_one_that_is_not_there_are_told_apart() {
 async fn an_agent_is_looked_at_where_it_stands() {
     let (provider, upstream) = tokio::join!(Provider::start(), FakeUpstream::start(guarded));
     let at = free_address().to_string();
-    let gateway = Plan::default()
-        .provider(&provider)
-        .resource("llama", json!({ "server": "llama-cpp", "agent": "any" }))
-        .policy("engineers.cedar", ENGINEERS_MAY_USE)
-        .policy("admin.cedar", ADMINS_ADMINISTER)
-        .administered()
-        .with(json!({ "agents": at }))
-        .start_unready()
-        .await;
+    let gateway = plan(&provider, json!(at)).start_unready().await;
     let before = doctor(&gateway);
     assert_eq!(of(&before, "agents").0, "bad", "none is connected");
     let alice = provider.login("alice").await;
