@@ -315,15 +315,8 @@ fn identity(clock: &dyn Clock) -> Identity {
     let token = TokenFacts {
         digest: "ab".repeat(32),
         issued_at: Some(now),
-        expires_at: now,
-        authenticated_at: None,
         audiences: vec!["portcullis".into()],
-        client: None,
-        methods: BTreeSet::new(),
-        context_class: None,
-        scopes: BTreeSet::new(),
-        mfa: false,
-        claims: BTreeMap::new(),
+        ..TokenFacts::ending(now)
     };
     Identity {
         issuer: "https://login.example.test".into(),
