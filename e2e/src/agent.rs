@@ -7,9 +7,12 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::admin::ADMINS_ADMINISTER;
 use crate::gateway::Gateway;
 use crate::parts::portcullis;
+use crate::plan::{ENGINEERS_MAY_USE, Plan};
 use crate::process::{PATIENCE, Part, eventually};
+use crate::provider::Provider;
 
 /// A running agent with a folder of its own.
 #[derive(Debug)]
@@ -116,6 +119,18 @@ impl Agent {
     pub fn log(&self) -> String {
         self.part.log()
     }
+}
+
+/// A gateway whose one resource, `llama`, stands beyond an agent: it has neither the model's address nor its
+/// credential. `agents` says where agents come in, as the configuration does.
+pub fn plan(provider: &Provider, agents: Value) -> Plan {
+    Plan::default()
+        .provider(provider)
+        .resource("llama", json!({ "server": "llama-cpp", "agent": "any" }))
+        .policy("engineers.cedar", ENGINEERS_MAY_USE)
+        .policy("admin.cedar", ADMINS_ADMINISTER)
+        .administered()
+        .with(json!({ "agents": agents }))
 }
 
 /// How an agent does, as `agents list` tells it; null when there is none of this name.

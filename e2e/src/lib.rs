@@ -21,6 +21,7 @@ pub mod client;
 pub mod gateway;
 pub mod llama;
 pub mod memory;
+pub mod narrow;
 pub mod parts;
 pub mod person;
 pub mod plan;

@@ -39,8 +39,14 @@ pub async fn node(program: &str, environment: &[(&str, &str)]) -> Value {
 /// # Panics
 /// When it is not there, fails, or prints no JSON, with everything it said.
 pub async fn node_part(name: &str, environment: &[(&str, &str)]) -> Value {
-    let text = std::fs::read_to_string(require().script(&format!("node/{name}"))).expect("a script of ours");
-    node(&text, environment).await
+    let parts = require();
+    let text = |name: &str| {
+        std::fs::read_to_string(parts.script(&format!("node/{name}"))).expect("a script of ours")
+    };
+    let folder = beside_packages(&parts, &text(name));
+    // What several of them do at a page.
+    std::fs::write(folder.path().join("browser.mjs"), text("browser.mjs")).expect("a temporary file");
+    run(Command::new("node"), &folder.path().join("main.mjs"), environment).await
 }
 
 /// Writes `program` to a new folder from which Node finds the installed packages: it looks for them

@@ -4,15 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use e2e::admin::ADMINS_ADMINISTER;
-use e2e::agent::{Agent, state};
+use e2e::agent::{Agent, plan, state};
 use e2e::ask::{chat, code, joined, stream};
 use e2e::client;
 use e2e::gateway::Gateway;
-use e2e::plan::{ENGINEERS_MAY_USE, Plan, UPSTREAM_KEY};
+use e2e::plan::UPSTREAM_KEY;
 use e2e::process::{PATIENCE, eventually, free_address};
 use e2e::provider::Provider;
-use e2e::upstream::{FakeUpstream, Received, Reply, Step};
+use e2e::upstream::{FakeUpstream, Received, Reply, Step, chat_delta};
 use http::StatusCode;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -21,17 +20,16 @@ fn whole() -> Reply {
     Reply::json(&json!({ "id": "1", "object": "chat.completion", "choices": [] }))
 }
 
-/// A gateway that has neither the model's address nor its credential.
+/// The first words of a stream, and then those that come when `gate` opens.
+fn first(gate: &Arc<Semaphore>) -> Reply {
+    Reply::of_type("text/event-stream")
+        .send(format!("data: {}\n\n", chat_delta("one ")))
+        .then(Step::Wait(Arc::clone(gate)))
+}
+
 async fn gateway(provider: &Provider) -> (Gateway, String) {
     let at = free_address().to_string();
-    let plan = Plan::default()
-        .provider(provider)
-        .resource("llama", json!({ "server": "llama-cpp", "agent": "any" }))
-        .policy("engineers.cedar", ENGINEERS_MAY_USE)
-        .policy("admin.cedar", ADMINS_ADMINISTER)
-        .administered()
-        .with(json!({ "agents": at }));
-    (plan.start_unready().await, at)
+    (plan(provider, json!(at)).start_unready().await, at)
 }
 
 fn beside(upstream: &FakeUpstream) -> Value {
@@ -104,10 +102,8 @@ async fn a_stream_comes_as_it_is_made_and_one_who_leaves_ends_it() {
     let gate = Arc::new(Semaphore::new(0));
     let waits = Arc::clone(&gate);
     let reply = move |_: &Received| {
-        let first = Reply::of_type("text/event-stream")
-            .send(format!("data: {}\n\n", e2e::upstream::chat_delta("one ")));
-        let second = format!("data: {}\n\n", e2e::upstream::chat_delta("two"));
-        first.then(Step::Wait(Arc::clone(&waits))).send(second).send("data: [DONE]\n\n")
+        let second = format!("data: {}\n\n", chat_delta("two"));
+        first(&waits).send(second).send("data: [DONE]\n\n")
     };
     let (provider, upstream) = tokio::join!(Provider::start(), FakeUpstream::start(reply));
     let (gateway, at) = gateway(&provider).await;
@@ -122,14 +118,9 @@ async fn a_stream_comes_as_it_is_made_and_one_who_leaves_ends_it() {
 
 #[tokio::test]
 async fn an_agent_killed_in_the_middle_is_upstream_lost_and_nothing_is_asked_twice() {
-    let never = Arc::new(Semaphore::new(0));
-    let waits = Arc::clone(&never);
-    let reply = move |_: &Received| {
-        let first = Reply::of_type("text/event-stream")
-            .send(format!("data: {}\n\n", e2e::upstream::chat_delta("one ")));
-        first.then(Step::Wait(Arc::clone(&waits)))
-    };
-    let (provider, upstream) = tokio::join!(Provider::start(), FakeUpstream::start(reply));
+    let gate = Arc::new(Semaphore::new(0));
+    let waits = Arc::clone(&gate);
+    let (provider, upstream) = tokio::join!(Provider::start(), FakeUpstream::start(move |_| first(&waits)));
     let (gateway, at) = gateway(&provider).await;
     let alice = provider.login("alice").await;
     let mut agent = Agent::start(&gateway, &at, &alice, "beside", beside(&upstream)).await;
@@ -148,7 +139,7 @@ async fn an_agent_killed_in_the_middle_is_upstream_lost_and_nothing_is_asked_twi
     // It comes back by itself, with the membership it has.
     agent.restart();
     agent.connected(&gateway, &alice).await;
-    never.add_permits(8);
+    gate.add_permits(8);
     assert_eq!(stream(&gateway, &alice, "hello").await.status(), StatusCode::OK);
 }
 
@@ -194,13 +185,7 @@ async fn restarts_of_one_agent_and_of_the_gateway_lose_nothing_that_could_be_kep
 #[tokio::test]
 async fn who_is_revoked_is_cut_and_stays_out() {
     let never = Arc::new(Semaphore::new(0));
-    let waits = Arc::clone(&never);
-    let reply = move |_: &Received| {
-        let first = Reply::of_type("text/event-stream")
-            .send(format!("data: {}\n\n", e2e::upstream::chat_delta("one ")));
-        first.then(Step::Wait(Arc::clone(&waits)))
-    };
-    let (provider, upstream) = tokio::join!(Provider::start(), FakeUpstream::start(reply));
+    let (provider, upstream) = tokio::join!(Provider::start(), FakeUpstream::start(move |_| first(&never)));
     let (gateway, at) = gateway(&provider).await;
     let (alice, bob) = (provider.login("alice").await, provider.login("bob").await);
     let agent = Agent::start(&gateway, &at, &alice, "beside", beside(&upstream)).await;
@@ -226,15 +211,7 @@ async fn a_workload_joins_by_the_token_of_its_own_issuer() {
     let alice = provider.login("alice").await;
     let at = free_address().to_string();
     let workload = json!({ "beside": { "issuer": "panva", "subject": "alice", "resources": ["llama"] } });
-    let gateway = Plan::default()
-        .provider(&provider)
-        .resource("llama", json!({ "server": "llama-cpp", "agent": "any" }))
-        .policy("engineers.cedar", ENGINEERS_MAY_USE)
-        .policy("admin.cedar", ADMINS_ADMINISTER)
-        .administered()
-        .with(json!({ "agents": { "address": at, "workloads": workload } }))
-        .start_unready()
-        .await;
+    let gateway = plan(&provider, json!({ "address": at, "workloads": workload })).start_unready().await;
     let listed = gateway.cli_as(Some(&alice), &["agents", "list", "--json"]);
     let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
     let join = json!({ "workload": "file:token", "authority": listed["authority"] });
@@ -267,13 +244,8 @@ async fn an_agent_serves_two_gateways_of_one_state() {
     let ats = [free_address().to_string(), free_address().to_string()];
     let mut gateways = Vec::new();
     for at in &ats {
-        let plan = Plan::default()
-            .provider(&provider)
-            .resource("llama", json!({ "server": "llama-cpp", "agent": "any" }))
-            .policy("engineers.cedar", ENGINEERS_MAY_USE)
-            .policy("admin.cedar", ADMINS_ADMINISTER)
-            .administered()
-            .with(json!({ "state": { "dir": state }, "agents": { "address": at, "dir": authority } }));
+        let plan = plan(&provider, json!({ "address": at, "dir": authority }))
+            .with(json!({ "state": { "dir": state } }));
         gateways.push(plan.start_unready().await);
     }
     let both = ats.join(",");

@@ -7,14 +7,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use e2e::admin::ADMINS_ADMINISTER;
-use e2e::agent::{Agent, state};
+use e2e::agent::{Agent, plan, state};
 use e2e::apart::{Apart, reaches};
 use e2e::ask::{chat, chat_body, joined, stream};
 use e2e::client;
 use e2e::gateway::Gateway;
 use e2e::memory;
-use e2e::plan::{ENGINEERS_MAY_USE, Plan, UPSTREAM_KEY};
+use e2e::plan::UPSTREAM_KEY;
 use e2e::process::{PATIENCE, eventually, free_address};
 use e2e::provider::Provider;
 use e2e::upstream::{FakeUpstream, Received, Reply, Step, chat_delta};
@@ -27,13 +26,7 @@ fn whole() -> Reply {
 }
 
 async fn gateway(provider: &Provider, at: &str) -> Gateway {
-    let mut plan = Plan::default()
-        .provider(provider)
-        .resource("llama", json!({ "server": "llama-cpp", "agent": "any" }))
-        .policy("engineers.cedar", ENGINEERS_MAY_USE)
-        .policy("admin.cedar", ADMINS_ADMINISTER)
-        .administered()
-        .with(json!({ "agents": at }));
+    let mut plan = plan(provider, json!(at));
     plan.through_agent = false;
     plan.start_unready().await
 }

@@ -1,12 +1,13 @@
 //! `doctor`: what a gateway and an agent need, looked at; and a model that can be reached around them, found.
 //! The upstreams run in the test while the program is waited for: so the tests have threads.
 
+use std::path::PathBuf;
 use std::process::Output;
 
 use e2e::admin::ADMINS_ADMINISTER;
-use e2e::agent::Agent;
+use e2e::agent::{Agent, plan};
 use e2e::gateway::Gateway;
-use e2e::plan::{ENGINEERS_MAY_USE, Plan, UPSTREAM_KEY};
+use e2e::plan::{Plan, UPSTREAM_KEY};
 use e2e::process::free_address;
 use e2e::provider::Provider;
 use e2e::upstream::{FakeUpstream, Received, Reply};
@@ -94,27 +95,24 @@ async fn a_key_that_is_not_taken_and_one_that_is_not_there_are_told_apart() {
     assert_eq!((of(&found, "credential").0, of(&found, "bypass").0), ("bad", "good"), "{found:?}");
 }
 
+/// What an agent serves whose key lies in a file.
+fn keyed(folder: &tempfile::TempDir, upstream: &FakeUpstream) -> (PathBuf, Value) {
+    let key = folder.path().join("key");
+    std::fs::write(&key, UPSTREAM_KEY).unwrap();
+    let credential = format!("file:{}", key.display());
+    (key, json!({ "llama": { "upstreams": upstream.url(), "credential": credential } }))
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_agent_is_looked_at_where_it_stands() {
     let (provider, upstream) = tokio::join!(Provider::start(), FakeUpstream::start(guarded));
     let at = free_address().to_string();
-    let gateway = Plan::default()
-        .provider(&provider)
-        .resource("llama", json!({ "server": "llama-cpp", "agent": "any" }))
-        .policy("engineers.cedar", ENGINEERS_MAY_USE)
-        .policy("admin.cedar", ADMINS_ADMINISTER)
-        .administered()
-        .with(json!({ "agents": at }))
-        .start_unready()
-        .await;
+    let gateway = plan(&provider, json!(at)).start_unready().await;
     let before = doctor(&gateway);
     assert_eq!(of(&before, "agents").0, "bad", "none is connected");
     let alice = provider.login("alice").await;
     let folder = tempfile::tempdir().unwrap();
-    let key = folder.path().join("key");
-    std::fs::write(&key, UPSTREAM_KEY).unwrap();
-    let credential = format!("file:{}", key.display());
-    let beside = json!({ "llama": { "upstreams": upstream.url(), "credential": credential } });
+    let (_, beside) = keyed(&folder, &upstream);
     let agent = Agent::start(&gateway, &at, &alice, "beside", beside).await;
     gateway.eventually(|| (of(&doctor(&gateway), "agents").0 == "good").then_some(())).await;
     let file = agent.file("agent.yaml");
@@ -129,15 +127,8 @@ async fn an_agent_is_looked_at_where_it_stands() {
 async fn what_an_agent_reaches_is_looked_at_by_the_agent() {
     let (provider, upstream) = tokio::join!(Provider::start(), FakeUpstream::start(guarded));
     let at = free_address().to_string();
-    let gateway = Plan::default()
-        .provider(&provider)
-        .resource("llama", json!({ "server": "llama-cpp", "agent": "any", "probe_every": "1s" }))
-        .policy("engineers.cedar", ENGINEERS_MAY_USE)
-        .policy("admin.cedar", ADMINS_ADMINISTER)
-        .administered()
-        .with(json!({ "agents": at }))
-        .start_unready()
-        .await;
+    let often = json!({ "resources": { "llama": { "probe_every": "1s" } } });
+    let gateway = plan(&provider, json!(at)).with(often).start_unready().await;
     let alice = provider.login("alice").await;
     let probed = || {
         let listed = gateway.cli_as(Some(&alice), &["resources", "list", "--json"]);
@@ -151,10 +142,7 @@ async fn what_an_agent_reaches_is_looked_at_by_the_agent() {
     };
     fault("no agent that serves it is connected").await;
     let folder = tempfile::tempdir().unwrap();
-    let key = folder.path().join("key");
-    std::fs::write(&key, UPSTREAM_KEY).unwrap();
-    let credential = format!("file:{}", key.display());
-    let beside = json!({ "llama": { "upstreams": upstream.url(), "credential": credential } });
+    let (key, beside) = keyed(&folder, &upstream);
     let _agent = Agent::start(&gateway, &at, &alice, "beside", beside).await;
     let well = gateway.eventually(|| probed().filter(|one| one["fault"].is_null())).await;
     assert!(well["seconds"].as_f64().unwrap() > 0.0, "{well}");

@@ -64,6 +64,13 @@ pub struct Judgement {
     pub entities: Box<RawValue>,
 }
 
+impl Judgement {
+    /// The ids of the policies that determined it.
+    pub fn policies(&self) -> Vec<String> {
+        self.reasons.iter().map(|reason| reason.policy.clone()).collect()
+    }
+}
+
 /// What policy said of an exchange: the strictest ruling over its operations, each with its reasons.
 #[derive(Clone, Debug)]
 pub struct Decision {
@@ -73,4 +80,11 @@ pub struct Decision {
     pub judgements: Vec<Judgement>,
     /// Which policies decided.
     pub policy_set: PolicySetHash,
+}
+
+impl Decision {
+    /// The policies that determined its judgements, in order; one may come several times.
+    pub fn reasons(&self) -> impl Iterator<Item = &PolicyReason> {
+        self.judgements.iter().flat_map(|judgement| &judgement.reasons)
+    }
 }

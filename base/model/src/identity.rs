@@ -90,3 +90,22 @@ pub struct TokenFacts {
     /// Further claims the issuer's configuration carries into policies: name to text.
     pub claims: BTreeMap<String, String>,
 }
+
+impl TokenFacts {
+    /// A token of which nothing is known but when it ends: to be filled in.
+    pub fn ending(expires_at: Timestamp) -> Self {
+        Self {
+            digest: String::new(),
+            issued_at: None,
+            expires_at,
+            authenticated_at: None,
+            audiences: Vec::new(),
+            client: None,
+            methods: BTreeSet::new(),
+            context_class: None,
+            scopes: BTreeSet::new(),
+            mfa: false,
+            claims: BTreeMap::new(),
+        }
+    }
+}

@@ -185,19 +185,7 @@ mod tests {
             groups: BTreeSet::new(),
             email: None,
             display: None,
-            token: TokenFacts {
-                digest: String::new(),
-                issued_at: None,
-                expires_at: Timestamp::UNIX_EPOCH,
-                authenticated_at: None,
-                audiences: Vec::new(),
-                client: None,
-                methods: BTreeSet::new(),
-                context_class: None,
-                scopes: BTreeSet::new(),
-                mfa: false,
-                claims: BTreeMap::new(),
-            },
+            token: TokenFacts::ending(Timestamp::UNIX_EPOCH),
         }
     }
 

@@ -6,66 +6,24 @@
 // pictures, CHROMIUM the browser.
 
 import { createServer } from 'node:http';
-import { chromium } from 'playwright-core';
+import { browser, complaints, pictures, signIn, visitor } from './browser.mjs';
 
-const { ORIGIN, WAITS, DENIES, OWN, MISSING, SHOTS, CHROMIUM = '/usr/bin/chromium' } = process.env;
-const seen = { complaints: [] };
-
-const browser = await chromium.launch({
-  executablePath: CHROMIUM,
-  args: ['--no-sandbox', '--disable-dev-shm-usage', '--no-proxy-server', '--hide-scrollbars'],
-});
-
-async function visitor() {
-  const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: { width: 390, height: 844 }, javaScriptEnabled: true });
-  const page = await context.newPage();
-  page.on('console', (message) => {
-    const told = /^Failed to load resource: .* status of 4\d\d/.test(message.text());
-    if (message.type() === 'error' && message.location().url.startsWith(ORIGIN) && !told) {
-      seen.complaints.push(`${message.location().url}: ${message.text()}`);
-    }
-  });
-  page.on('pageerror', (error) => seen.complaints.push(String(error)));
-  return { context, page };
-}
-
-async function signIn(page, user) {
-  await page.getByRole('link', { name: /Continue with/ }).click();
-  await page.waitForSelector('input[name=login]');
-  await page.fill('input[name=login]', user);
-  await page.fill('input[name=password]', 'any');
-  await page.click('button[type=submit]');
-  await page.waitForURL((url) => url.origin === ORIGIN || url.pathname.includes('/interaction/'));
-  if (!page.url().startsWith(ORIGIN)) await page.click('button[type=submit]'); // consent
-  await page.waitForURL((url) => url.origin === ORIGIN);
-}
-
-async function pictures(page, name) {
-  for (const [look, scheme, width, height] of [
-    ['light', 'light', 1280, 860], ['dark', 'dark', 1280, 860], ['phone-dark', 'dark', 390, 844], ['phone', 'light', 390, 844],
-  ]) {
-    await page.emulateMedia({ colorScheme: scheme });
-    await page.setViewportSize({ width, height });
-    await page.screenshot({ path: `${SHOTS}/${name}-${look}.png`, fullPage: true });
-    // A page wider than the screen is one that a phone cannot show.
-    const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-    if (wide > 0) seen.complaints.push(`${name} is ${wide} pixels too wide at ${width}`);
-  }
-  await page.emulateMedia({ colorScheme: 'light' });
-}
+const { ORIGIN, WAITS, DENIES, OWN, MISSING, SHOTS } = process.env;
+const seen = { complaints };
+const PHONE = { width: 390, height: 844 };
 
 // The pictures of docs/approvals.md: `cp target/approvals/guide/* docs/pictures/`.
 async function guide(page, name, width, height) {
   await page.setViewportSize({ width, height });
   await page.screenshot({ path: `${SHOTS}/guide/${name}.png`, clip: { x: 0, y: 0, width, height } });
-  await page.setViewportSize({ width: 390, height: 844 });
+  await page.setViewportSize(PHONE);
 }
 
 const main = (page) => page.locator('main').innerText();
 
 // ---- by the address that a message would hold ------------------------------------------------------
 
-const { context, page } = await visitor();
+const { context, page } = await visitor(PHONE, /4../);
 await page.goto(`${ORIGIN}${WAITS}`);
 seen.first = new URL(page.url()).pathname;
 await signIn(page, 'alice');
@@ -111,7 +69,7 @@ seen.blind = await post({ token });
 seen.other = await post({ token, digest: '0'.repeat(64) });
 
 // Somebody who is no approver learns nothing, also not whether there is something.
-const stranger = await visitor();
+const stranger = await visitor(PHONE, /4../);
 await stranger.page.goto(`${ORIGIN}${WAITS}`);
 await signIn(stranger.page, 'mallory');
 seen.stranger = await main(stranger.page);

@@ -4,65 +4,20 @@
 // Environment: ORIGIN the console, SHOTS a folder for pictures, CHROMIUM the browser.
 
 import { createServer } from 'node:http';
-import { chromium } from 'playwright-core';
+import { browser, complaints, pictures, signIn, visitor } from './browser.mjs';
 
-const { ORIGIN, SHOTS, CHROMIUM = '/usr/bin/chromium' } = process.env;
+const { ORIGIN } = process.env;
 const COOKIE = '__Host-portcullis';
-const seen = { complaints: [], pages: {} };
-
-const browser = await chromium.launch({
-  executablePath: CHROMIUM,
-  args: ['--no-sandbox', '--disable-dev-shm-usage', '--no-proxy-server', '--hide-scrollbars'],
-});
-
-// What the browser complains of on the console's own pages: errors, and whatever its policy forbids.
-async function visitor() {
-  const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: { width: 1280, height: 860 } });
-  const page = await context.newPage();
-  page.on('console', (message) => {
-    // A page that is refused is told of as a resource that failed; that is the answer, not a fault of it.
-    const told = /^Failed to load resource: .* status of 401/.test(message.text());
-    if (message.type() === 'error' && message.location().url.startsWith(ORIGIN) && !told) {
-      seen.complaints.push(`${message.location().url}: ${message.text()}`);
-    }
-  });
-  page.on('pageerror', (error) => seen.complaints.push(String(error)));
-  return { context, page };
-}
+const SCREEN = { width: 1280, height: 860 };
+const seen = { complaints, pages: {} };
 
 async function sessionOf(context) {
   return (await context.cookies(ORIGIN)).find((cookie) => cookie.name === COOKIE);
 }
 
-async function signIn(page, user) {
-  await page.getByRole('link', { name: /Continue with/ }).click();
-  await page.waitForSelector('input[name=login]');
-  await page.fill('input[name=login]', user);
-  await page.fill('input[name=password]', 'any');
-  await page.click('button[type=submit]');
-  await page.waitForURL((url) => url.origin === ORIGIN || url.pathname.includes('/interaction/'));
-  if (!page.url().startsWith(ORIGIN)) await page.click('button[type=submit]'); // consent
-  await page.waitForURL((url) => url.origin === ORIGIN);
-}
-
-async function pictures(page, name) {
-  for (const [look, scheme, width, height] of [
-    ['light', 'light', 1280, 860], ['dark', 'dark', 1280, 860], ['phone', 'light', 390, 844], ['phone-dark', 'dark', 390, 844],
-  ]) {
-    await page.emulateMedia({ colorScheme: scheme });
-    await page.setViewportSize({ width, height });
-    await page.screenshot({ path: `${SHOTS}/${name}-${look}.png`, fullPage: true });
-    // A page wider than the screen is one that a phone cannot show.
-    const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-    if (wide > 0) seen.complaints.push(`${name} is ${wide} pixels too wide at ${width}`);
-  }
-  await page.emulateMedia({ colorScheme: 'light' });
-  await page.setViewportSize({ width: 1280, height: 860 });
-}
-
 // ---- signing in ------------------------------------------------------------------------------------
 
-const { context, page } = await visitor();
+const { context, page } = await visitor(SCREEN, /401/);
 // A name for the session that somebody else chose must not become one.
 const planted = 'A'.repeat(43);
 await context.addCookies([{ name: COOKIE, value: planted, url: ORIGIN, secure: true, httpOnly: true, sameSite: 'Lax' }]);
@@ -110,7 +65,7 @@ const guessed = await context.request.post(`${ORIGIN}/sign-out`, {
 seen.guessed = guessed.status();
 
 // Somebody else's answer from the issuer is none of this browser's.
-const stranger = await visitor();
+const stranger = await visitor(SCREEN, /401/);
 const alien = await stranger.page.goto(`${ORIGIN}/sign-in/callback/panva?code=abc&state=def`);
 seen.alien = alien.status();
 await pictures(stranger.page, 'refused');
@@ -126,7 +81,7 @@ seen.cookieAfter = (await sessionOf(context)) ?? null;
 await pictures(page, 'signed-out');
 
 // The cookie that was stolen before opens nothing now.
-const thief = await visitor();
+const thief = await visitor(SCREEN, /401/);
 await thief.context.addCookies([{ name: COOKIE, value: cookie.value, url: ORIGIN, secure: true, httpOnly: true, sameSite: 'Lax' }]);
 await thief.page.goto(`${ORIGIN}/`);
 seen.stolen = new URL(thief.page.url()).pathname;

@@ -23,7 +23,7 @@
 //   /revoke     {"token"}                              ends a token
 // and answers what holds now, or the token response.
 
-import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
+import { createHash, createPrivateKey, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
 import { Provider } from 'oidc-provider';
 
@@ -43,11 +43,16 @@ let consoleAt = 'http://127.0.0.1:9'; // nobody listens there
 
 let made = 0;
 function makeKey(alg) {
-  const { privateKey } = alg === 'ES256'
-    ? generateKeyPairSync('ec', { namedCurve: 'P-256' })
-    : generateKeyPairSync('rsa', { modulusLength: 2048 });
+  // Node 20 stands still for ever when its garbage collector runs while a generated key is exported as a JWK:
+  // the export holds the key's lock, and what generated the key takes it again to be collected. So the key that
+  // is exported is another one, read back from bytes.
+  const privateKeyEncoding = { type: 'pkcs8', format: 'der' };
+  const { privateKey: key } = alg === 'ES256'
+    ? generateKeyPairSync('ec', { namedCurve: 'P-256', privateKeyEncoding })
+    : generateKeyPairSync('rsa', { modulusLength: 2048, privateKeyEncoding });
+  const jwk = createPrivateKey({ ...privateKeyEncoding, key }).export({ format: 'jwk' });
   made += 1;
-  return { ...privateKey.export({ format: 'jwk' }), alg, use: 'sig', kid: `${alg}-${made}-${randomBytes(2).toString('hex')}` };
+  return { ...jwk, alg, use: 'sig', kid: `${alg}-${made}-${randomBytes(2).toString('hex')}` };
 }
 const generation = () => [makeKey('RS256'), makeKey('ES256')];
 let generations = [generation()];

@@ -84,8 +84,6 @@ impl Doing<'_> {
     }
 
     fn petition(&self, permit: &Permit) -> Petition {
-        let reasons =
-            permit.decision().judgements.iter().flat_map(|judgement| judgement.reasons.iter().cloned());
         let on = match self.object {
             Object::Resource { name, kind } => Some((name.clone(), kind.clone())),
             Object::Area(_) | Object::Caller(_) | Object::Session { .. } => None,
@@ -102,7 +100,7 @@ impl Doing<'_> {
             },
             digest: Digest::of_act(permit.identity(), self.question),
             needed: permit.approvals_needed(),
-            policies: reasons.collect(),
+            policies: permit.decision().reasons().cloned().collect(),
         }
     }
 }

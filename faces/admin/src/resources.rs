@@ -91,25 +91,12 @@ pub(crate) fn act(admin: &Admin, call: Resources, asked: &Asked) -> Result<Answe
 
 fn shown(state: &ResourceState) -> Value {
     let settings = &state.settings;
-    let upstreams: Vec<Value> = state
-        .upstreams
-        .iter()
-        .map(|upstream| {
-            json!({
-                "url": upstream.url, "usable": upstream.usable, "in_flight": upstream.in_flight,
-                "failures": upstream.failures, "last_failure": upstream.last_failure,
-                "probed": upstream.probed.as_ref().map(|probed| json!({
-                    "at": probed.at, "seconds": probed.took.as_secs_f64(), "fault": probed.fault,
-                })),
-            })
-        })
-        .collect();
     json!({
         "name": settings.name,
         "kind": settings.kind.as_str(),
         "server": settings.server.as_str(),
         "hosts": settings.hosts,
-        "upstreams": upstreams,
+        "upstreams": state.upstreams,
         "has_credential": settings.credential.is_some(),
         "record_bodies": settings.record_bodies,
         "max_request_bytes": settings.max_request_bytes,

@@ -20,7 +20,7 @@ use store::SqliteStore;
 
 use crate::failure::Failure;
 use crate::out::{Out, Tone};
-use crate::remote::{self, Client, Remote};
+use crate::remote::{self, Asked, Client};
 use crate::told::Told;
 use crate::{config_verb, serve};
 
@@ -46,19 +46,13 @@ pub(crate) enum AccessVerb {
 #[derive(Args)]
 pub(crate) struct At {
     #[command(flatten)]
-    remote: Remote,
+    pub(crate) asked: Asked,
     /// Work on the state's file on this machine, as its operator
     #[arg(long, conflicts_with = "admin")]
     local: bool,
     /// The state's folder; taken from the configuration when absent
     #[arg(long, requires = "local")]
     state: Option<PathBuf>,
-    /// The configuration file
-    #[arg(long, short, default_value = "portcullis.yaml", env = "PORTCULLIS_CONFIG")]
-    config: PathBuf,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 /// The state.
@@ -73,13 +67,13 @@ impl At {
     /// The state, to change or to read alone: then nothing is made or changed, also where nothing may be.
     pub(crate) async fn open(&self, to_change: bool, out: &Out) -> Result<State, Failure> {
         if !self.local {
-            return Ok(State::Remote(self.remote.client(&self.config).await?));
+            return Ok(State::Remote(self.asked.client().await?));
         }
         Out::stderr().line(LOCAL)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let dir = match &self.state {
             Some(dir) => dir.clone(),
-            None => config_verb::load(&self.config, out.colour())?.state.dir,
+            None => config_verb::load(&self.asked.remote.config, out.colour())?.state.dir,
         };
         let store = match to_change {
             true => SqliteStore::open(&dir, Arc::clone(&clock)).await,
@@ -156,7 +150,7 @@ impl Block {
                 client.send(Method::PUT, &path(&caller, "block"), Some(&body)).await?
             }
         };
-        if self.at.json {
+        if self.at.asked.json {
             out.json(&json!({ "caller": caller, "blocked": block }))?;
         } else {
             out.line(format_args!("{} {caller}", out.tone(Tone::Bad, "blocked")))?;
@@ -180,7 +174,7 @@ impl Unblock {
                 *told.at("was_blocked") == json!(true)
             }
         };
-        if self.at.json {
+        if self.at.asked.json {
             out.json(&json!({ "caller": caller, "was_blocked": was_blocked }))?;
         } else if was_blocked {
             out.line(format_args!("{} {caller}", out.tone(Tone::Good, "unblocked")))?;
@@ -198,7 +192,7 @@ impl Revoke {
             && let State::Remote(client) = &state
             && let Some(ended) = grant::revoke(client, &self.what, self.reason.as_deref()).await?
         {
-            return grant::revoked(&ended, self.at.json, out);
+            return grant::revoked(&ended, self.at.asked.json, out);
         }
         let caller = state.who(&self.what).await?;
         let revoked = match &state {
@@ -212,7 +206,7 @@ impl Revoke {
                 client.send(Method::POST, &path(&caller, "revoke"), Some(&body)).await?
             }
         };
-        if self.at.json {
+        if self.at.asked.json {
             out.json(&json!({ "caller": caller, "revoked": revoked }))?;
         } else {
             let done = out.tone(Tone::Bad, "revoked");

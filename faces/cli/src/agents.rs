@@ -1,17 +1,15 @@
 //! `portcullis agents`: which there are, who is let in, who is put out. Asks the gateway.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use comfy_table::Table;
-use http::Method;
 use model::{AgentName, ResourceName};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::out::{Out, Tone};
-use crate::remote::{self, Remote};
+use crate::remote::{self, Asked};
 use crate::serve;
 use crate::told::Told;
 
@@ -23,19 +21,6 @@ pub(crate) enum AgentsVerb {
     List(List),
     /// Put an agent out; its tunnels close within a second
     Revoke(Revoke),
-}
-
-/// Which gateway to ask.
-#[derive(Args)]
-struct At {
-    #[command(flatten)]
-    remote: Remote,
-    /// The configuration file, where the gateway's administration is named
-    #[arg(long, short, default_value = "portcullis.yaml", env = "PORTCULLIS_CONFIG")]
-    config: PathBuf,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
 }
 
 #[derive(Args)]
@@ -50,13 +35,13 @@ pub(crate) struct Invite {
     #[arg(long, value_name = "SECONDS", default_value_t = 900, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     lasts: u64,
     #[command(flatten)]
-    at: At,
+    at: Asked,
 }
 
 #[derive(Args)]
 pub(crate) struct List {
     #[command(flatten)]
-    at: At,
+    at: Asked,
 }
 
 #[derive(Args)]
@@ -68,7 +53,7 @@ pub(crate) struct Revoke {
     #[arg(long)]
     reason: Option<String>,
     #[command(flatten)]
-    at: At,
+    at: Asked,
 }
 
 impl AgentsVerb {
@@ -80,13 +65,6 @@ impl AgentsVerb {
                 Self::Revoke(verb) => verb.run(out).await,
             }
         })
-    }
-}
-
-impl At {
-    async fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
-        let client = self.remote.client(&self.config).await?;
-        Ok(client.send(Method::POST, path, Some(body)).await?)
     }
 }
 
@@ -113,8 +91,7 @@ impl Invite {
 
 impl List {
     async fn run(self, out: &mut Out) -> Result<ExitCode, Failure> {
-        let client = self.at.remote.client(&self.at.config).await?;
-        let told = client.get(&remote::query("/agents", &[])).await?;
+        let told = self.at.get("/agents").await?;
         if self.at.json {
             out.json(&told)?;
             return Ok(ExitCode::SUCCESS);

@@ -6,7 +6,6 @@ mod inbox;
 mod keys;
 mod watch;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -18,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::out::{Out, Tone};
-use crate::remote::{self, Client, Remote, RemoteError};
+use crate::remote::{self, Asked, Client, RemoteError};
 use crate::serve;
 use crate::told::Told;
 
@@ -36,26 +35,6 @@ pub(crate) enum ApprovalsVerb {
     Deny(Deny),
     /// Watch what comes and what becomes of it; on a terminal, decide with a key
     Watch(watch::Watch),
-}
-
-/// Which gateway is asked.
-#[derive(Args)]
-pub(crate) struct At {
-    #[command(flatten)]
-    remote: Remote,
-    /// The configuration file
-    #[arg(long, short, default_value = "portcullis.yaml", env = "PORTCULLIS_CONFIG")]
-    config: PathBuf,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
-impl At {
-    /// The gateway, with a fresh token.
-    async fn client(&self) -> Result<Client, RemoteError> {
-        self.remote.client(&self.config).await
-    }
 }
 
 /// Which approvals to list.
@@ -92,7 +71,7 @@ impl State {
 #[derive(Args)]
 pub(crate) struct List {
     #[command(flatten)]
-    at: At,
+    at: Asked,
     /// Those in this state
     #[arg(long, value_enum, default_value_t = State::Waiting)]
     state: State,
@@ -112,7 +91,7 @@ pub(crate) struct Show {
     /// The approval's id
     approval: String,
     #[command(flatten)]
-    at: At,
+    at: Asked,
 }
 
 #[derive(Args)]
@@ -123,7 +102,7 @@ pub(crate) struct Approve {
     #[arg(long)]
     reason: Option<String>,
     #[command(flatten)]
-    at: At,
+    at: Asked,
 }
 
 #[derive(Args)]
@@ -134,7 +113,7 @@ pub(crate) struct Deny {
     #[arg(long)]
     reason: String,
     #[command(flatten)]
-    at: At,
+    at: Asked,
 }
 
 impl ApprovalsVerb {
@@ -211,7 +190,7 @@ fn row(approval: &Value, now: Timestamp, out: &Out) -> [String; 8] {
 
 impl Show {
     async fn run(self, out: &mut Out) -> Result<ExitCode, Failure> {
-        let shown = self.at.client().await?.get(&path(&self.approval)).await?;
+        let shown = self.at.get(&path(&self.approval)).await?;
         if self.at.json {
             out.json(&shown)?;
         } else {
@@ -226,7 +205,7 @@ impl Show {
 /// Gives consent, or refuses it. Ends in 1 when it is settled already.
 async fn decide(
     out: &mut Out,
-    at: &At,
+    at: &Asked,
     approval: &str,
     verb: &str,
     reason: Option<&str>,

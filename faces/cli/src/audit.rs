@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use record::audit::Expected;
 use record::note::{Notes, Signed, VerifierKey};
 use serde_json::json;
 
@@ -58,6 +59,38 @@ impl Where {
             Some(dir) => Ok(dir.clone()),
             None => Ok(config_verb::load(&self.config, colour)?.ledger.dir),
         }
+    }
+}
+
+/// Which ledger is verified, and what is known of it from elsewhere.
+#[derive(Args)]
+struct Whole {
+    /// The ledger's folder, or a copy of it; taken from the configuration when absent
+    dir: Option<PathBuf>,
+    /// Checkpoints kept elsewhere: a file with any number of them, or - for standard input
+    #[arg(long, value_name = "FILE")]
+    against: Vec<PathBuf>,
+    /// The key that must have signed, or handed over: as `audit key` prints it, or a file with it
+    #[arg(long)]
+    key: Option<String>,
+    /// The configuration file
+    #[arg(long, short, default_value = "portcullis.yaml", env = "PORTCULLIS_CONFIG")]
+    config: PathBuf,
+}
+
+impl Whole {
+    /// The folder, and what is expected of what lies in it.
+    fn read(&self, colour: bool) -> Result<(PathBuf, Expected), Failure> {
+        let dir = match &self.dir {
+            Some(dir) => dir.clone(),
+            None => config_verb::load(&self.config, colour)?.ledger.dir,
+        };
+        let mut expected =
+            Expected { checkpoints: Vec::new(), key: self.key.as_deref().map(key).transpose()? };
+        for file in &self.against {
+            expected.checkpoints.extend(checkpoints(file)?);
+        }
+        Ok((dir, expected))
     }
 }
 

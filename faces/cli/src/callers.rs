@@ -50,7 +50,7 @@ impl List {
             !self.shut_out || known.at("blocked").is_object() || known.at("revoked").is_object()
         };
         let callers: Vec<&Value> = page.list("callers").iter().filter(shown).collect();
-        if self.at.json {
+        if self.at.asked.json {
             out.json(&json!({ "callers": callers, "next": page.at("next") }))?;
             return Ok(ExitCode::SUCCESS);
         }

@@ -1,6 +1,5 @@
 //! `portcullis credentials`: replacing what opens a resource.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use serde_json::Value;
 
 use crate::failure::Failure;
 use crate::out::{Out, Tone};
-use crate::remote::{Client, Refused, Remote, RemoteError, segment};
+use crate::remote::{Asked, Client, Refused, RemoteError, segment};
 use crate::serve;
 use crate::told::Told;
 
@@ -30,16 +29,10 @@ pub(crate) struct Rotate {
     /// The resource
     resource: String,
     #[command(flatten)]
-    remote: Remote,
-    /// The configuration file, where the gateway's administration is named
-    #[arg(long, short, default_value = "portcullis.yaml", env = "PORTCULLIS_CONFIG")]
-    config: PathBuf,
+    at: Asked,
     /// Where policy asks for consent, wait until people gave it or denied it
     #[arg(long)]
     wait: bool,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
 }
 
 impl CredentialsVerb {
@@ -55,7 +48,7 @@ impl Rotate {
         let mut told = false;
         loop {
             // A wait may outlast a token.
-            let client = self.remote.client(&self.config).await?.patient(PATIENCE);
+            let client = self.at.client().await?.patient(PATIENCE);
             match rotated(&client, &path).await? {
                 Ok(answer) => return self.done(&answer, out),
                 Err(refused) if self.wait && refused.code() == "approval_pending" => {
@@ -73,7 +66,7 @@ impl Rotate {
     }
 
     fn done(&self, answer: &Value, out: &mut Out) -> Result<ExitCode, Failure> {
-        if self.json {
+        if self.at.json {
             out.json(answer)?;
             return Ok(ExitCode::SUCCESS);
         }

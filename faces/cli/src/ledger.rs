@@ -5,13 +5,12 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use comfy_table::Table;
-use http::Method;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::out::{Out, Tone};
-use crate::remote::{self, Remote};
+use crate::remote::{self, Asked};
 use crate::serve;
 use crate::told::Told;
 
@@ -30,19 +29,6 @@ pub(crate) enum HoldVerb {
     List(List),
     /// End a hold; what it held is dropped when it is due
     Remove(Remove),
-}
-
-/// Which gateway to ask.
-#[derive(Args)]
-struct At {
-    #[command(flatten)]
-    remote: Remote,
-    /// The configuration file, where the gateway's administration is named
-    #[arg(long, short, default_value = "portcullis.yaml", env = "PORTCULLIS_CONFIG")]
-    config: PathBuf,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
 }
 
 #[derive(Args)]
@@ -66,7 +52,7 @@ pub(crate) struct Add {
     #[arg(long)]
     exchange: Option<String>,
     #[command(flatten)]
-    at: At,
+    at: Asked,
 }
 
 #[derive(Args)]
@@ -75,7 +61,7 @@ pub(crate) struct List {
     #[arg(long, conflicts_with = "admin")]
     ledger: Option<PathBuf>,
     #[command(flatten)]
-    at: At,
+    at: Asked,
 }
 
 #[derive(Args)]
@@ -86,7 +72,7 @@ pub(crate) struct Remove {
     #[arg(long)]
     reason: String,
     #[command(flatten)]
-    at: At,
+    at: Asked,
 }
 
 impl LedgerVerb {
@@ -99,13 +85,6 @@ impl LedgerVerb {
                 HoldVerb::Remove(verb) => verb.run(out).await,
             }
         })
-    }
-}
-
-impl At {
-    async fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
-        let client = self.remote.client(&self.config).await?;
-        Ok(client.send(Method::POST, path, Some(body)).await?)
     }
 }
 
@@ -137,10 +116,7 @@ impl List {
                 let holds: Vec<Value> = record::holds(dir)?.iter().map(admin::shown_hold).collect();
                 json!({ "holds": holds })
             }
-            None => {
-                let client = self.at.remote.client(&self.at.config).await?;
-                client.get(&remote::query("/holds", &[])).await?
-            }
+            None => self.at.get("/holds").await?,
         };
         if self.at.json {
             out.json(&told)?;

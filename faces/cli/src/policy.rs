@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::config_verb;
 use crate::failure::Failure;
 use crate::out::{Out, Tone};
-use crate::remote::Remote;
+use crate::remote::{Asked, Remote};
 use crate::serve;
 use crate::told::Told;
 
@@ -31,24 +31,9 @@ pub(crate) enum PolicyVerb {
 }
 
 #[derive(Args)]
-pub(crate) struct Asked {
-    #[command(flatten)]
-    remote: Remote,
-    /// The configuration file, where the gateway's administration is named
-    #[arg(long, short, default_value = "portcullis.yaml", env = "PORTCULLIS_CONFIG")]
-    config: PathBuf,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Args)]
 pub(crate) struct Check {
     /// The folder that holds `*.cedar`; taken from the configuration when absent
     dir: Option<PathBuf>,
-    /// The configuration file
-    #[arg(long, short, default_value = "portcullis.yaml", env = "PORTCULLIS_CONFIG")]
-    config: PathBuf,
     /// Let a gateway check it, as the version that runs there reads it; nothing changes there
     #[arg(long)]
     by_gateway: bool,
@@ -64,49 +49,46 @@ impl PolicyVerb {
         match self {
             Self::Check(check) => check.run(out),
             Self::Replay(replay) => replay.run(out),
-            Self::Show(asked) => serve::runtime()?.block_on(asked.show(out)),
-            Self::Reload(asked) => serve::runtime()?.block_on(asked.reload(out)),
+            Self::Show(asked) => serve::runtime()?.block_on(show(&asked, out)),
+            Self::Reload(asked) => serve::runtime()?.block_on(reload(&asked, out)),
         }
     }
 }
 
-impl Asked {
-    async fn show(self, out: &mut Out) -> Result<ExitCode, Failure> {
-        let set = self.remote.client(&self.config).await?.get("/policies").await?;
-        if self.json {
-            out.json(&set)?;
-            return Ok(ExitCode::SUCCESS);
-        }
-        for policy in set.list("policies") {
-            let text = |key: &str| policy.at(key).as_str().unwrap_or("-").to_owned();
-            let id = out.tone(Tone::Title, text("id"));
-            out.line(format_args!("{id}  {}  {}", text("effect"), text("sentence")))?;
-        }
-        out.line(format_args!("set {}", set.at("hash").as_str().unwrap_or_default()))?;
-        Ok(ExitCode::SUCCESS)
+async fn show(asked: &Asked, out: &mut Out) -> Result<ExitCode, Failure> {
+    let set = asked.get("/policies").await?;
+    if asked.json {
+        out.json(&set)?;
+        return Ok(ExitCode::SUCCESS);
     }
+    for policy in set.list("policies") {
+        let text = |key: &str| policy.at(key).as_str().unwrap_or("-").to_owned();
+        let id = out.tone(Tone::Title, text("id"));
+        out.line(format_args!("{id}  {}  {}", text("effect"), text("sentence")))?;
+    }
+    out.line(format_args!("set {}", set.at("hash").as_str().unwrap_or_default()))?;
+    Ok(ExitCode::SUCCESS)
+}
 
-    async fn reload(self, out: &mut Out) -> Result<ExitCode, Failure> {
-        let client = self.remote.client(&self.config).await?;
-        let loaded = client.send(Method::POST, "/policies/reload", None).await?;
-        if self.json {
-            out.json(&loaded)?;
-        } else {
-            let good = out.tone(Tone::Good, "reloaded");
-            out.line(format_args!("{good}: set {}", loaded.at("hash").as_str().unwrap_or_default()))?;
-        }
-        Ok(ExitCode::SUCCESS)
+async fn reload(asked: &Asked, out: &mut Out) -> Result<ExitCode, Failure> {
+    let loaded = asked.client().await?.send(Method::POST, "/policies/reload", None).await?;
+    if asked.json {
+        out.json(&loaded)?;
+    } else {
+        let good = out.tone(Tone::Good, "reloaded");
+        out.line(format_args!("{good}: set {}", loaded.at("hash").as_str().unwrap_or_default()))?;
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 impl Check {
     fn run(self, out: &mut Out) -> Result<ExitCode, Failure> {
         let dir = match &self.dir {
             Some(dir) => dir.clone(),
-            None => config_verb::load(&self.config, out.colour())?.policies.dir,
+            None => config_verb::load(&self.remote.config, out.colour())?.policies.dir,
         };
         if self.by_gateway {
-            return serve::runtime()?.block_on(Self::ask(&self.remote, &self.config, &dir, out));
+            return serve::runtime()?.block_on(Self::ask(&self.remote, &dir, out));
         }
         match PolicySet::load(&dir) {
             Ok(set) => {
@@ -146,7 +128,7 @@ impl Check {
     }
 
     /// Lets the gateway check the files of a folder, and tells what it says as JSON.
-    async fn ask(remote: &Remote, config: &Path, dir: &Path, out: &mut Out) -> Result<ExitCode, Failure> {
+    async fn ask(remote: &Remote, dir: &Path, out: &mut Out) -> Result<ExitCode, Failure> {
         let mut files = BTreeMap::new();
         let unread = |fault| Failure::Said(format!("cannot read {}: {fault}", dir.display()));
         for entry in std::fs::read_dir(dir).map_err(unread)? {
@@ -157,7 +139,7 @@ impl Check {
             }
         }
         let files: Vec<_> = files.iter().map(|(name, text)| json!({ "name": name, "text": text })).collect();
-        let client = remote.client(config).await?;
+        let client = remote.client().await?;
         let told = client.send(Method::POST, "/policies/check", Some(&json!({ "files": files }))).await?;
         out.json(&told)?;
         Ok(if *told.at("ok") == json!(true) { ExitCode::SUCCESS } else { ExitCode::from(1) })

@@ -1,6 +1,6 @@
 //! Asking a gateway's administration: over a socket or the network, with a token.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +42,19 @@ pub(crate) struct Remote {
     /// The login for this gateway, where there are several
     #[arg(long, value_name = "URL", env = "PORTCULLIS_GATEWAY")]
     gateway: Option<String>,
+    /// The configuration file, which names the gateway's administration and its folders
+    #[arg(long, short, default_value = "portcullis.yaml", env = "PORTCULLIS_CONFIG")]
+    pub(crate) config: PathBuf,
+}
+
+/// Which gateway is asked, and how its answer is shown.
+#[derive(Args)]
+pub(crate) struct Asked {
+    #[command(flatten)]
+    pub(crate) remote: Remote,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Why the administration could not be asked, or what it said.
@@ -112,14 +125,14 @@ pub(crate) struct Client {
 
 impl Remote {
     /// Who to ask, with a fresh token.
-    pub(crate) async fn client(&self, config: &Path) -> Result<Client, RemoteError> {
-        let at = self.at(config)?;
+    pub(crate) async fn client(&self) -> Result<Client, RemoteError> {
+        let at = self.at()?;
         let wanted = Wanted { profile: self.profile.clone(), gateway: self.gateway.clone() };
         let token = Login::choose(&wanted, Arc::new(SystemClock::default()))?.token().await?;
         Ok(Client { at, token, patience: ANSWER })
     }
 
-    fn at(&self, config: &Path) -> Result<At, RemoteError> {
+    fn at(&self) -> Result<At, RemoteError> {
         if let Some(text) = &self.admin {
             if let Some(path) = text.strip_prefix("unix:") {
                 return Ok(At::Socket(PathBuf::from(path)));
@@ -135,7 +148,8 @@ impl Remote {
             let at = At::Url(url, dial::Trust::of(self.admin_ca.as_deref()));
             return if fits { Ok(at) } else { Err(RemoteError::Address(text.clone())) };
         }
-        let admin = config::load(config).ok().and_then(|config| config.admin).ok_or(RemoteError::Nowhere)?;
+        let admin =
+            config::load(&self.config).ok().and_then(|config| config.admin).ok_or(RemoteError::Nowhere)?;
         if let Some(socket) = admin.socket {
             return Ok(At::Socket(socket));
         }
@@ -148,6 +162,23 @@ impl Remote {
         let url = format!("{scheme}://{}", listener.address);
         let url = url.parse().map_err(|_| RemoteError::Address(url))?;
         Ok(At::Url(url, dial::Trust::of(self.admin_ca.as_deref().or(ca.as_deref()))))
+    }
+}
+
+impl Asked {
+    /// Who to ask, with a fresh token.
+    pub(crate) async fn client(&self) -> Result<Client, RemoteError> {
+        self.remote.client().await
+    }
+
+    /// Gets a document.
+    pub(crate) async fn get(&self, path: &str) -> Result<Value, RemoteError> {
+        self.client().await?.get(path).await
+    }
+
+    /// Posts a document, and reads the answer.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, RemoteError> {
+        self.client().await?.send(Method::POST, path, Some(body)).await
     }
 }
 

@@ -1,6 +1,5 @@
 //! `portcullis resources`: what is protected, and how it stands.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -9,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::out::{Out, Tone};
-use crate::remote::{self, Remote};
+use crate::remote::{self, Asked};
 use crate::serve;
 use crate::told::Told;
 
@@ -22,19 +21,13 @@ pub(crate) enum ResourcesVerb {
 #[derive(Args)]
 pub(crate) struct List {
     #[command(flatten)]
-    remote: Remote,
-    /// The configuration file, where the gateway's administration is named
-    #[arg(long, short, default_value = "portcullis.yaml", env = "PORTCULLIS_CONFIG")]
-    config: PathBuf,
+    at: Asked,
     /// How many
     #[arg(long, short = 'n', default_value_t = 100)]
     limit: u32,
     /// Go on after this one, as the page before says
     #[arg(long)]
     cursor: Option<String>,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
 }
 
 impl ResourcesVerb {
@@ -46,10 +39,9 @@ impl ResourcesVerb {
 
 impl List {
     async fn run(self, out: &mut Out) -> Result<ExitCode, Failure> {
-        let client = self.remote.client(&self.config).await?;
         let pairs = [("limit", Some(self.limit.to_string())), ("cursor", self.cursor)];
-        let page = client.get(&remote::query("/resources", &pairs)).await?;
-        if self.json {
+        let page = self.at.get(&remote::query("/resources", &pairs)).await?;
+        if self.at.json {
             out.json(&json!({ "resources": page.at("resources"), "next": page.at("next") }))?;
             return Ok(ExitCode::SUCCESS);
         }

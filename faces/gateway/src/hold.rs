@@ -131,9 +131,7 @@ pub(crate) async fn hold(
 
 impl Held<'_> {
     fn petition(&self, digest: Digest) -> Petition {
-        let decision = self.permit.decision();
-        let reasons = decision.judgements.iter().flat_map(|judgement| judgement.reasons.iter().cloned());
-        let mut policies: Vec<_> = reasons.collect();
+        let mut policies: Vec<_> = self.permit.decision().reasons().cloned().collect();
         policies.dedup();
         Petition {
             exchange: Some(self.came.exchange),

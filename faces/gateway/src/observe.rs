@@ -103,7 +103,7 @@ fn readiness(gateway: &Gateway) -> (bool, Value) {
     let upstreams: serde_json::Map<String, Value> = setup
         .places()
         .into_iter()
-        .map(|(name, place)| (name.to_string(), place.upstreams.health().iter().map(upstream).collect()))
+        .map(|(name, place)| (name.to_string(), json!(place.upstreams.health())))
         .collect();
     let report = json!({
         "ready": missing.is_empty(),
@@ -126,21 +126,6 @@ fn stock(stock: &record::ClassStock) -> Value {
         "oldest": stock.oldest,
         "last_drop": stock.last_drop,
     })
-}
-
-fn upstream(health: &forward::UpstreamHealth) -> Value {
-    json!({
-        "url": health.url,
-        "usable": health.usable,
-        "in_flight": health.in_flight,
-        "failures": health.failures,
-        "last_failure": health.last_failure,
-        "probed": health.probed.as_ref().map(probed),
-    })
-}
-
-fn probed(probed: &forward::Probed) -> Value {
-    json!({ "at": probed.at, "seconds": probed.took.as_secs_f64(), "fault": probed.fault })
 }
 
 fn text(status: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {

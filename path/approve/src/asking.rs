@@ -40,6 +40,6 @@ pub fn asking(permit: Permit, record: &Record) -> Result<Asking, Refusal> {
     if permit.exchange() != record.exchange() {
         return Err(ApproveError::Mismatch.refusal());
     }
-    let reasons = permit.decision().judgements.iter().flat_map(|judgement| judgement.reasons.iter().cloned());
-    Ok(Asking { exchange: permit.exchange(), needed: permit.approvals_needed(), policies: reasons.collect() })
+    let policies = permit.decision().reasons().cloned().collect();
+    Ok(Asking { exchange: permit.exchange(), needed: permit.approvals_needed(), policies })
 }

@@ -77,11 +77,10 @@ pub fn clear(permit: Permit, record: &Record) -> Result<Cleared, Refusal> {
 }
 
 fn approval_required(permit: &Permit, needed: u8) -> Refusal {
-    let policies = permit.decision().judgements.iter().flat_map(|judgement| &judgement.reasons);
     Refusal::new(Code::ApprovalRequired)
         .because(format!(
             "Policy allows this only with the approval of {}, which is not asked for here.",
             error::people(needed)
         ))
-        .by_policies(policies.map(|reason| reason.policy.clone()).collect())
+        .by_policies(permit.decision().reasons().map(|reason| reason.policy.clone()).collect())
 }

@@ -1,6 +1,5 @@
 //! Made-up people for the tests.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use jiff::Timestamp;
@@ -21,19 +20,7 @@ pub(crate) fn identity(subject: &str, groups: &[&str]) -> Identity {
         groups: groups.iter().map(|group| (*group).to_owned()).collect(),
         email: None,
         display: None,
-        token: TokenFacts {
-            digest: format!("digest of {subject}"),
-            issued_at: None,
-            expires_at: Timestamp::MAX,
-            authenticated_at: None,
-            audiences: Vec::new(),
-            client: None,
-            methods: BTreeSet::new(),
-            context_class: None,
-            scopes: BTreeSet::new(),
-            mfa: false,
-            claims: BTreeMap::new(),
-        },
+        token: TokenFacts { digest: format!("digest of {subject}"), ..TokenFacts::ending(Timestamp::MAX) },
     }
 }
 

@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use model::{Act, Area, Decision, ExchangeId, Facts, Identity, Judgement, Refusal, ResourceName, Ruling};
+use model::{Act, Area, Decision, ExchangeId, Facts, Identity, Judgement, ResourceName, Ruling};
 
-use crate::authorizer::{Authorizer, Surroundings};
 use crate::facts;
 use crate::judge::{self, Inquiry};
-use crate::membership::{unjudged, worded};
 use crate::office::{self, Object, Person};
-use crate::proof::{Grounds, Permit};
+use crate::proof::{Grounds, Permit, unjudged};
 use crate::renewal::{Renewal, Renewed};
 use crate::schema::vocabulary;
 use crate::set::PolicySet;
@@ -32,7 +30,7 @@ pub struct Doing<'a> {
 impl Doing<'_> {
     /// What consent is judged on: the resource, or all of the noun. One caller or session is too small a thing
     /// to have approvers of its own.
-    fn object(&self) -> Object {
+    pub(crate) fn object(&self) -> Object {
         match self.resource {
             Some((name, kind)) => Object::Resource { name: name.clone(), kind: kind.to_owned() },
             None => Object::Area(self.area),
@@ -40,30 +38,8 @@ impl Doing<'_> {
     }
 }
 
-impl Authorizer {
-    /// The judgement on a consent to somebody's act, and why it is refused, if it is. That nobody consents to
-    /// their own is seen to before.
-    pub(crate) fn consent_to_act(
-        &self,
-        set: &PolicySet,
-        identity: &Identity,
-        by: (&Identity, Option<&str>),
-        doing: Doing<'_>,
-        surroundings: Surroundings,
-    ) -> (Vec<Judgement>, Option<Refusal>) {
-        let scene = self.scene(identity, surroundings.client);
-        let (inquiry, judgement) = match inquiry(identity, by, doing, &scene) {
-            Ok(inquiry) => inquiry,
-            Err(fault) => return (Vec::new(), Some(unjudged(fault))),
-        };
-        let judgement = judge::with_ruling(set, &inquiry, judgement);
-        let what = format!("approve that others `{}` {}", doing.act, doing.object().spoken());
-        let refusal = (judgement.ruling != Ruling::Allowed).then(|| worded(set, &what, &judgement));
-        (vec![judgement], refusal)
-    }
-}
-
-fn inquiry(
+/// What policies are asked of a consent to somebody's act.
+pub(crate) fn consent(
     identity: &Identity,
     (requester, owner): (&Identity, Option<&str>),
     doing: Doing<'_>,

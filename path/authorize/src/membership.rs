@@ -5,14 +5,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use authenticate::Caller;
-use model::{Act, Code, Decision, Facts, Identity, Judgement, Refusal, Ruling};
+use model::{Act, Decision, Facts, Identity, Judgement, Refusal, Ruling};
 
 use crate::authorizer::{Authorizer, Surroundings};
 use crate::facts::{self, Value};
 use crate::judge::{self, Cast, Inquiry};
-use crate::office::{Person, portcullis};
-use crate::players::{Other, Players};
-use crate::proof::{self, Denied, Permit};
+use crate::office::portcullis;
+use crate::petition::requester_beside;
+use crate::players::Players;
+use crate::proof::{self, Denied, Permit, unjudged};
 use crate::schema::vocabulary;
 use crate::set::PolicySet;
 
@@ -118,43 +119,18 @@ impl Authorizer {
             context,
         )
     }
-
-    /// The judgement on a consent to somebody's membership, and why it is refused, if it is. That nobody
-    /// consents to their own is seen to before.
-    pub(crate) fn consent_to_membership(
-        &self,
-        set: &PolicySet,
-        identity: &Identity,
-        (requester, owner): (&Identity, Option<&str>),
-        wanted: Membership<'_>,
-        surroundings: Surroundings,
-    ) -> (Vec<Judgement>, Option<Refusal>) {
-        let scene = self.scene(identity, surroundings.client);
-        let (inquiry, judgement) = match inquiry(identity, (requester, owner), wanted, &scene) {
-            Ok(inquiry) => inquiry,
-            Err(fault) => return (Vec::new(), Some(unjudged(fault))),
-        };
-        let judgement = judge::with_ruling(set, &inquiry, judgement);
-        let what = format!("approve memberships in group `{}`", wanted.group);
-        let refusal = (judgement.ruling != Ruling::Allowed).then(|| worded(set, &what, &judgement));
-        (vec![judgement], refusal)
-    }
 }
 
-fn inquiry(
+/// What policies are asked of a consent to somebody's membership.
+pub(crate) fn consent(
     identity: &Identity,
     (requester, owner): (&Identity, Option<&str>),
     wanted: Membership<'_>,
     scene: &facts::Scene,
 ) -> Result<(Inquiry, Judgement), String> {
     let words = vocabulary()?;
-    let requester = Person::of(requester);
-    let uid = words.caller(&requester.entity_id());
-    let mut others = Vec::new();
-    if requester.entity_id() != identity.entity_id() {
-        let parents = requester.groups.iter().map(|group| words.group(group)).collect();
-        others.push(Other { uid: uid.clone(), attrs: requester.attributes(), parents });
-    }
+    let (uid, other) = requester_beside(words, identity, requester);
+    let others = other.into_iter().collect();
     let players = Players::new(words, identity, vec![words.group(wanted.group)], others)?;
     let facts = Facts::plain("POST", PATH);
     let mut context = facts::consent_to(identity, (OPERATION, &facts), (uid, owner), scene);
@@ -166,35 +142,9 @@ fn inquiry(
     cast.inquiry(words.act(Act::Approve), Arc::new(players), context)
 }
 
-pub(crate) fn unjudged(fault: String) -> Refusal {
-    Refusal::new(Code::PolicyDenied)
-        .because("This cannot be judged by policy, so it is refused.")
-        .detail(fault)
-}
-
 fn refused(set: &PolicySet, wanted: Membership<'_>, judgement: &Judgement) -> Refusal {
     let what = format!("be in group `{}` for {} minutes", wanted.group, wanted.minutes);
-    worded(set, &what, judgement)
-}
-
-/// The refusal for a question that was denied. `what` is what no policy permits.
-pub(crate) fn worded(set: &PolicySet, what: &str, judgement: &Judgement) -> Refusal {
-    let refusal = Refusal::new(Code::PolicyDenied);
-    let policies: Vec<String> = judgement.reasons.iter().map(|reason| reason.policy.clone()).collect();
-    if !judgement.errors.is_empty() {
-        return refusal
-            .because("A policy could not be evaluated, so this is refused.")
-            .by_policies(policies)
-            .detail(judgement.errors.join("; "));
-    }
-    if !policies.is_empty() && judgement.ruling == Ruling::Denied {
-        return refusal.because(proof::forbidden(judgement)).by_policies(policies);
-    }
-    let refusal = refusal.because(format!("No policy permits you to {what}."));
-    match crate::explain::nearest(set, judgement) {
-        Some(nearest) => refusal.detail(nearest),
-        None => refusal.detail("no permit is near: none names this action"),
-    }
+    proof::denial(set, judgement, "this", &what)
 }
 
 #[cfg(test)]

@@ -13,7 +13,6 @@ use model::{
 };
 
 use crate::authorizer::{Authorizer, Surroundings, Target};
-use crate::explain;
 use crate::facts::{self, Value};
 use crate::judge::{self, Cast, Inquiry};
 use crate::players::{Other, Players};
@@ -341,22 +340,7 @@ impl Scenery<'_> {
 
 /// The refusal for an act that was denied.
 pub(crate) fn refusal(set: &PolicySet, act: Act, object: &Object, judgement: &Judgement) -> Refusal {
-    let refusal = Refusal::new(Code::PolicyDenied);
-    let policies: Vec<String> = judgement.reasons.iter().map(|reason| reason.policy.clone()).collect();
-    if !judgement.errors.is_empty() {
-        return refusal
-            .because("A policy could not be evaluated, so the act is refused.")
-            .by_policies(policies)
-            .detail(judgement.errors.join("; "));
-    }
-    if !policies.is_empty() {
-        return refusal.because(proof::forbidden(judgement)).by_policies(policies);
-    }
-    let refusal = refusal.because(format!("No policy permits you to `{act}` {}.", object.spoken()));
-    match explain::nearest(set, judgement) {
-        Some(nearest) => refusal.detail(nearest),
-        None => refusal.detail("no permit is near: none names this action"),
-    }
+    proof::denial(set, judgement, "the act", &format!("`{act}` {}", object.spoken()))
 }
 
 #[cfg(test)]

@@ -1,19 +1,21 @@
 //! Who may consent to what others ask: `Action::"approve"`, asked of each operation of their request.
 
+use std::iter;
 use std::sync::Arc;
 
 use authenticate::Caller;
+use cedar_policy::EntityUid;
 use model::{Act, Code, Decision, Identity, Judgement, Operation, Refusal, ResourceName, Reveal, Ruling};
 
 use crate::authorizer::{Authorizer, Surroundings, Target};
-use crate::doing::Doing;
+use crate::doing::{self, Doing};
 use crate::facts;
-use crate::judge::{self, Cast};
-use crate::membership::Membership;
+use crate::judge::{self, Cast, Inquiry};
+use crate::membership::{self, Membership};
 use crate::office::{Person, portcullis};
 use crate::players::{Other, Players};
-use crate::proof::{self, Denied, Permit};
-use crate::schema::vocabulary;
+use crate::proof::{self, Denied, Permit, unjudged};
+use crate::schema::{Vocabulary, vocabulary};
 use crate::set::PolicySet;
 use crate::viewer::{Question, Viewer};
 
@@ -108,78 +110,85 @@ impl Authorizer {
         petition: &Petition<'_>,
         surroundings: Surroundings,
     ) -> (Vec<Judgement>, Option<Refusal>) {
-        let denied = || Refusal::new(Code::PolicyDenied);
         if self.is_asked_by(petition.requester, identity) {
             let own = "Nobody approves what they ask themselves, also not under another name.";
-            return (Vec::new(), Some(denied().because(own)));
+            return (Vec::new(), Some(Refusal::new(Code::PolicyDenied).because(own)));
         }
         let by = (petition.requester, petition.owner);
-        let (resource, kind, operations) = match petition.matter {
-            Matter::Request { resource, kind, operations } => (resource, kind, operations),
-            Matter::Membership(wanted) => {
-                return self.consent_to_membership(set, identity, by, wanted, surroundings);
-            }
-            Matter::Act(doing) => return self.consent_to_act(set, identity, by, doing, surroundings),
-        };
         let scene = self.scene(identity, surroundings.client);
-        let mut judgements = Vec::new();
-        for operation in operations {
-            let inquiry = inquiry(identity, petition, (resource, kind, operation), &scene);
-            match inquiry.map(|(inquiry, judgement)| judge::with_ruling(set, &inquiry, judgement)) {
-                Ok(judgement) => judgements.push(judgement),
-                Err(fault) => {
-                    let refusal = denied().because("This cannot be judged by policy, so it is refused.");
-                    return (judgements, Some(refusal.detail(fault)));
-                }
+        match petition.matter {
+            Matter::Request { resource, kind, operations } => {
+                let ask = |operation| inquiry(identity, by, (resource, kind, operation), &scene);
+                let what = format!("`approve` requests to resource `{resource}`");
+                judged(set, operations.iter().map(ask), &what)
+            }
+            Matter::Membership(wanted) => {
+                let asked = membership::consent(identity, by, wanted, &scene);
+                let what = format!("approve memberships in group `{}`", wanted.group);
+                judged(set, iter::once(asked), &what)
+            }
+            Matter::Act(doing) => {
+                let asked = doing::consent(identity, by, doing, &scene);
+                let what = format!("approve that others `{}` {}", doing.act, doing.object().spoken());
+                judged(set, iter::once(asked), &what)
             }
         }
-        let refused = judgements.iter().find(|judgement| judgement.ruling != Ruling::Allowed);
-        let refusal = match refused {
-            None if judgements.is_empty() => Some(denied()),
-            None => None,
-            Some(judgement) => Some(worded(set, resource, judgement)),
-        };
-        (judgements, refusal)
     }
+}
+
+/// The judgements on what is asked, and why the consent is refused, if it is: unless each of them allows it, and
+/// there is one. `what` is what no policy permits then.
+fn judged(
+    set: &PolicySet,
+    asked: impl Iterator<Item = Result<(Inquiry, Judgement), String>>,
+    what: &str,
+) -> (Vec<Judgement>, Option<Refusal>) {
+    let mut judgements = Vec::new();
+    for asked in asked {
+        match asked {
+            Ok((inquiry, judgement)) => judgements.push(judge::with_ruling(set, &inquiry, judgement)),
+            Err(fault) => return (judgements, Some(unjudged(fault))),
+        }
+    }
+    let refused = judgements.iter().find(|judgement| judgement.ruling != Ruling::Allowed);
+    let refusal = match refused {
+        None if judgements.is_empty() => Some(Refusal::new(Code::PolicyDenied)),
+        None => None,
+        Some(judgement) => Some(proof::denial(set, judgement, "the consent", what)),
+    };
+    (judgements, refusal)
+}
+
+/// Who asked, and their entity, unless it is the caller's, which is told already.
+pub(crate) fn requester_beside(
+    words: &Vocabulary,
+    identity: &Identity,
+    requester: &Identity,
+) -> (EntityUid, Option<Other>) {
+    let requester = Person::of(requester);
+    let uid = words.caller(&requester.entity_id());
+    let other = (requester.entity_id() != identity.entity_id()).then(|| Other {
+        uid: uid.clone(),
+        attrs: requester.attributes(),
+        parents: requester.groups.iter().map(|group| words.group(group)).collect(),
+    });
+    (uid, other)
 }
 
 fn inquiry(
     identity: &Identity,
-    petition: &Petition<'_>,
+    (requester, owner): (&Identity, Option<&str>),
     (resource, kind, operation): (&ResourceName, &str, &Operation),
     scene: &facts::Scene,
-) -> Result<(judge::Inquiry, Judgement), String> {
+) -> Result<(Inquiry, Judgement), String> {
     let words = vocabulary()?;
     let cast = Cast::new(identity, resource, kind)?;
     let (resources, mut others) = cast.place(&operation.facts.model);
-    let requester = Person::of(petition.requester);
-    let uid = words.caller(&requester.entity_id());
-    if requester.entity_id() != identity.entity_id() {
-        let parents = requester.groups.iter().map(|group| words.group(group)).collect();
-        others.push(Other { uid: uid.clone(), attrs: requester.attributes(), parents });
-    }
+    let (uid, other) = requester_beside(words, identity, requester);
+    others.extend(other);
     let players = Players::new(words, identity, resources, others)?;
-    let context = facts::consent(identity, operation, (uid, petition.owner), scene);
+    let context = facts::consent(identity, operation, (uid, owner), scene);
     cast.inquiry(words.act(Act::Approve), Arc::new(players), context)
-}
-
-fn worded(set: &PolicySet, on: &ResourceName, judgement: &Judgement) -> Refusal {
-    let refusal = Refusal::new(Code::PolicyDenied);
-    let policies: Vec<String> = judgement.reasons.iter().map(|reason| reason.policy.clone()).collect();
-    if !judgement.errors.is_empty() {
-        return refusal
-            .because("A policy could not be evaluated, so the consent is refused.")
-            .by_policies(policies)
-            .detail(judgement.errors.join("; "));
-    }
-    if !policies.is_empty() && judgement.ruling == Ruling::Denied {
-        return refusal.because(proof::forbidden(judgement)).by_policies(policies);
-    }
-    let refusal = refusal.because(format!("No policy permits you to `approve` requests to resource `{on}`."));
-    match crate::explain::nearest(set, judgement) {
-        Some(nearest) => refusal.detail(nearest),
-        None => refusal.detail("no permit is near: none names this action"),
-    }
 }
 
 #[cfg(test)]

@@ -199,15 +199,8 @@ pub(crate) fn refusal(
     }
     let denied = decision.judgements.iter().zip(operations).find(|(j, _)| j.ruling == Ruling::Denied);
     let Some((judgement, operation)) = denied else { return refusal };
-    let policies: Vec<String> = judgement.reasons.iter().map(|reason| reason.policy.clone()).collect();
-    if !judgement.errors.is_empty() {
-        return refusal
-            .because("A policy could not be evaluated, so the operation is refused.")
-            .by_policies(policies)
-            .detail(judgement.errors.join("; "));
-    }
-    if !policies.is_empty() {
-        return refusal.because(forbidden(judgement)).by_policies(policies);
+    if let Some(refusal) = by_policy(judgement, "the operation") {
+        return refusal;
     }
     let on = match operation.facts.model.as_str() {
         "" => format!("resource `{resource}`"),
@@ -225,8 +218,40 @@ pub(crate) fn refusal(
     }
 }
 
+/// The refusal for one question that was denied: `asked` says what is refused, and `what` what no policy permits.
+pub(crate) fn denial(set: &PolicySet, judgement: &Judgement, asked: &str, what: &str) -> Refusal {
+    if let Some(refusal) = by_policy(judgement, asked) {
+        return refusal;
+    }
+    let refusal = Refusal::new(Code::PolicyDenied).because(format!("No policy permits you to {what}."));
+    match explain::nearest(set, judgement) {
+        Some(nearest) => refusal.detail(nearest),
+        None => refusal.detail("no permit is near: none names this action"),
+    }
+}
+
+/// The refusal for a question that could not be put to policy.
+pub(crate) fn unjudged(fault: String) -> Refusal {
+    Refusal::new(Code::PolicyDenied)
+        .because("This cannot be judged by policy, so it is refused.")
+        .detail(fault)
+}
+
+/// The refusal of what policies themselves refuse, by an error or a forbid. None where nothing permits it.
+fn by_policy(judgement: &Judgement, asked: &str) -> Option<Refusal> {
+    let refusal = Refusal::new(Code::PolicyDenied);
+    let policies = judgement.policies();
+    if !judgement.errors.is_empty() {
+        let why = format!("A policy could not be evaluated, so {asked} is refused.");
+        return Some(refusal.because(why).by_policies(policies).detail(judgement.errors.join("; ")));
+    }
+    // What is not denied names its permits there.
+    let forbids = !policies.is_empty() && judgement.ruling == Ruling::Denied;
+    forbids.then(|| refusal.because(forbidden(judgement)).by_policies(policies))
+}
+
 /// What the forbids that decided say to people.
-pub(crate) fn forbidden(judgement: &Judgement) -> String {
+fn forbidden(judgement: &Judgement) -> String {
     let say = |reason: &model::PolicyReason| match &reason.sentence {
         Some(sentence) => short(sentence),
         None => format!("Policy `{}` forbids this operation.", reason.policy),

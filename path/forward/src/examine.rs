@@ -1,9 +1,11 @@
 //! Looking at an upstream from here, for operators: whether it answers, takes the credential, and whether it
 //! answers without one too. What does, guards nothing: whoever reaches it needs no Portcullis.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use credential::NotRotated;
+use credential::{NotRotated, Shown};
 use http::StatusCode;
 use model::ExchangeId;
 
@@ -38,6 +40,43 @@ pub struct Examined {
     pub without: Option<Saw>,
 }
 
+impl Saw {
+    /// Whether it said that the credential is not good, or that there is none.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Status(status) if is_refusal(*status))
+    }
+
+    /// What is wrong with a server that said this to its credential, asked for `path`.
+    fn fault(&self, path: &str) -> Option<String> {
+        match self {
+            Self::Nothing(why) => Some(why.clone()),
+            Self::Status(status) if self.is_refusal() => {
+                Some(format!("it answers {status} to `{path}`: it does not take the credential"))
+            }
+            Self::Status(status) if status.is_server_error() => {
+                Some(format!("it answers {status} to `{path}`"))
+            }
+            Self::Status(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Saw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status) => write!(f, "{status}"),
+            Self::Nothing(why) => f.write_str(why),
+        }
+    }
+}
+
+impl Examined {
+    /// What is wrong with it, in a sentence for operators; nothing when it answers and takes the credential.
+    pub fn fault(&self) -> Option<String> {
+        self.with.fault(&self.path)
+    }
+}
+
 impl Upstreams {
     /// Whether a credential is configured, and could be had now.
     ///
@@ -69,7 +108,7 @@ impl Upstreams {
                 Way::Beyond(beyond) => beyond.look(ExchangeId::at(self.now())).await,
                 Way::Direct(_) => {
                     let with = self.with_credential(upstream).await;
-                    (self.elapsed().saturating_sub(began), fault(self.probe(), &with))
+                    (self.elapsed().saturating_sub(began), with.fault(self.probe()))
                 }
             };
             upstream.probed(Probed { at: self.now(), took, fault });
@@ -99,19 +138,7 @@ impl Upstreams {
     }
 }
 
-/// What is wrong with an upstream that said this to its credential.
-fn fault(path: &str, with: &Saw) -> Option<String> {
-    match with {
-        Saw::Nothing(why) => Some(why.clone()),
-        Saw::Status(status) if is_refusal(*status) => {
-            Some(format!("it answers {status} to `{path}`: it does not take the credential"))
-        }
-        Saw::Status(status) if status.is_server_error() => Some(format!("it answers {status} to `{path}`")),
-        Saw::Status(_) => None,
-    }
-}
-
-async fn saw(upstream: &Upstream, path: &str, shown: Option<&std::sync::Arc<credential::Shown>>) -> Saw {
+async fn saw(upstream: &Upstream, path: &str, shown: Option<&Arc<Shown>>) -> Saw {
     match tokio::time::timeout(PATIENCE, Box::pin(told(upstream, path, shown))).await {
         Ok(Ok(Told::Status(status))) => Saw::Status(status),
         Ok(Ok(Told::Nothing(error))) => Saw::Nothing(error.to_string()),

@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Serialize, Serializer};
 
 /// So many failures in a row put an upstream out.
 const OUT_AFTER: u32 = 3;
@@ -13,8 +14,8 @@ const FIRST_REST: Duration = Duration::from_secs(1);
 /// But never longer than this.
 const LONGEST_REST: Duration = Duration::from_secs(30);
 
-/// How one upstream does, for readiness and metrics.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// How one upstream does, for readiness, metrics and operators.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct UpstreamHealth {
     /// Its URL, as configured.
     pub url: String,
@@ -31,14 +32,19 @@ pub struct UpstreamHealth {
 }
 
 /// What a look at an upstream saw, made without being asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Probed {
     /// When.
     pub at: Timestamp,
-    /// How long the answer took.
+    /// How long the answer took. Written as `seconds`.
+    #[serde(rename = "seconds", serialize_with = "seconds")]
     pub took: Duration,
     /// What is wrong, in a sentence for operators; nothing when it answers and takes the credential.
     pub fault: Option<String>,
+}
+
+fn seconds<S: Serializer>(took: &Duration, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_f64(took.as_secs_f64())
 }
 
 /// What is known of one upstream.

@@ -6,7 +6,7 @@
 //! `cargo run --release -p record --example cost [-- alone|crowd]`
 #![allow(clippy::expect_used, reason = "a measurement that can't be made has nothing else to say")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::io::Write;
 use std::sync::Arc;
@@ -315,15 +315,8 @@ fn identity(clock: &dyn Clock) -> Identity {
     let token = TokenFacts {
         digest: "ab".repeat(32),
         issued_at: Some(now),
-        expires_at: now,
-        authenticated_at: None,
         audiences: vec!["portcullis".into()],
-        client: None,
-        methods: BTreeSet::new(),
-        context_class: None,
-        scopes: BTreeSet::new(),
-        mfa: false,
-        claims: BTreeMap::new(),
+        ..TokenFacts::ending(now)
     };
     Identity {
         issuer: "https://login.example.test".into(),

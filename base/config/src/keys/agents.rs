@@ -1,8 +1,7 @@
 //! The keys of agents: the gateway's side of them, and the agent's own file.
 
-use super::ALLOWED;
 use super::credential::CREDENTIAL;
-use super::resource::{TIMEOUTS, UPSTREAM_TLS};
+use super::resource::{MAX_REQUEST_BYTES, TIMEOUTS, UPSTREAM_PLAIN, UPSTREAM_TLS};
 use crate::table::{Absent, Key, Kind, Section, Shape};
 
 pub(super) const AGENTS: Section = Section {
@@ -142,12 +141,7 @@ const AGENT_RESOURCE: Section = Section {
             absent: Absent::Nothing("none"),
             doc: "What opens it. Neither callers nor the gateway ever see it.",
         },
-        Key {
-            name: "upstream_plain",
-            shape: Shape::Choice(ALLOWED),
-            absent: Absent::Nothing("refused beyond loopback"),
-            doc: "Allows a credential to travel over plain HTTP to another machine.",
-        },
+        UPSTREAM_PLAIN,
         Key {
             name: "upstream_tls",
             shape: Shape::Section(&UPSTREAM_TLS),
@@ -160,12 +154,7 @@ const AGENT_RESOURCE: Section = Section {
             absent: Absent::Is("{}"),
             doc: "How long each part of an exchange may take. The gateway's own hold besides.",
         },
-        Key {
-            name: "max_request_bytes",
-            shape: Shape::Size("1KiB", "1GiB"),
-            absent: Absent::Is("16MiB"),
-            doc: "The largest request body.",
-        },
+        MAX_REQUEST_BYTES,
     ],
 };
 

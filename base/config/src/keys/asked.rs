@@ -2,6 +2,16 @@
 
 use crate::table::{Absent, Key, Kind, Section, Shape};
 
+pub(super) const CLIENT_AUTH: Key = Key {
+    name: "client_auth",
+    shape: Shape::Choice(&[
+        ("basic", "in the `Authorization` header (`client_secret_basic`)"),
+        ("post", "in the body (`client_secret_post`)"),
+    ]),
+    absent: Absent::Is("basic"),
+    doc: "How the client proves itself.",
+};
+
 /// Opaque tokens: only their issuer can say what they mean.
 pub(super) const INTROSPECTION: Section = Section {
     name: "introspection",
@@ -25,15 +35,7 @@ pub(super) const INTROSPECTION: Section = Section {
             absent: Absent::Fault,
             doc: "The secret of that client.",
         },
-        Key {
-            name: "client_auth",
-            shape: Shape::Choice(&[
-                ("basic", "in the `Authorization` header (`client_secret_basic`)"),
-                ("post", "in the body (`client_secret_post`)"),
-            ]),
-            absent: Absent::Is("basic"),
-            doc: "How the client proves itself.",
-        },
+        CLIENT_AUTH,
         Key {
             name: "prefix",
             shape: Shape::One(Kind::Text),

@@ -1,5 +1,6 @@
 //! The keys of credentials.
 
+use super::asked::CLIENT_AUTH;
 use crate::table::{Absent, Key, Kind, Section, Shape};
 
 pub(super) const CREDENTIAL: Section = Section {
@@ -106,6 +107,20 @@ const COMMAND: Section = Section {
     ],
 };
 
+pub(super) const CA_FILE: Key = Key {
+    name: "ca_file",
+    shape: Shape::One(Kind::Path),
+    absent: Absent::Nothing("the system's"),
+    doc: "Certificates to trust, in PEM.",
+};
+
+const ANSWER_TIMEOUT: Key = Key {
+    name: "timeout",
+    shape: Shape::Duration("100ms", "1m"),
+    absent: Absent::Is("5s"),
+    doc: "How long an answer may take.",
+};
+
 const VAULT: Section = Section {
     name: "vault",
     doc: "A secret in a key-value engine of HashiCorp Vault or OpenBao.",
@@ -155,18 +170,8 @@ const VAULT: Section = Section {
             absent: Absent::Nothing("none"),
             doc: "The namespace, on servers that have them.",
         },
-        Key {
-            name: "ca_file",
-            shape: Shape::One(Kind::Path),
-            absent: Absent::Nothing("the system's"),
-            doc: "Certificates to trust, in PEM.",
-        },
-        Key {
-            name: "timeout",
-            shape: Shape::Duration("100ms", "1m"),
-            absent: Absent::Is("5s"),
-            doc: "How long an answer may take.",
-        },
+        CA_FILE,
+        ANSWER_TIMEOUT,
     ],
 };
 
@@ -181,15 +186,7 @@ const OAUTH2: Section = Section {
             doc: "The token endpoint. `http` only on this machine.",
         },
         Key { name: "client_id", shape: Shape::One(Kind::Text), absent: Absent::Fault, doc: "As whom." },
-        Key {
-            name: "client_auth",
-            shape: Shape::Choice(&[
-                ("basic", "in the `Authorization` header (`client_secret_basic`)"),
-                ("post", "in the body (`client_secret_post`)"),
-            ]),
-            absent: Absent::Is("basic"),
-            doc: "How the client proves itself.",
-        },
+        CLIENT_AUTH,
         Key {
             name: "scopes",
             shape: Shape::Many(0, &Shape::One(Kind::Text)),
@@ -208,18 +205,8 @@ const OAUTH2: Section = Section {
             absent: Absent::Nothing("not asked for"),
             doc: "The audience the token is for, for issuers that take this parameter instead.",
         },
-        Key {
-            name: "ca_file",
-            shape: Shape::One(Kind::Path),
-            absent: Absent::Nothing("the system's"),
-            doc: "Certificates to trust, in PEM.",
-        },
-        Key {
-            name: "timeout",
-            shape: Shape::Duration("100ms", "1m"),
-            absent: Absent::Is("5s"),
-            doc: "How long an answer may take.",
-        },
+        CA_FILE,
+        ANSWER_TIMEOUT,
     ],
 };
 

@@ -2,7 +2,7 @@
 
 use super::ALLOWED;
 use super::agents::AGENT;
-use super::credential::CREDENTIAL;
+use super::credential::{CA_FILE, CREDENTIAL};
 use super::fields::{DISCLOSE, FIELD};
 use super::retention::KEEP;
 use crate::table::{Absent, Key, Kind, Section, Shape};
@@ -54,12 +54,7 @@ pub(super) const RESOURCE: Section = Section {
             absent: Absent::Nothing("none"),
             doc: "What opens it. Callers never see it.",
         },
-        Key {
-            name: "upstream_plain",
-            shape: Shape::Choice(ALLOWED),
-            absent: Absent::Nothing("refused beyond loopback"),
-            doc: "Allows a credential to travel over plain HTTP to another machine.",
-        },
+        UPSTREAM_PLAIN,
         Key {
             name: "upstream_tls",
             shape: Shape::Section(&UPSTREAM_TLS),
@@ -90,12 +85,7 @@ pub(super) const RESOURCE: Section = Section {
             absent: Absent::Is("{}"),
             doc: "How long each part of an exchange may take.",
         },
-        Key {
-            name: "max_request_bytes",
-            shape: Shape::Size("1KiB", "1GiB"),
-            absent: Absent::Is("16MiB"),
-            doc: "The largest request body.",
-        },
+        MAX_REQUEST_BYTES,
         Key {
             name: "max_held_answer_bytes",
             shape: Shape::Size("1KiB", "1GiB"),
@@ -159,16 +149,25 @@ pub(super) const RESOURCE: Section = Section {
     ],
 };
 
+pub(super) const UPSTREAM_PLAIN: Key = Key {
+    name: "upstream_plain",
+    shape: Shape::Choice(ALLOWED),
+    absent: Absent::Nothing("refused beyond loopback"),
+    doc: "Allows a credential to travel over plain HTTP to another machine.",
+};
+
+pub(super) const MAX_REQUEST_BYTES: Key = Key {
+    name: "max_request_bytes",
+    shape: Shape::Size("1KiB", "1GiB"),
+    absent: Absent::Is("16MiB"),
+    doc: "The largest request body.",
+};
+
 pub(super) const UPSTREAM_TLS: Section = Section {
     name: "upstream_tls",
     doc: "How upstreams prove themselves, and the gateway to them. The files must be there.",
     keys: &[
-        Key {
-            name: "ca_file",
-            shape: Shape::One(Kind::Path),
-            absent: Absent::Nothing("the system's"),
-            doc: "Certificates to trust, in PEM.",
-        },
+        CA_FILE,
         Key {
             name: "client_certificate",
             shape: Shape::One(Kind::Path),

@@ -26,17 +26,8 @@ fn every_key_arrives() {
         email: None,
         display: None,
         token: TokenFacts {
-            digest: String::new(),
-            issued_at: None,
-            expires_at: jiff::Timestamp::UNIX_EPOCH,
-            authenticated_at: None,
-            audiences: Vec::new(),
-            client: None,
-            methods: Default::default(),
-            context_class: None,
-            scopes: Default::default(),
-            mfa: false,
             claims: [("actor".to_owned(), actor.to_owned())].into(),
+            ..TokenFacts::ending(jiff::Timestamp::UNIX_EPOCH)
         },
     };
     let people = &config.people;

@@ -1,6 +1,5 @@
 //! Memberships for a while: `access request` and `access list`, and the grants' part of `access revoke`.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -12,21 +11,8 @@ use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::out::{Out, Tone};
-use crate::remote::{self, Client, Remote, RemoteError};
+use crate::remote::{self, Asked, Client, RemoteError};
 use crate::told::Told;
-
-/// Which gateway to ask.
-#[derive(Args)]
-struct Where {
-    #[command(flatten)]
-    remote: Remote,
-    /// The configuration file
-    #[arg(long, short, default_value = "portcullis.yaml", env = "PORTCULLIS_CONFIG")]
-    config: PathBuf,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
 
 #[derive(Args)]
 pub(crate) struct Request {
@@ -40,7 +26,7 @@ pub(crate) struct Request {
     #[arg(long)]
     reason: String,
     #[command(flatten)]
-    at: Where,
+    at: Asked,
 }
 
 #[derive(Args)]
@@ -49,7 +35,7 @@ pub(crate) struct List {
     #[arg(long)]
     all: bool,
     #[command(flatten)]
-    at: Where,
+    at: Asked,
 }
 
 /// Whole minutes, written as jiff reads lengths of time: `90m`, `1h30m`, `2 hours`.
@@ -65,9 +51,8 @@ fn minutes(text: &str) -> Result<u32, String> {
 
 impl Request {
     pub(super) async fn run(self, out: &mut Out) -> Result<ExitCode, Failure> {
-        let client = self.at.remote.client(&self.at.config).await?;
         let body = json!({ "group": self.group, "minutes": self.lasts, "reason": self.reason });
-        let told = client.send(Method::POST, "/grants", Some(&body)).await?;
+        let told = self.at.post("/grants", &body).await?;
         if self.at.json {
             out.json(&told)?;
             return Ok(ExitCode::SUCCESS);
@@ -101,8 +86,7 @@ impl Request {
 
 impl List {
     pub(super) async fn run(self, out: &mut Out) -> Result<ExitCode, Failure> {
-        let client = self.at.remote.client(&self.at.config).await?;
-        let told = client.get("/grants").await?;
+        let told = self.at.get("/grants").await?;
         let now = SystemClock::default().now();
         let live = |grant: &&Value| {
             let ends = grant.at("ends").as_str().and_then(|at| at.parse::<Timestamp>().ok());

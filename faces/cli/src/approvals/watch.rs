@@ -14,10 +14,10 @@ use tokio::time::{MissedTickBehavior, Sleep, interval, sleep};
 use super::describe::{self, short, text};
 use super::inbox::{self, Inbox, Wish};
 use super::keys::{Key, Reading};
-use super::{At, path, send, settled};
+use super::{path, send, settled};
 use crate::failure::Failure;
 use crate::out::{Out, Tone};
-use crate::remote::{self, Lines, RemoteError};
+use crate::remote::{self, Asked, Lines, RemoteError};
 use crate::terminal::Terminal;
 use crate::told::Told;
 
@@ -32,7 +32,7 @@ const LEAVE: &[u8] = b"\x1b[?25h\x1b[?1049l";
 #[derive(Args)]
 pub(crate) struct Watch {
     #[command(flatten)]
-    at: At,
+    at: Asked,
     /// Only on this resource
     #[arg(long)]
     resource: Option<String>,
@@ -159,7 +159,7 @@ impl Watch {
     }
 
     async fn show(&self, approval: &str) -> Result<Value, RemoteError> {
-        self.at.client().await?.get(&path(approval)).await
+        self.at.get(&path(approval)).await
     }
 
     async fn decide(&self, approval: &str, verb: &str, reason: &str) -> Result<Value, RemoteError> {

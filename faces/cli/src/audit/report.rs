@@ -7,21 +7,20 @@ use std::process::ExitCode;
 use clap::Args;
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use model::{Clock, SystemClock};
-use record::audit::{Expected, Report, Tally};
+use record::audit::{Report, Tally};
 use serde_json::{Value, json};
 
+use super::Whole;
 use super::page;
 use super::verify::described;
-use super::{checkpoints, key};
 use crate::bar::Bar;
-use crate::config_verb;
 use crate::failure::Failure;
 use crate::out::{Out, Tone};
 
 #[derive(Args)]
 pub(crate) struct ReportVerb {
-    /// The ledger's folder, or a copy of it; taken from the configuration when absent
-    dir: Option<PathBuf>,
+    #[command(flatten)]
+    whole: Whole,
     /// From this day or time on, as 2026-01-01 or 2026-01-01T08:00:00Z
     #[arg(long, value_parser = moment)]
     from: Timestamp,
@@ -34,15 +33,6 @@ pub(crate) struct ReportVerb {
     /// Print JSON to standard output
     #[arg(long)]
     json: bool,
-    /// Checkpoints kept elsewhere: a file with any number of them
-    #[arg(long, value_name = "FILE")]
-    against: Vec<PathBuf>,
-    /// The key that must have signed, or handed over: as `audit key` prints it, or a file with it
-    #[arg(long)]
-    key: Option<String>,
-    /// The configuration file
-    #[arg(long, short, default_value = "portcullis.yaml", env = "PORTCULLIS_CONFIG")]
-    config: PathBuf,
 }
 
 /// A day (its beginning, UTC) or a time.
@@ -71,15 +61,7 @@ impl ReportVerb {
         if self.from >= to {
             return Err(Failure::Said(format!("--from {} does not lie before --to {to}", self.from)));
         }
-        let dir = match self.dir {
-            Some(dir) => dir,
-            None => config_verb::load(&self.config, out.colour())?.ledger.dir,
-        };
-        let mut expected =
-            Expected { checkpoints: Vec::new(), key: self.key.as_deref().map(key).transpose()? };
-        for file in &self.against {
-            expected.checkpoints.extend(checkpoints(file)?);
-        }
+        let (dir, expected) = self.whole.read(out.colour())?;
         let mut bar = Bar::new();
         let verified = record::audit::verify(&dir, &expected, &mut |done, of| bar.draw(done, of))?;
         let tally = record::audit::tally(&dir, (self.from, to), &mut |done, of| bar.draw(done, of))?;

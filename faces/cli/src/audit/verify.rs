@@ -1,6 +1,5 @@
 //! `portcullis audit verify`: the whole ledger, and the first bad place in it.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -8,41 +7,23 @@ use model::hex;
 use record::audit::{Drops, Expected, Report};
 use serde_json::{Value, json};
 
-use super::{checkpoints, key};
+use super::Whole;
 use crate::bar::Bar;
-use crate::config_verb;
 use crate::failure::Failure;
 use crate::out::{Out, Tone};
 
 #[derive(Args)]
 pub(crate) struct Verify {
-    /// The ledger's folder, or a copy of it; taken from the configuration when absent
-    dir: Option<PathBuf>,
-    /// Checkpoints kept elsewhere: a file with any number of them, or - for standard input
-    #[arg(long, value_name = "FILE")]
-    against: Vec<PathBuf>,
-    /// The key that must have signed, or handed over: as `audit key` prints it, or a file with it
-    #[arg(long)]
-    key: Option<String>,
+    #[command(flatten)]
+    whole: Whole,
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// The configuration file
-    #[arg(long, short, default_value = "portcullis.yaml", env = "PORTCULLIS_CONFIG")]
-    config: PathBuf,
 }
 
 impl Verify {
     pub(crate) fn run(self, out: &mut Out) -> Result<ExitCode, Failure> {
-        let dir = match self.dir {
-            Some(dir) => dir,
-            None => config_verb::load(&self.config, out.colour())?.ledger.dir,
-        };
-        let mut expected =
-            Expected { checkpoints: Vec::new(), key: self.key.as_deref().map(key).transpose()? };
-        for file in &self.against {
-            expected.checkpoints.extend(checkpoints(file)?);
-        }
+        let (dir, expected) = self.whole.read(out.colour())?;
         let mut bar = Bar::new();
         let report = record::audit::verify(&dir, &expected, &mut |done, of| bar.draw(done, of))?;
         bar.clear();

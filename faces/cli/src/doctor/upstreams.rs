@@ -32,18 +32,14 @@ pub(crate) async fn examine(resource: &Resource) -> Vec<Finding> {
 fn answers(name: &model::ResourceName, seen: &Examined) -> Finding {
     let subject = format!("{name} at {}", seen.upstream);
     let took = format!("{:.1} ms", seen.took.as_secs_f64() * 1000.0);
+    let Some(fault) = seen.fault() else {
+        return Finding::good("upstream", subject, format!("answers {} in {took}", seen.with));
+    };
+    let bad = Finding::bad("upstream", subject, fault);
     match &seen.with {
-        Saw::Status(status) if refuses(*status) => {
-            let what = format!("it answers {status} to `{}`: it does not take the credential", seen.path);
-            Finding::bad("upstream", subject, what)
-                .advice("Compare the key with the one the server was started with.")
-        }
-        Saw::Status(status) if status.is_server_error() => {
-            Finding::bad("upstream", subject, format!("it answers {status} to `{}`", seen.path))
-        }
-        Saw::Status(status) => Finding::good("upstream", subject, format!("answers {status} in {took}")),
-        Saw::Nothing(why) => Finding::bad("upstream", subject, why)
-            .advice("Look whether the server runs, and whether this machine may reach it."),
+        with if with.is_refusal() => bad.advice("Compare the key with the one the server was started with."),
+        Saw::Status(_) => bad,
+        Saw::Nothing(_) => bad.advice("Look whether the server runs, and whether this machine may reach it."),
     }
 }
 
@@ -51,8 +47,8 @@ fn answers(name: &model::ResourceName, seen: &Examined) -> Finding {
 fn bypass(name: &model::ResourceName, seen: &Examined) -> Option<Finding> {
     let subject = format!("{name} at {}", seen.upstream);
     match seen.without.as_ref().unwrap_or(&seen.with) {
-        Saw::Status(status) if refuses(*status) => {
-            Some(Finding::good("bypass", subject, format!("without the credential it answers {status}")))
+        saw if saw.is_refusal() => {
+            Some(Finding::good("bypass", subject, format!("without the credential it answers {saw}")))
         }
         Saw::Status(StatusCode::NOT_FOUND) => Some(Finding::caution(
             "bypass",
@@ -73,13 +69,6 @@ fn bypass(name: &model::ResourceName, seen: &Examined) -> Option<Finding> {
         }
         Saw::Nothing(_) => None,
     }
-}
-
-fn refuses(status: StatusCode) -> bool {
-    matches!(
-        status,
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::PROXY_AUTHENTICATION_REQUIRED
-    )
 }
 
 /// How to let only the gateway reach a server.

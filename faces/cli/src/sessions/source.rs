@@ -36,9 +36,6 @@ pub(crate) struct Where {
     /// The ledger's folder, for --local; taken from the configuration when absent
     #[arg(long, conflicts_with = "admin")]
     ledger: Option<PathBuf>,
-    /// The configuration file
-    #[arg(long, short, default_value = "portcullis.yaml", env = "PORTCULLIS_CONFIG")]
-    config: PathBuf,
 }
 
 /// Recorded exchanges.
@@ -63,12 +60,12 @@ impl Where {
         identities: Option<Identities>,
     ) -> Result<Source, Failure> {
         if !self.local && self.ledger.is_none() && identities.is_none() {
-            return Ok(Source::Remote(self.remote.client(&self.config).await?));
+            return Ok(Source::Remote(self.remote.client().await?));
         }
         Out::stderr().line(LOCAL)?;
         let dir = match &self.ledger {
             Some(dir) => dir.clone(),
-            None => config_verb::load(&self.config, out.colour())?.ledger.dir,
+            None => config_verb::load(&self.remote.config, out.colour())?.ledger.dir,
         };
         Ok(Source::Local(Box::new(Self::reader(&dir).await?), identities))
     }

@@ -1,6 +1,6 @@
 //! Sessions in a real store, by a clock that moves when told.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use model::{CallerKind, FixedClock, TokenFacts};
 use store::SqliteStore;
@@ -37,17 +37,8 @@ impl World {
             email: None,
             display: None,
             token: TokenFacts {
-                digest: String::new(),
                 issued_at: Some(now),
-                expires_at: later(now, Duration::from_secs(3600)),
-                authenticated_at: None,
-                audiences: Vec::new(),
-                client: None,
-                methods: BTreeSet::new(),
-                context_class: None,
-                scopes: BTreeSet::new(),
-                mfa: false,
-                claims: BTreeMap::new(),
+                ..TokenFacts::ending(later(now, Duration::from_secs(3600)))
             },
         };
         SignedIn {

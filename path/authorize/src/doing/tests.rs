@@ -1,6 +1,6 @@
 //! Who may consent to an act on Portcullis, and what becomes of one that waited.
 
-use model::ExchangeId;
+use model::{ExchangeId, Refusal};
 
 use super::*;
 use crate::judge::judge_again;

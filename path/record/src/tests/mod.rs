@@ -84,15 +84,12 @@ pub(crate) fn case(clock: &dyn Clock, subject: &str, body: impl Into<Bytes>) -> 
     let token = TokenFacts {
         digest: "ab".repeat(32),
         issued_at: Some(arrived),
-        expires_at: arrived.checked_add(Duration::from_secs(600)).unwrap(),
-        authenticated_at: None,
         audiences: vec!["portcullis".into()],
         client: Some("cli".into()),
         methods: BTreeSet::from(["mfa".into()]),
-        context_class: None,
-        scopes: BTreeSet::new(),
         mfa: true,
         claims: BTreeMap::from([("team".into(), "blue".into())]),
+        ..TokenFacts::ending(arrived.checked_add(Duration::from_secs(600)).unwrap())
     };
     let identity = Identity {
         issuer: "https://issuer.test".into(),

@@ -9,6 +9,7 @@ use super::fields::{Fields, not_json};
 use super::form;
 use super::framing::Framing;
 use super::held::HeldStream;
+use super::kept::Kept;
 use super::marks::{self, Step, Treat};
 use super::opaque;
 use crate::catalogue::AnswerShape;
@@ -20,9 +21,8 @@ pub(crate) struct BodyLayout {
     usable: Arc<dyn Usable>,
     /// Whether the status says the answer is what was asked for.
     succeeded: bool,
-    limit: usize,
     fields: Fields,
-    held: BytesMut,
+    held: Kept,
     usage: Option<Usage>,
 }
 
@@ -30,7 +30,7 @@ impl BodyLayout {
     /// `limit` bounds the body, in bytes.
     pub(crate) fn new(shape: AnswerShape, usable: Arc<dyn Usable>, succeeded: bool, limit: usize) -> Self {
         let fields = Fields::default();
-        Self { shape, usable, succeeded, limit, fields, held: BytesMut::new(), usage: None }
+        Self { shape, usable, succeeded, fields, held: Kept::within(limit), usage: None }
     }
 
     /// The same, hiding these fields.
@@ -63,15 +63,11 @@ impl BodyLayout {
 
 impl Layout for BodyLayout {
     fn push(&mut self, bytes: &Bytes, _out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
-        if self.held.len() + bytes.len() > self.limit {
-            return Err(LayoutFault::TooLarge { limit: self.limit });
-        }
-        self.held.extend_from_slice(bytes);
-        Ok(())
+        self.held.push(bytes)
     }
 
     fn finish(&mut self, out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
-        let mut raw = self.held.split().freeze();
+        let mut raw = self.held.take();
         if raw.starts_with(BYTE_ORDER_MARK) {
             // Clients skip it, and read what follows.
             out.push(Piece::Syntax(raw.split_to(BYTE_ORDER_MARK.len())));

@@ -6,11 +6,12 @@
 
 use std::collections::HashMap;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use model::{Encoding, Lane, Layout, LayoutFault, Piece};
 
 use super::fields::{Fields, not_json};
 use super::framing::{Framing, Message, Splitter};
+use super::kept::Kept;
 use super::lanes::{Closes, Lanes};
 use super::marks::{self, Kind, LaneUse, Mark};
 use super::stream::by_place;
@@ -20,15 +21,14 @@ use crate::json::lenient_json;
 #[derive(Debug)]
 pub(crate) struct HeldStream {
     framing: Framing,
-    limit: usize,
     fields: Fields,
-    held: BytesMut,
+    held: Kept,
 }
 
 impl HeldStream {
     /// `limit` bounds the whole stream, in bytes.
     pub(crate) fn new(framing: Framing, limit: usize) -> Self {
-        Self { framing, limit, fields: Fields::default(), held: BytesMut::new() }
+        Self { framing, fields: Fields::default(), held: Kept::within(limit) }
     }
 
     /// The same, hiding these fields.
@@ -63,16 +63,12 @@ impl HeldStream {
 
 impl Layout for HeldStream {
     fn push(&mut self, bytes: &Bytes, _out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
-        if self.held.len() + bytes.len() > self.limit {
-            return Err(LayoutFault::TooLarge { limit: self.limit });
-        }
-        self.held.extend_from_slice(bytes);
-        Ok(())
+        self.held.push(bytes)
     }
 
     fn finish(&mut self, out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
         let mut splitter = Splitter::new(self.framing, usize::MAX);
-        splitter.push(&self.held.split());
+        splitter.push(&self.held.take());
         let (mut lanes, mut last) = (Lanes::default(), HashMap::<Lane, usize>::new());
         let mut first = true;
         loop {

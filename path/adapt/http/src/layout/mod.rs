@@ -17,6 +17,7 @@ mod fields;
 mod form;
 mod framing;
 mod held;
+mod kept;
 mod lanes;
 mod marks;
 mod stream;
