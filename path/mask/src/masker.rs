@@ -130,7 +130,7 @@ impl Masker {
         if bytes.exchange != self.exchange {
             return Err(self.fail(LayoutFault::Malformed("bytes of another exchange".to_owned())));
         }
-        self.body(|layout, pieces| layout.push(&bytes.bytes, pieces))
+        self.body(|layout, pieces| layout.push(bytes.bytes, pieces))
     }
 
     /// The body ended: gives what was held.

@@ -56,17 +56,17 @@ impl BodyLayout {
     /// A stream under another content type.
     fn stream(&mut self, framing: Framing, raw: &Bytes, out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
         let mut stream = HeldStream::new(framing, raw.len()).hiding(std::mem::take(&mut self.fields));
-        stream.push(raw, out)?;
+        stream.push(raw.clone(), out)?;
         stream.finish(out)
     }
 }
 
 impl Layout for BodyLayout {
-    fn push(&mut self, bytes: &Bytes, _out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
+    fn push(&mut self, bytes: Bytes, _out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
         if self.held.len() + bytes.len() > self.limit {
             return Err(LayoutFault::TooLarge { limit: self.limit });
         }
-        self.held.extend_from_slice(bytes);
+        self.held.extend_from_slice(&bytes);
         Ok(())
     }
 

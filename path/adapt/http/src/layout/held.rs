@@ -62,11 +62,11 @@ impl HeldStream {
 }
 
 impl Layout for HeldStream {
-    fn push(&mut self, bytes: &Bytes, _out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
+    fn push(&mut self, bytes: Bytes, _out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
         if self.held.len() + bytes.len() > self.limit {
             return Err(LayoutFault::TooLarge { limit: self.limit });
         }
-        self.held.extend_from_slice(bytes);
+        self.held.extend_from_slice(&bytes);
         Ok(())
     }
 
