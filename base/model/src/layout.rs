@@ -119,7 +119,7 @@ pub trait Layout: Send {
     ///
     /// # Errors
     /// [`LayoutFault`] when the answer can't be understood or outgrows its limit: it must be cut.
-    fn push(&mut self, bytes: &Bytes, out: &mut Vec<Piece>) -> Result<(), LayoutFault>;
+    fn push(&mut self, bytes: Bytes, out: &mut Vec<Piece>) -> Result<(), LayoutFault>;
 
     /// The answer ended. Appends what was waiting, and ends every lane.
     ///

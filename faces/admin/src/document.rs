@@ -108,7 +108,7 @@ pub(crate) struct Document {
 
 impl Layout for Document {
     /// Takes whole JSON values: one document, or one line of several.
-    fn push(&mut self, bytes: &Bytes, out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
+    fn push(&mut self, bytes: Bytes, out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
         let mut at = 0;
         let mut plain = 0;
         while let Some(byte) = bytes.get(at) {
@@ -116,7 +116,7 @@ impl Layout for Document {
                 b'{' | b'[' => self.keys.push(self.key.clone()),
                 b'}' | b']' => self.key = self.keys.pop().unwrap_or_default(),
                 b'"' => {
-                    let end = string_end(bytes, at).ok_or_else(odd)?;
+                    let end = string_end(&bytes, at).ok_or_else(odd)?;
                     let inside = bytes.slice(at.saturating_add(1)..end);
                     let after = end.saturating_add(1);
                     if bytes.get(after) == Some(&b':') {

@@ -6,7 +6,9 @@
 //! Only whole letters are masked: those that hold any bit of the value.
 
 use crate::cover::{Found, Places};
+use crate::few::{Few, Lane};
 use crate::map::Map;
+use crate::near::Stretch;
 use crate::scan::Scanner;
 
 /// How many letters are decoded to see whether they are text: twelve bytes.
@@ -46,6 +48,12 @@ const fn sextets() -> [u8; 256] {
 #[inline]
 fn sextet(byte: u8) -> u8 {
     SEXTETS.get(usize::from(byte)).copied().unwrap_or(NONE)
+}
+
+/// Whether it is a letter of base64.
+#[inline]
+pub(crate) fn is_letter(byte: u8) -> bool {
+    sextet(byte) != NONE
 }
 
 /// Whether this letter is a sign, which could have been glued to what stands behind it.
@@ -88,6 +96,22 @@ pub(crate) struct Runs {
     /// it was.
     open: u32,
     inner: Vec<Inner>,
+    /// A run that is too short yet for anything to be decided. Nothing else is kept of it: most end so.
+    word: Word,
+}
+
+/// The beginning of a run, of fewer letters than [`LOOK_PADDED`].
+#[derive(Default)]
+struct Word {
+    count: usize,
+    /// The place behind it.
+    end: usize,
+}
+
+impl Word {
+    fn start(&self) -> usize {
+        self.end - self.count
+    }
 }
 
 /// The search in a run, from one of its letters.
@@ -130,11 +154,21 @@ impl Inner {
 }
 
 impl Runs {
-    /// Takes bytes of the text that mean themselves, which begin at `at`.
-    pub(crate) fn plain(&mut self, bytes: &[u8], at: usize, found: &mut Found<'_>) {
+    /// Takes bytes of the text that mean themselves, which begin at `at`. The text from where a run began is there.
+    pub(crate) fn plain(&mut self, text: Stretch<'_>, bytes: &[u8], at: usize, found: &mut Found<'_>) {
         let mut done = 0;
+        if self.word.count > 0 {
+            let room = LOOK_PADDED - self.word.count;
+            done = bytes.iter().take(room).take_while(|b| is_letter(**b)).count();
+            (self.word.count, self.word.end) = (self.word.count + done, at + done);
+            if done == room {
+                self.read_word(text);
+            } else if done < bytes.len() {
+                self.word.count = 0;
+            }
+        }
         if self.length > 0 {
-            done = self.go_on(bytes, 0, at, found);
+            done = self.go_on(bytes, done, at, found);
         }
         // A run long enough to matter covers one byte of every so many.
         while let Some(byte) = bytes.get(done + LOOK_PADDED - 1) {
@@ -152,14 +186,46 @@ impl Runs {
             done = if quiet { end } else { self.go_on(bytes, begin, at, found) };
         }
         let rest = bytes.get(done..).unwrap_or_default();
+        // Shorter than a run that matters.
         let begin = bytes.len() - rest.iter().rev().take_while(|b| sextet(**b) != NONE).count();
         if begin < bytes.len() {
-            self.go_on(bytes, begin, at, found);
+            self.word = Word { count: bytes.len() - begin, end: at + bytes.len() };
         }
     }
 
+    /// Takes the letters of a word that may become more.
+    fn read_word(&mut self, text: Stretch<'_>) {
+        let Word { count, end } = std::mem::take(&mut self.word);
+        if count > 0 {
+            self.letters(text.slice(end - count, end), end - count);
+        }
+    }
+
+    /// Whether nothing can be decided by a few bytes more if all of them are letters.
+    #[inline]
+    pub(crate) fn waits(&self, few: Few) -> bool {
+        self.length == 0 && self.word.count + few.count < LOOK_PADDED
+    }
+
+    /// Takes a few bytes of the text that mean themselves, which begin at `at`: as [`Self::plain`].
+    #[inline]
+    pub(crate) fn few(&mut self, few: Few, text: Stretch<'_>, at: usize, found: &mut Found<'_>) {
+        if self.length > 0 || self.word.count + few.first(Lane::Letter) >= LOOK_PADDED {
+            return self.plain(text, text.slice(at, at + few.count), at, found);
+        }
+        let before = if few.all(Lane::Letter) { self.word.count } else { 0 };
+        self.word = Word { count: before + few.last(Lane::Letter), end: at + few.count };
+    }
+
     /// Takes an escape that stands for these bytes, from `start` to `end` of the text.
-    pub(crate) fn unit(&mut self, bytes: &[u8], start: usize, end: usize, found: &mut Found<'_>) {
+    pub(crate) fn unit(
+        &mut self,
+        text: Stretch<'_>,
+        bytes: &[u8],
+        (start, end): (usize, usize),
+        found: &mut Found<'_>,
+    ) {
+        self.read_word(text);
         match bytes {
             [byte] => {
                 self.byte(*byte, start, end, found);
@@ -314,6 +380,9 @@ impl Runs {
 
     /// Searches what has come. With `last`, nothing more comes.
     pub(crate) fn search(&mut self, last: bool, found: &mut Found<'_>) {
+        if last {
+            self.word.count = 0;
+        }
         if self.length == 0 {
             return;
         }
@@ -341,10 +410,15 @@ impl Runs {
     }
 
     /// Before which place of the text all is decided; none where no run is open.
+    #[inline]
     pub(crate) fn frontier(&self) -> Option<usize> {
         if self.length == 0 {
-            return None;
+            return (self.word.count > 0).then(|| self.word.start());
         }
+        self.frontier_of_run()
+    }
+
+    fn frontier_of_run(&self) -> Option<usize> {
         let settled = self.settled()?;
         // A line's end goes with the letters behind it.
         let waits = settled < self.length || self.breaks > 0;
@@ -357,6 +431,7 @@ impl Runs {
         self.line = 0;
         self.breaks = 0;
         self.open = 0;
+        self.word.count = 0;
         self.inner.clear();
     }
 }

@@ -48,9 +48,20 @@ pub(crate) enum Next {
     Wait,
 }
 
+/// Texts shorter than this are looked through faster byte by byte.
+pub(crate) const FEW: usize = 16;
+
+/// Whether an escape could begin with this byte.
+pub(crate) fn is_sign(byte: u8) -> bool {
+    matches!(byte, b'\\' | b'%')
+}
+
 /// Where the first escape could begin.
 #[inline]
 pub(crate) fn first_sign(text: &[u8]) -> Option<usize> {
+    if text.len() < FEW {
+        return text.iter().position(|byte| is_sign(*byte));
+    }
     memchr::memchr2(b'\\', b'%', text)
 }
 

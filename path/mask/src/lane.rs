@@ -11,14 +11,17 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use bytes::{BufMut, BytesMut};
+use bytes::BytesMut;
 use model::{DataClass, Findings, Reveal};
 
 use crate::base64::Runs;
 use crate::cover::{Covers, Found, Same, Step};
 use crate::escapes::{self, Next};
+use crate::few::Lane;
 use crate::map::Map;
 use crate::mark::{End, placeholder};
+use crate::near::Stretch;
+use crate::quoted::{Escape, Writer};
 use crate::rules::Rules;
 use crate::scan::Scanner;
 
@@ -106,6 +109,9 @@ pub(crate) struct Bench<'a> {
 /// The memory for text that a lane at rest may keep, in bytes.
 const RESTING: usize = 512;
 
+/// So much of a text may be kept that has left, in bytes.
+const SHORT: usize = 120;
+
 /// So much of a text is taken at once: what is kept of it between two pushes needs no more memory, however
 /// long the pushes are, so none is asked for and given back at each.
 const SLICE: usize = 256;
@@ -116,8 +122,9 @@ const STRETCH: usize = 256;
 /// A lane's state: constant, but for what is held.
 #[derive(Default)]
 pub(crate) struct LaneText {
-    /// The decoded text from `from` on: what has not left yet.
+    /// The decoded text from `base` on; from `from` on it has not left yet.
     text: Vec<u8>,
+    base: usize,
     from: usize,
     /// What lies before here was given to the scanners.
     parsed: usize,
@@ -138,14 +145,6 @@ struct Resolved {
     map: Map,
     /// Where the last escape ends in the text.
     since: usize,
-}
-
-/// One escape: where its character lies in the decoded text, and how it was written.
-struct Escape {
-    at: usize,
-    len: u8,
-    raw: [u8; 6],
-    raw_len: u8,
 }
 
 impl LaneText {
@@ -188,12 +187,12 @@ impl LaneText {
 
     /// Whether something is held.
     pub(crate) fn holds(&self) -> bool {
-        !self.text.is_empty() || !self.partial.is_empty()
+        self.held() > 0 || !self.partial.is_empty()
     }
 
     /// How many bytes of decoded text are held.
     pub(crate) fn held(&self) -> usize {
-        self.text.len()
+        self.base + self.text.len() - self.from
     }
 
     /// Makes it the state of another text.
@@ -205,7 +204,7 @@ impl LaneText {
         self.runs.clear();
         self.covers.clear();
         self.resolved = None;
-        (self.from, self.parsed) = (0, 0);
+        (self.base, self.from, self.parsed) = (0, 0, 0);
     }
 
     fn run(&mut self, last: bool, bench: &mut Bench<'_>) {
@@ -213,12 +212,16 @@ impl LaneText {
             let rest = std::mem::take(&mut self.partial);
             self.text.extend_from_slice(&rest);
         }
-        let Self { text, from, parsed, scanner, resolved, runs, covers, .. } = self;
+        let Self { text, base, parsed, scanner, resolved, runs, covers, .. } = self;
+        let text = Stretch { base: *base, text };
         let mut found = Found { covers, rules: bench.rules, reveal: bench.reveal, judge: &mut *bench.judge };
-        let mut ways = Ways { scanner, resolved, runs, parsed };
-        ways.take(text.get(*ways.parsed - *from..).unwrap_or_default(), last, &mut found);
+        let mut ways = Ways { text, scanner, resolved, runs, parsed };
+        if ways.few(last, &mut found) {
+            return;
+        }
+        ways.take(last, &mut found);
         ways.run(last, &mut found);
-        let limit = if last { *from + text.len() } else { ways.decided() };
+        let limit = if last { text.end() } else { ways.decided() };
         self.release(limit, bench);
         if last {
             // What may follow is another text.
@@ -231,13 +234,14 @@ impl LaneText {
         if self.covers.is_idle(self.from) && self.escapes.is_empty() {
             // Nothing in it is masked, and all is written as it is.
             let limit = limit.max(self.from);
-            bench.out.extend_from_slice(self.text.get(..limit - self.from).unwrap_or(&self.text));
+            let text = Stretch { base: self.base, text: &self.text };
+            bench.out.extend_from_slice(text.slice(self.from, limit));
             return self.forget(limit);
         }
         let limit = self.covers.known_before(limit);
         let limit = self.covers.whole_before(limit).max(self.from);
-        let Self { text, from, escapes, covers, .. } = self;
-        let mut writer = Writer { text, from: *from, escapes, out: bench.out };
+        let Self { text, base, from, escapes, covers, .. } = self;
+        let mut writer = Writer { text: Stretch { base: *base, text }, escapes, out: bench.out };
         let mut at = *from;
         while let Some(step) = covers.next(at, limit) {
             writer.pass(at, step.from);
@@ -259,12 +263,16 @@ impl LaneText {
         self.forget(limit);
     }
 
+    /// Forgets the text before `limit`: of a short text, not at every push.
     fn forget(&mut self, limit: usize) {
-        self.text.drain(..limit.saturating_sub(self.from).min(self.text.len()));
-        if self.text.len() < RESTING && self.text.capacity() > RESTING {
-            self.text.shrink_to(RESTING);
-        }
         self.from = limit;
+        if self.text.len() > SHORT {
+            self.text.drain(..limit.saturating_sub(self.base).min(self.text.len()));
+            self.base = limit;
+            if self.text.len() < RESTING && self.text.capacity() > RESTING {
+                self.text.shrink_to(RESTING);
+            }
+        }
     }
 
     /// Decodes a slice of a JSON string's inside, and gives what is behind it. What is no escape after all
@@ -294,31 +302,20 @@ impl LaneText {
     }
 
     fn escape(&mut self, raw: &[u8]) {
-        let at = self.from + self.text.len();
-        let mut utf8 = [0u8; 3];
-        let len = match raw {
-            [_, b'u', digits @ ..] => code_unit(digits).map_or(0, |unit| encode(unit, &mut utf8)),
-            [_, byte] => short(*byte).map_or(0, |byte| {
-                utf8 = [byte, 0, 0];
-                1
-            }),
-            _ => 0,
-        };
-        if len == 0 {
-            return self.text.extend_from_slice(raw);
+        let at = self.base + self.text.len();
+        match Escape::read(raw, at) {
+            Some((escape, utf8)) => {
+                self.text.extend_from_slice(utf8.get(..usize::from(escape.len)).unwrap_or(&[]));
+                self.escapes.push_back(escape);
+            }
+            None => self.text.extend_from_slice(raw),
         }
-        self.text.extend_from_slice(utf8.get(..len).unwrap_or(&[]));
-        let short = |length: usize| u8::try_from(length).unwrap_or(0);
-        let mut escape = Escape { at, len: short(len), raw: [0; 6], raw_len: short(raw.len()) };
-        for (slot, byte) in escape.raw.iter_mut().zip(raw) {
-            *slot = *byte;
-        }
-        self.escapes.push_back(escape);
     }
 }
 
 /// The ways a text is looked at.
 struct Ways<'l> {
+    text: Stretch<'l>,
     scanner: &'l mut Scanner,
     resolved: &'l mut Option<Box<Resolved>>,
     runs: &'l mut Runs,
@@ -326,8 +323,23 @@ struct Ways<'l> {
 }
 
 impl Ways<'_> {
+    /// Gives the scanners the next bytes of the text, if these are a few without signs. True when nothing can be
+    /// decided by them: often they only go on a word.
+    #[inline]
+    fn few(&mut self, last: bool, found: &mut Found<'_>) -> bool {
+        let (rest, at) = (self.text.slice(*self.parsed, self.text.end()), *self.parsed);
+        let few = found.rules.few.of(rest).filter(|few| !few.any(Lane::Apart) && self.resolved.is_none());
+        let Some(few) = few else { return false };
+        let waits = !last && few.all(Lane::Word) && self.scanner.waits(few) && self.runs.waits(few);
+        self.scanner.add_few(rest, few);
+        self.runs.few(few, self.text, at, found);
+        *self.parsed += few.count;
+        waits
+    }
+
     /// Gives the scanners the next bytes of the text, all but an escape that is not whole.
-    fn take(&mut self, mut rest: &[u8], last: bool, found: &mut Found<'_>) {
+    fn take(&mut self, last: bool, found: &mut Found<'_>) {
+        let mut rest = self.text.slice(*self.parsed, self.text.end());
         while !rest.is_empty() {
             let mut plain = escapes::first_sign(rest).unwrap_or(rest.len());
             if plain == 0 {
@@ -353,7 +365,7 @@ impl Ways<'_> {
 
     fn plain(&mut self, text: &[u8], found: &mut Found<'_>) {
         self.scanner.add(text);
-        self.runs.plain(text, *self.parsed, found);
+        self.runs.plain(self.text, text, *self.parsed, found);
         *self.parsed += text.len();
         if let Some(resolved) = self.resolved {
             resolved.scanner.add(text);
@@ -375,7 +387,7 @@ impl Ways<'_> {
         resolved.scanner.add(bytes);
         resolved.since = end;
         self.scanner.add(raw);
-        self.runs.unit(bytes, start, end, found);
+        self.runs.unit(self.text, bytes, (start, end), found);
         found.covers.unit(start..end);
         *self.parsed = end;
     }
@@ -406,93 +418,5 @@ impl Ways<'_> {
             decided = decided.min(resolved.map.start(scanner.end() - scanner.held()));
         }
         self.runs.frontier().map_or(decided, |frontier| decided.min(frontier))
-    }
-}
-
-/// Writes text as it was written.
-struct Writer<'w> {
-    text: &'w [u8],
-    from: usize,
-    escapes: &'w mut VecDeque<Escape>,
-    out: &'w mut BytesMut,
-}
-
-impl Writer<'_> {
-    /// Writes the text from `at` to `end`. What lies before `at` and was not written never is.
-    fn pass(&mut self, at: usize, end: usize) {
-        while self.escapes.front().is_some_and(|escape| escape.at < at) {
-            self.escapes.pop_front();
-        }
-        let mut done = at;
-        while let Some(escape) = self.escapes.front().filter(|escape| escape.at < end) {
-            let text = self.text.get(done - self.from..escape.at - self.from).unwrap_or(&[]);
-            self.out.put_slice(text);
-            self.out.put_slice(escape.raw.get(..usize::from(escape.raw_len)).unwrap_or(&[]));
-            done = escape.at + usize::from(escape.len);
-            self.escapes.pop_front();
-        }
-        if done < end {
-            self.out.put_slice(self.text.get(done - self.from..end - self.from).unwrap_or(&[]));
-        }
-    }
-}
-
-/// The character that `\` and this byte stand for.
-fn short(byte: u8) -> Option<u8> {
-    Some(match byte {
-        b'"' | b'\\' | b'/' => byte,
-        b'b' => 8,
-        b'f' => 12,
-        b'n' => b'\n',
-        b'r' => b'\r',
-        b't' => b'\t',
-        _ => return None,
-    })
-}
-
-/// The UTF-16 code unit that four hexadecimal digits spell.
-fn code_unit(digits: &[u8]) -> Option<u16> {
-    let mut unit = 0u16;
-    for digit in digits {
-        unit = unit * 16 + u16::try_from(char::from(*digit).to_digit(16)?).ok()?;
-    }
-    Some(unit)
-}
-
-/// Writes a code unit as UTF-8. Halves of surrogate pairs are written one by one, as if they were
-/// characters: no rule looks inside what is not ASCII, and a half without its other half is no fault.
-fn encode(unit: u16, out: &mut [u8; 3]) -> usize {
-    let [high, low] = unit.to_be_bytes();
-    let last = 0x80 | low & 0x3f;
-    match unit {
-        0..0x80 => {
-            *out = [low, 0, 0];
-            1
-        }
-        0x80..0x800 => {
-            *out = [0xc0 | high << 2 | low >> 6, last, 0];
-            2
-        }
-        _ => {
-            *out = [0xe0 | high >> 4, 0x80 | (high & 0x0f) << 2 | low >> 6, last];
-            3
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn code_units_become_utf8() {
-        for unit in [0x41u16, 0x7f, 0x80, 0x7ff, 0x800, 0xd7ff, 0xe000, 0xffff] {
-            let mut out = [0; 3];
-            let len = encode(unit, &mut out);
-            let expected = char::from_u32(u32::from(unit)).unwrap().to_string();
-            assert_eq!(&out[..len], expected.as_bytes(), "{unit:x}");
-        }
-        assert_eq!(code_unit(b"00e9"), Some(0xe9));
-        assert_eq!(code_unit(b"00g9"), None);
     }
 }

@@ -22,6 +22,10 @@ const MOST_LANES: usize = 4096;
 /// How many ended lanes' buffers are kept for the next.
 const SPARE_LANES: usize = 8;
 
+/// There is room for so many bytes of output before any is asked for. Where a push gives a few bytes, there is so for
+/// many pushes.
+const ROOM: usize = 512;
+
 /// A part of an answer with nothing in it that its caller may not see. Only this crate makes one, and it
 /// can't be copied: it goes to the record, once.
 #[derive(Debug)]
@@ -110,7 +114,7 @@ impl Masker {
             lanes: BTreeMap::new(),
             spare: Vec::new(),
             pieces: Vec::new(),
-            out: BytesMut::new(),
+            out: BytesMut::with_capacity(ROOM),
             opaque: Vec::new(),
             fault: None,
         }
@@ -130,7 +134,7 @@ impl Masker {
         if bytes.exchange != self.exchange {
             return Err(self.fail(LayoutFault::Malformed("bytes of another exchange".to_owned())));
         }
-        self.body(|layout, pieces| layout.push(&bytes.bytes, pieces))
+        self.body(|layout, pieces| layout.push(bytes.bytes, pieces))
     }
 
     /// The body ended: gives what was held.

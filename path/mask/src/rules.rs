@@ -14,6 +14,7 @@ use crate::ahead::Ahead;
 use crate::automaton::{automaton, paths};
 use crate::check::entropy;
 use crate::context::Context;
+use crate::few;
 use crate::machine::Machine;
 use crate::mark::{Mark, Marks};
 use crate::near::{Gathering, Lists, Near};
@@ -65,6 +66,8 @@ pub struct Rules {
     /// Of what is spelled out and needs no words.
     pub(crate) sieve: Sieve,
     pub(crate) runs: Runs,
+    /// What bytes are that come by a few.
+    pub(crate) few: few::Kinds,
     pub(crate) near: Near,
     /// Lists of one rule only, and what must stand behind the beginning of its values.
     pub(crate) behind: Vec<(Lists, Behind)>,
@@ -185,6 +188,7 @@ impl Rules {
         let announced = Machine::build(&parts.announced, &read(&parts.announced)?, list)?;
         let following = automaton(&paths(&parts.following)?, true)?;
         let runs = Runs::new(&announced);
+        let few = runs.few(parts.around.as_ref().map(|around| around.sign));
         let alone = |near: Lists| parts.list.iter().filter(|rule| rule.near == near).count() == 1;
         let behind = parts.list.iter().filter(|rule| rule.near != 0 && alone(rule.near));
         let behind = behind.filter_map(|rule| Some((rule.near, rule.check.behind?))).collect();
@@ -199,6 +203,7 @@ impl Rules {
             ahead,
             sieve,
             runs,
+            few,
             near: parts.near.build()?,
             behind,
             max_hold: parts.longest,

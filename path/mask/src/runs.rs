@@ -8,6 +8,7 @@ use regex_automata::dfa::Automaton as _;
 use regex_automata::util::primitives::StateID;
 
 use crate::context::{NEAR_SHORTEST, is_strong, may_precede};
+use crate::few::{self, Few, Lane};
 use crate::machine::Machine;
 use crate::near::Stretch;
 
@@ -82,6 +83,11 @@ impl Runs {
         prev.is_none_or(|prev| self.is(prev, BEFORE)) && self.is(byte, FIRST)
     }
 
+    /// What bytes are to all that looks at a few. A `sign` may begin another search.
+    pub(crate) fn few(&self, sign: Option<u8>) -> few::Kinds {
+        few::Kinds::new(|byte| self.is(byte, INSIDE), may_precede, sign)
+    }
+
     /// How many bytes of `text` there are to the next that a value may follow, it included.
     #[inline]
     pub(crate) fn to_next(&self, text: &[u8]) -> usize {
@@ -108,6 +114,8 @@ pub(crate) struct Window {
     long: u64,
     /// and by one that is not known to end.
     open: u64,
+    /// Whether these two are known of all bytes that were read.
+    looked: bool,
 }
 
 impl Default for Window {
@@ -118,7 +126,7 @@ impl Default for Window {
 
 impl Window {
     fn beginning(end: usize) -> Self {
-        Self { end, inside: 0, before: u64::MAX, strong: u64::MAX, long: 0, open: 0 }
+        Self { end, inside: 0, before: u64::MAX, strong: u64::MAX, long: 0, open: 0, looked: true }
     }
 
     /// The first place from `at` to the end of the text that comes into question, and the length of its run as far
@@ -139,6 +147,9 @@ impl Window {
             if read && self.end < end {
                 self.read(runs, text, at);
             }
+            if !self.looked {
+                self.look(runs, at);
+            }
             let place = self.first(at, last && self.end == end);
             at = place.unwrap_or(self.end);
             if at == end {
@@ -154,17 +165,39 @@ impl Window {
         }
     }
 
-    /// Reads on, as far as `at` needs, and looks where values could begin.
+    /// Reads a few bytes more, if it has read all before them: those to `end`.
+    #[inline]
+    pub(crate) fn few(&mut self, few: Few, end: usize) {
+        if self.end == end {
+            self.inside = few.behind(self.inside, Lane::Inside);
+            self.before = few.behind(self.before, Lane::Before);
+            self.strong = few.behind(self.strong, Lane::Strong);
+            self.end += few.count;
+            self.looked = false;
+        }
+    }
+
+    /// Reads on, as far as `at` needs.
     fn read(&mut self, runs: &Runs, text: Stretch<'_>, at: usize) {
         let (pieces, rest) = text.slice(self.end, text.end().min(at + AHEAD)).as_chunks::<LANE>();
         pieces.iter().for_each(|piece| self.take(runs, piece));
         self.take(runs, rest);
+        self.looked = false;
+    }
+
+    /// Looks where values could begin from `at` on.
+    #[inline]
+    fn look(&mut self, runs: &Runs, at: usize) {
+        self.looked = true;
         let Self { inside, before, strong, .. } = *self;
-        let starts = (before << 1 | 1) & inside;
-        // A sign that gives a name carries over the quotes and spaces behind it, to the value. One may stand before
-        // those that the window begins with. A value that begins with a dash is within the carry.
-        let given = before.wrapping_add(strong | before & 1) & !before | before;
-        self.long = starts & long_runs(inside, runs.shortest) & (given | long_runs(inside, NEAR_SHORTEST));
+        let starts = (before << 1 | 1) & inside & self.since(at);
+        self.long = starts & long_runs(inside, runs.shortest);
+        if self.long != 0 {
+            // A sign that gives a name carries over the quotes and spaces behind it, to the value. One may stand
+            // before those that the window begins with. A value that begins with a dash is within the carry.
+            let given = before.wrapping_add(strong | before & 1) & !before | before;
+            self.long &= given | long_runs(inside, NEAR_SHORTEST);
+        }
         self.open = starts & !u64::MAX.checked_shr(inside.leading_ones()).unwrap_or(0);
     }
 
@@ -183,12 +216,17 @@ impl Window {
         self.end += count;
     }
 
+    /// The bits of what lies from `at` on, which is at most 63 bytes before the window's end.
+    #[inline]
+    fn since(&self, at: usize) -> u64 {
+        u64::MAX.checked_shl(u32::try_from(64 - (self.end - at)).unwrap_or(64)).unwrap_or(0)
+    }
+
     /// The first place from `at` on where a value could begin: by a run of bytes that is long enough, or that may
     /// become so, as what has come ends with it.
     #[inline]
     fn first(&self, at: usize, last: bool) -> Option<usize> {
-        let from = u64::MAX.checked_shl(u32::try_from(64 - (self.end - at)).unwrap_or(64)).unwrap_or(0);
-        let found = (if last { self.long } else { self.long | self.open }) & from;
+        let found = (if last { self.long } else { self.long | self.open }) & self.since(at);
         (found != 0).then(|| self.end + usize::try_from(found.trailing_zeros()).unwrap_or(0) - 64)
     }
 
@@ -243,7 +281,11 @@ mod tests {
             let text = words.concat().into_bytes();
             let (mut window, mut at, mut end) = (Window::default(), 0, 0);
             for cut in cuts.iter().chain([&text.len()]) {
-                end = text.len().min(end + cut);
+                let before = end;
+                end = text.len().min(before + cut);
+                if let Some(few) = rules.few.of(&text[before..end]) {
+                    window.few(few, before);
+                }
                 let (come, last) = (&text[..end], end == text.len());
                 while let Some((place, length)) = slowly(runs, come, at, last) {
                     let stretch = Stretch { base: 0, text: come };

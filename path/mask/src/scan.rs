@@ -12,7 +12,8 @@ use regex_automata::util::primitives::StateID;
 use regex_automata::{Anchored, PatternID};
 
 use crate::automaton::start_of;
-use crate::context::{Contexts, LEFT};
+use crate::context::{Contexts, LEFT, NEAR_SHORTEST};
+use crate::few::Few;
 use crate::machine::Machine;
 use crate::near::{Lists, Stretch, Words};
 use crate::offer::{Found, Run};
@@ -103,6 +104,20 @@ impl Scanner {
     /// Adds the next bytes of the text, without looking at them yet.
     pub(crate) fn add(&mut self, bytes: &[u8]) {
         self.buf.extend_from_slice(bytes);
+    }
+
+    /// Whether nothing can be decided by a few bytes more if they go on a word: what is not decided is one word, and
+    /// still short.
+    #[inline]
+    pub(crate) fn waits(&self, few: Few) -> bool {
+        self.ahead.waits && self.end() + few.count - self.at < NEAR_SHORTEST
+    }
+
+    /// Adds a few bytes among which no sign is that a rule lies around.
+    #[inline]
+    pub(crate) fn add_few(&mut self, bytes: &[u8], few: Few) {
+        self.ahead.few(few, self.end());
+        self.add(bytes);
     }
 
     /// The place that the next byte will have.

@@ -9,6 +9,8 @@ use regex_automata::util::primitives::StateID;
 
 use crate::ahead::{Seen, Starts};
 use crate::context::{Contexts, LONG, NEAR_SHORTEST, REACH, announced_quickly, may_be_given};
+use crate::escapes::FEW;
+use crate::few::Few;
 use crate::near::{Lists, Stretch};
 use crate::rules::{ReadyAround, Rules};
 use crate::runs::Window;
@@ -26,6 +28,15 @@ pub(crate) fn may_stand_behind(prev: Option<u8>, text: &[u8]) -> bool {
     prev != Some(b'-') || text.iter().take(BEHIND_DASH).all(u8::is_ascii_alphanumeric)
 }
 
+/// Where `sign` first stands in `text`.
+#[inline]
+fn find(sign: u8, text: &[u8]) -> Option<usize> {
+    if text.len() < FEW {
+        return text.iter().position(|byte| *byte == sign);
+    }
+    memchr::memchr(sign, text)
+}
+
 /// How far each of the three has looked.
 #[derive(Clone, Default)]
 pub(crate) struct LookAhead {
@@ -39,6 +50,8 @@ pub(crate) struct LookAhead {
     run: Option<(usize, usize)>,
     /// The bytes that runs are looked for in.
     window: Window,
+    /// What has come ends with a word of which nothing is known, and all before it is decided.
+    pub(crate) waits: bool,
     /// The table's place. Its oldest live start, or else itself, is where the scanner is.
     seen: Option<Seen>,
 }
@@ -60,9 +73,19 @@ struct Sign {
 }
 
 impl LookAhead {
+    /// Looks at a few bytes that come at `end`, none of them a sign.
+    #[inline]
+    pub(crate) fn few(&mut self, few: Few, end: usize) {
+        if self.signs == end {
+            self.signs += few.count;
+        }
+        self.window.few(few, end);
+    }
+
     /// More text may have come.
     pub(crate) fn renew(&mut self) {
         self.sign = None;
+        self.waits = false;
     }
 
     /// What it knows of the text behind `at`, in distances from the text's end.
@@ -111,7 +134,10 @@ impl Scanner {
                         continue;
                     }
                 }
-                Run::Open if stop == run_at => return false,
+                Run::Open if stop == run_at => {
+                    self.ahead.waits = self.prev(stop) != usize::from(b'-');
+                    return false;
+                }
                 _ => {}
             }
             if stop == self.end() || stop == sign.at && sign.sign.is_none() {
@@ -243,7 +269,7 @@ impl Scanner {
         }
         let sign = loop {
             let from = self.ahead.signs.max(self.at);
-            let Some(sign) = memchr::memchr(around.sign, self.slice(from, end)).map(|n| from + n) else {
+            let Some(sign) = find(around.sign, self.slice(from, end)).map(|n| from + n) else {
                 self.ahead.signs = end;
                 break Sign { at: if last { end } else { self.first_of_run(around, end) }, sign: None };
             };

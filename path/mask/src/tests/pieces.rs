@@ -18,7 +18,7 @@ use crate::{Masker, Part};
 struct Script(Vec<Vec<Piece>>);
 
 impl Layout for Script {
-    fn push(&mut self, _bytes: &Bytes, out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
+    fn push(&mut self, _bytes: Bytes, out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
         out.extend(self.0.remove(0));
         Ok(())
     }

@@ -25,8 +25,8 @@ impl Reveal for Nobody {
 pub(crate) struct Lanes(Encoding, u32, u32);
 
 impl Layout for Lanes {
-    fn push(&mut self, bytes: &Bytes, out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
-        out.push(Piece::Text { lane: Lane(self.2), encoding: self.0, raw: bytes.clone() });
+    fn push(&mut self, bytes: Bytes, out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
+        out.push(Piece::Text { lane: Lane(self.2), encoding: self.0, raw: bytes });
         self.2 = (self.2 + 1) % self.1;
         Ok(())
     }

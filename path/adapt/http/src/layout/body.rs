@@ -56,14 +56,14 @@ impl BodyLayout {
     /// A stream under another content type.
     fn stream(&mut self, framing: Framing, raw: &Bytes, out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
         let mut stream = HeldStream::new(framing, raw.len()).hiding(std::mem::take(&mut self.fields));
-        stream.push(raw, out)?;
+        stream.push(raw.clone(), out)?;
         stream.finish(out)
     }
 }
 
 impl Layout for BodyLayout {
-    fn push(&mut self, bytes: &Bytes, _out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
-        self.held.push(bytes)
+    fn push(&mut self, bytes: Bytes, _out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
+        self.held.push(&bytes)
     }
 
     fn finish(&mut self, out: &mut Vec<Piece>) -> Result<(), LayoutFault> {

@@ -90,7 +90,7 @@ pub(crate) struct Headed {
 }
 
 impl Layout for Headed {
-    fn push(&mut self, bytes: &Bytes, out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
+    fn push(&mut self, bytes: Bytes, out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
         self.body.push(bytes, out)
     }
 

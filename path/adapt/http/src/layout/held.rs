@@ -62,8 +62,8 @@ impl HeldStream {
 }
 
 impl Layout for HeldStream {
-    fn push(&mut self, bytes: &Bytes, _out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
-        self.held.push(bytes)
+    fn push(&mut self, bytes: Bytes, _out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
+        self.held.push(&bytes)
     }
 
     fn finish(&mut self, out: &mut Vec<Piece>) -> Result<(), LayoutFault> {

@@ -165,8 +165,8 @@ impl StreamLayout {
 }
 
 impl Layout for StreamLayout {
-    fn push(&mut self, bytes: &Bytes, out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
-        self.splitter.push(bytes);
+    fn push(&mut self, bytes: Bytes, out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
+        self.splitter.push(&bytes);
         while let Some(message) = self.splitter.next()? {
             self.message(&message, out)?;
         }

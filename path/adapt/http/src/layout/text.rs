@@ -35,42 +35,43 @@ impl TextLayout {
         Self { state: State::Begin(BytesMut::new()), usable, limit }
     }
 
-    fn text(&mut self, bytes: &Bytes, out: &mut Vec<Piece>) {
-        let nul = memchr::memchr(0, bytes).unwrap_or(bytes.len());
-        if nul > 0 {
-            out.push(Piece::Text { lane: Lane(0), encoding: Encoding::Plain, raw: bytes.slice(..nul) });
+    fn text(&mut self, mut bytes: Bytes, out: &mut Vec<Piece>) {
+        let nul = memchr::memchr(0, &bytes);
+        let binary = nul.map(|nul| bytes.split_off(nul));
+        if !bytes.is_empty() {
+            out.push(Piece::Text { lane: Lane(0), encoding: Encoding::Plain, raw: bytes });
         }
-        if nul < bytes.len() {
+        if let Some(binary) = binary {
             out.push(Piece::End { lane: Lane(0), before: Bytes::new(), after: Bytes::new() });
-            out.extend(opaque("opaque.binary", bytes.slice(nul..)));
+            out.extend(opaque("opaque.binary", binary));
             self.state = State::Binary;
         }
     }
 }
 
 impl Layout for TextLayout {
-    fn push(&mut self, bytes: &Bytes, out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
+    fn push(&mut self, bytes: Bytes, out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
         match &mut self.state {
             State::Begin(held) => {
-                held.extend_from_slice(bytes);
+                held.extend_from_slice(&bytes);
                 let all = held.clone().freeze();
                 match looks(&all) {
                     Looks::Unclear if all.len() < SNIFF => {}
                     Looks::Structured => {
                         let shape = AnswerShape::Foreign;
                         let mut body = BodyLayout::new(shape, Arc::clone(&self.usable), false, self.limit);
-                        body.push(&all, out)?;
+                        body.push(all, out)?;
                         self.state = State::Json(Box::new(body));
                     }
                     _ => {
                         self.state = State::Text;
-                        self.text(&all, out);
+                        self.text(all, out);
                     }
                 }
             }
             State::Json(body) => body.push(bytes, out)?,
             State::Text => self.text(bytes, out),
-            State::Binary => out.extend(opaque("opaque.binary", bytes.clone())),
+            State::Binary => out.extend(opaque("opaque.binary", bytes)),
         }
         Ok(())
     }
@@ -81,7 +82,7 @@ impl Layout for TextLayout {
         }
         if let State::Begin(held) = &mut self.state {
             let all = held.split().freeze();
-            self.text(&all, out);
+            self.text(all, out);
         }
         out.push(Piece::End { lane: Lane(0), before: Bytes::new(), after: Bytes::new() });
         Ok(())
@@ -113,9 +114,9 @@ fn looks(bytes: &[u8]) -> Looks {
 pub(crate) struct OpaqueLayout(pub(crate) &'static str);
 
 impl Layout for OpaqueLayout {
-    fn push(&mut self, bytes: &Bytes, out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
+    fn push(&mut self, bytes: Bytes, out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
         if !bytes.is_empty() {
-            out.extend(opaque(self.0, bytes.clone()));
+            out.extend(opaque(self.0, bytes));
         }
         Ok(())
     }
@@ -129,7 +130,7 @@ impl Layout for OpaqueLayout {
 pub(crate) struct EmptyLayout;
 
 impl Layout for EmptyLayout {
-    fn push(&mut self, bytes: &Bytes, _out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
+    fn push(&mut self, bytes: Bytes, _out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
         if bytes.is_empty() {
             return Ok(());
         }
@@ -145,7 +146,7 @@ impl Layout for EmptyLayout {
 pub(crate) struct RefusedLayout(pub(crate) String);
 
 impl Layout for RefusedLayout {
-    fn push(&mut self, _bytes: &Bytes, _out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
+    fn push(&mut self, _bytes: Bytes, _out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
         Err(LayoutFault::Unknown(self.0.clone()))
     }
 

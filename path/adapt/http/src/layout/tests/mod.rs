@@ -81,7 +81,7 @@ pub(super) fn layout(server: ServerKind, path: &str, content_type: &str) -> Box<
 pub(super) fn pieces(layout: &mut dyn Layout, chunks: &[&[u8]]) -> Result<Vec<Piece>, LayoutFault> {
     let mut out = Vec::new();
     for chunk in chunks {
-        layout.push(&Bytes::copy_from_slice(chunk), &mut out)?;
+        layout.push(Bytes::copy_from_slice(chunk), &mut out)?;
     }
     layout.finish(&mut out)?;
     Ok(out)

@@ -250,7 +250,7 @@ fn unknown_streams_are_held_and_joined_by_place_or_refused() {
     assert_eq!(laid(ServerKind::Plain, "/events", SSE, answer), expected);
     let mut held = layout(ServerKind::Plain, "/events", SSE);
     let mut out = Vec::new();
-    held.push(&Bytes::from_static(b"data: a\n\n"), &mut out).unwrap();
+    held.push(Bytes::from_static(b"data: a\n\n"), &mut out).unwrap();
     assert!(out.is_empty());
     let refused = fault(refusing(ServerKind::Plain), "/events", SSE, answer.as_bytes());
     assert_eq!(refused, LayoutFault::Unknown("text/event-stream".to_owned()));
