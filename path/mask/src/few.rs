@@ -6,6 +6,7 @@
 use crate::base64::is_letter;
 use crate::context::is_strong;
 use crate::escapes::is_sign;
+use crate::rules::ReadyAround;
 
 /// So many bytes are a few.
 const MOST: usize = 8;
@@ -25,17 +26,26 @@ pub(crate) enum Lane {
     Before,
     /// Says that an announced value follows.
     Strong,
+    /// May stand before the sign that a rule lies around.
+    Run,
+    /// May begin what stands there.
+    First,
 }
 
 /// What each byte is: a bit in each lane.
 pub(crate) struct Kinds([u64; 256]);
 
 impl Kinds {
-    /// By what an announced value may hold, and what it may follow, and the sign that a rule lies around.
-    pub(crate) fn new(inside: impl Fn(u8) -> bool, before: impl Fn(u8) -> bool, sign: Option<u8>) -> Self {
+    /// By what an announced value may hold, and what it may follow, and by the rule around a sign.
+    pub(crate) fn new(
+        inside: impl Fn(u8) -> bool,
+        before: impl Fn(u8) -> bool,
+        around: Option<&ReadyAround>,
+    ) -> Self {
         let mut kinds = [0; 256];
         for (byte, kind) in (0..=255).zip(kinds.iter_mut()) {
-            let apart = is_sign(byte) || Some(byte) == sign;
+            let apart = is_sign(byte) || around.is_some_and(|around| around.sign == byte);
+            let [run, first] = around.map_or([false; 2], |around| around.holds(byte));
             let mut is = |lane: Lane, holds: bool| *kind |= u64::from(holds) << (MOST * lane as usize);
             is(Lane::Letter, is_letter(byte));
             is(Lane::Apart, apart);
@@ -43,6 +53,8 @@ impl Kinds {
             is(Lane::Inside, inside(byte));
             is(Lane::Before, before(byte));
             is(Lane::Strong, is_strong(byte));
+            is(Lane::Run, run);
+            is(Lane::First, first);
         }
         Self(kinds)
     }
@@ -109,6 +121,44 @@ impl Few {
     }
 }
 
+/// What the last 64 bytes that came by a few are to the rule around a sign, the last one highest.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Last {
+    /// From here on they are known.
+    from: usize,
+    /// The place behind them.
+    end: usize,
+    run: u64,
+    first: u64,
+}
+
+impl Last {
+    /// A few bytes more, which come at `end`.
+    #[inline]
+    pub(crate) fn few(&mut self, few: Few, end: usize) {
+        if self.end != end {
+            self.from = end;
+        }
+        self.end = end + few.count;
+        self.run = few.behind(self.run, Lane::Run);
+        self.first = few.behind(self.first, Lane::First);
+    }
+
+    /// The first byte from `begin` on that may begin the run that ends before `end`, or `end`. None where these bytes
+    /// are not all known.
+    #[inline]
+    pub(crate) fn first_of_run(&self, begin: usize, end: usize) -> Option<usize> {
+        if self.end != end || begin < self.from || end - begin >= 64 {
+            return None;
+        }
+        let last = |count: u32| u64::MAX.checked_shl(64 - count).unwrap_or(0);
+        let window = last(u32::try_from(end - begin).unwrap_or(0));
+        let first = self.first & last((self.run & window).leading_ones());
+        let ago = 64_usize.saturating_sub(usize::try_from(first.trailing_zeros()).unwrap_or(0));
+        Some(end - ago)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -134,6 +184,27 @@ mod tests {
                 last = last >> 1 | u64::from(is_strong(*byte)) << 63;
             }
             prop_assert_eq!(few.behind(before, Lane::Strong), last);
+        }
+
+        #[test]
+        fn the_run_before_a_sign_is_as_long_as_byte_by_byte(
+            text in "[a-z.-]{0,60}[ a-z.@-]{0,30}[a-z.-]{0,40}",
+            cuts in prop::collection::vec(1usize..12, 1..40),
+            back in 0usize..70,
+        ) {
+            let rules = Rules::standard().unwrap();
+            let around = rules.around.as_ref().unwrap();
+            let (mut last, mut end) = (Last::default(), 0);
+            for cut in cuts {
+                let from = end;
+                end = text.len().min(from + cut);
+                if let Some(few) = rules.few.of(&text.as_bytes()[from..end]) {
+                    last.few(few, from);
+                }
+                let begin = end.saturating_sub(back);
+                let slowly = end - around.run_length(&text.as_bytes()[begin..end]);
+                prop_assert!(last.first_of_run(begin, end).is_none_or(|first| first == slowly));
+            }
         }
     }
 }

@@ -17,6 +17,7 @@ pub(crate) struct Escape {
 impl Escape {
     /// Reads an escape whose character will lie at `at`, and gives the character too. None when it is no escape after
     /// all.
+    #[inline]
     pub(crate) fn read(raw: &[u8], at: usize) -> Option<(Self, [u8; 3])> {
         let mut utf8 = [0u8; 3];
         let len = match raw {

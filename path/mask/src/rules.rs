@@ -140,6 +140,11 @@ impl ReadyAround {
         Self { rule, sign: spec.sign, longest: spec.longest, right, run, first }
     }
 
+    /// Whether this byte may stand in a run, and begin one.
+    pub(crate) fn holds(&self, byte: u8) -> [bool; 2] {
+        [&self.run, &self.first].map(|set| set.get(usize::from(byte)).copied().unwrap_or(false))
+    }
+
     /// The length of the run that `window` ends with, from the first byte that may begin it.
     pub(crate) fn run_length(&self, window: &[u8]) -> usize {
         let is = |set: &[bool; 256], b: u8| set.get(usize::from(b)).copied().unwrap_or(false);
@@ -188,7 +193,7 @@ impl Rules {
         let announced = Machine::build(&parts.announced, &read(&parts.announced)?, list)?;
         let following = automaton(&paths(&parts.following)?, true)?;
         let runs = Runs::new(&announced);
-        let few = runs.few(parts.around.as_ref().map(|around| around.sign));
+        let few = runs.few(parts.around.as_ref());
         let alone = |near: Lists| parts.list.iter().filter(|rule| rule.near == near).count() == 1;
         let behind = parts.list.iter().filter(|rule| rule.near != 0 && alone(rule.near));
         let behind = behind.filter_map(|rule| Some((rule.near, rule.check.behind?))).collect();

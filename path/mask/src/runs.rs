@@ -11,6 +11,7 @@ use crate::context::{NEAR_SHORTEST, is_strong, may_precede};
 use crate::few::{self, Few, Lane};
 use crate::machine::Machine;
 use crate::near::Stretch;
+use crate::rules::ReadyAround;
 
 /// What is known of the values that an automaton finds.
 pub(crate) struct Runs {
@@ -83,9 +84,9 @@ impl Runs {
         prev.is_none_or(|prev| self.is(prev, BEFORE)) && self.is(byte, FIRST)
     }
 
-    /// What bytes are to all that looks at a few. A `sign` may begin another search.
-    pub(crate) fn few(&self, sign: Option<u8>) -> few::Kinds {
-        few::Kinds::new(|byte| self.is(byte, INSIDE), may_precede, sign)
+    /// What bytes are to all that looks at a few, the rule around a sign too.
+    pub(crate) fn few(&self, around: Option<&ReadyAround>) -> few::Kinds {
+        few::Kinds::new(|byte| self.is(byte, INSIDE), may_precede, around)
     }
 
     /// How many bytes of `text` there are to the next that a value may follow, it included.

@@ -10,7 +10,7 @@ use regex_automata::util::primitives::StateID;
 use crate::ahead::{Seen, Starts};
 use crate::context::{Contexts, LONG, NEAR_SHORTEST, REACH, announced_quickly, may_be_given};
 use crate::escapes::FEW;
-use crate::few::Few;
+use crate::few::{Few, Last};
 use crate::near::{Lists, Stretch};
 use crate::rules::{ReadyAround, Rules};
 use crate::runs::Window;
@@ -52,6 +52,8 @@ pub(crate) struct LookAhead {
     window: Window,
     /// What has come ends with a word of which nothing is known, and all before it is decided.
     pub(crate) waits: bool,
+    /// The last bytes, where they came by a few.
+    last: Last,
     /// The table's place. Its oldest live start, or else itself, is where the scanner is.
     seen: Option<Seen>,
 }
@@ -80,6 +82,7 @@ impl LookAhead {
             self.signs += few.count;
         }
         self.window.few(few, end);
+        self.last.few(few, end);
     }
 
     /// More text may have come.
@@ -286,7 +289,9 @@ impl Scanner {
 
     /// The first byte that may begin the run that ends before `end`, or `end`.
     fn first_of_run(&self, around: &ReadyAround, end: usize) -> usize {
-        end - around.run_length(self.slice(self.at.max(end.saturating_sub(around.longest)), end))
+        let begin = self.at.max(end.saturating_sub(around.longest));
+        let known = self.ahead.last.first_of_run(begin, end);
+        known.unwrap_or_else(|| end - around.run_length(self.slice(begin, end)))
     }
 
     /// The next run that an announced value could be, or the end. Nothing is known of a run that has only begun:
