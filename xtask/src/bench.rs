@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::Project;
-use crate::run::{Failure, program, show};
+use crate::run::{Failure, program, say, show};
 use crate::unrecorded;
 
 /// The measuring itself is in `benches/`: it needs an HTTP client, and this tool stays quick to build.
@@ -59,9 +59,18 @@ fn measure(
     show(measure.current_dir(&project.root))
 }
 
-/// The masking step by itself, on one core: speed, hold-back and weight in each view.
+/// The masking step by itself, on one core: speed, hold-back and weight in each view. Built as it is shipped, for that
+/// is what users get, or with `--release` as is quicker to build.
 fn mask(project: &Project, arguments: &[&str]) -> Result<(), Failure> {
+    let (profile, arguments) = match arguments {
+        ["--release", rest @ ..] => ("release", rest),
+        all => ("dist", all),
+    };
+    let shipped =
+        if profile == "dist" { "as it is shipped" } else { "quicker to build than what is shipped" };
+    say(&format!("built with the profile `{profile}`, {shipped}\n"));
     let mut run = Command::new("cargo");
     run.current_dir(&project.root);
-    show(run.args(["run", "--release", "--package", "mask", "--example", "speed", "--"]).args(arguments))
+    run.args(["run", "--profile", profile, "--package", "mask", "--example", "speed", "--"]);
+    show(run.args(arguments))
 }

@@ -31,7 +31,8 @@ cargo xtask COMMAND
                              Portcullis beside nginx beside nothing, in one run
   bench record [--json] [--seconds N]
                              Portcullis beside a build of it that records nothing, in one run
-  bench mask [FILE]          the masking step alone: speed and hold-back in each view
+  bench mask [--release] [FILE]
+                             the masking step alone: speed and hold-back in each view
 
 PORTCULLIS_TESTBED names another folder than target/testbed.
 ";
