@@ -166,8 +166,8 @@ impl Reveal for Sees {
 struct OneText(Encoding);
 
 impl Layout for OneText {
-    fn push(&mut self, bytes: &Bytes, out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
-        out.push(Piece::Text { lane: Lane(0), encoding: self.0, raw: bytes.clone() });
+    fn push(&mut self, bytes: Bytes, out: &mut Vec<Piece>) -> Result<(), LayoutFault> {
+        out.push(Piece::Text { lane: Lane(0), encoding: self.0, raw: bytes });
         Ok(())
     }
 

@@ -55,7 +55,7 @@ fn laid(path: &str, stream: &[u8], cuts: &[u8]) -> Result<Vec<Piece>, LayoutFaul
         let length = cuts.next().map_or(rest.len(), |cut| usize::from(*cut) + 1).min(rest.len());
         let (chunk, behind) = rest.split_at(length);
         rest = behind;
-        layout.push(&Bytes::copy_from_slice(chunk), &mut pieces)?;
+        layout.push(Bytes::copy_from_slice(chunk), &mut pieces)?;
     }
     layout.finish(&mut pieces)?;
     Ok(pieces)
